@@ -1,0 +1,103 @@
+#!/bin/sh
+# Loads the dump of pre.sh into a new server: roles, then each database that is absent or empty. It
+# never touches data that it did not load itself: then it ends with 6 before it changes anything.
+# A second run changes nothing. Without a dump, and on a standby, it ends with 0.
+# shellcheck source=/dev/null
+. "${0%/*}/quiescent.sh"
+# shellcheck source=/dev/null
+. "${0%/*}/postgresql.sh"
+
+need psql pg_restore
+begin_restore
+connect 300
+[ "$STANDBY" = f ] || skip role=standby
+
+server=$(sql 'select system_identifier from pg_control_system()' 2>&1) || gave_up 'asking who the server is' "$server"
+
+# Relations that somebody made: not those of PostgreSQL, nor those of an extension.
+relations() {
+    sql "select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname not in ('information_schema') and n.nspname not like 'pg\\_%'
+          and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
+          and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')"
+}
+
+# What this dump holds and this server lacks; all is looked at before anything is changed.
+todo=
+for file in "$DUMP"/*.dump; do
+    oid=${file##*/}
+    oid=${oid%.dump}
+    ! grep -qxF "$ID $server $oid" "$STORE/loaded" 2>/dev/null || continue
+    todo="$todo $oid"
+    PGDATABASE=$(cat "$DUMP/$oid.name")
+    count=$(relations 2>&1) || case $count in
+    *'does not exist'*) count=0 ;;
+    *) gave_up "looking into database \"$PGDATABASE\"" "$count" ;;
+    esac
+    [ "$count" = 0 ] ||
+        fail 6 "database \"$PGDATABASE\" has $count relations that this hook did not load, or a load was cut off: nothing was changed; drop it and run the hook again if the dump is to replace it"
+done
+PGDATABASE=postgres
+[ -n "$todo" ] || skip reason=already-loaded "dump=$ID"
+say "loading the dump of $(manifest "$DUMP" began)"
+
+# The role that we come in with keeps the password of its Secret, whatever the dump says.
+grep -vF -e "ROLE $PGUSER;" -e "ROLE \"$PGUSER\";" -e "ALTER ROLE $PGUSER WITH " -e "ALTER ROLE \"$PGUSER\" WITH " \
+    "$DUMP/globals.sql" >"$WORK/globals.sql" || fail 1 "cannot read $DUMP/globals.sql"
+errors=$(within psql -Xqw -f "$WORK/globals.sql" 2>&1 >/dev/null </dev/null) || gave_up 'loading the roles' "$errors"
+# Roles that the image made are there already.
+errors=$(printf '%s\n' "$errors" | grep -E 'ERROR|FATAL' | grep -v 'already exists')
+[ -z "$errors" ] || fail 1 "loading the roles: $(brief "$errors")"
+
+# Takes away an empty database, so that it returns with its owner, encoding and settings. Whoever is
+# connected is sent away, and may come back with a schema of their own: look again each time.
+drop_empty() {
+    for attempt in 1 2 3 4 5; do
+        PGDATABASE=$name
+        [ "$(relations 2>&1)" = 0 ] ||
+            fail 6 "database \"$name\" was filled by somebody else just now: stop the application, drop the database, run the hook again"
+        PGDATABASE=postgres
+        # By OID and format(): the name never becomes part of a statement of ours.
+        drop=$(sql "select format('drop database %I', datname) from pg_database where oid = $1" 2>&1) &&
+            sql "update pg_database set datistemplate = false where oid = $1" >/dev/null 2>&1 &&
+            drop=$(sql "$drop" 2>&1) && return 0
+        sql "select pg_terminate_backend(pid) from pg_stat_activity where datid = $1" >/dev/null 2>&1
+        sleep "$attempt"
+    done
+    gave_up "dropping the empty database \"$name\", to load it with its owner and settings" "$drop"
+}
+
+# These two cannot be dropped while we are connected to one of them; what --create would have set
+# (owner, settings, privileges) follows from the archive's entries about the database itself.
+load_in_place() {
+    error=$(within pg_restore -w --exit-on-error --single-transaction -d "$name" "$file" 2>&1 </dev/null) ||
+        gave_up "loading database \"$name\"" "$error"
+    pg_restore -C -l "$file" | grep -E '; [0-9]+ [0-9]+ (ACL|COMMENT) - DATABASE ' >"$WORK/list"
+    error=$(pg_restore -C -L "$WORK/list" -f "$WORK/all.sql" "$file" 2>&1 </dev/null) ||
+        gave_up "reading the settings of database \"$name\"" "$error"
+    grep -v '^CREATE DATABASE ' "$WORK/all.sql" >"$WORK/settings.sql"
+    error=$(within psql -Xqw -v ON_ERROR_STOP=1 -f "$WORK/settings.sql" 2>&1 >/dev/null </dev/null) ||
+        gave_up "setting up database \"$name\"" "$error"
+}
+
+databases=0
+for oid in $todo; do
+    file=$DUMP/$oid.dump
+    name=$(cat "$DUMP/$oid.name")
+    case $name in
+    postgres | template1) load_in_place ;;
+    *)
+        # psql puts a variable into a statement, quoted, only when it reads from stdin.
+        present=$(within psql -XAtqw -v name="$name" 2>&1 <<'SQL'
+select oid from pg_database where datname = :'name'
+SQL
+        ) || gave_up "looking for database \"$name\"" "$present"
+        [ -z "$present" ] || drop_empty "$present"
+        error=$(within pg_restore -w --create --exit-on-error -d postgres "$file" 2>&1 </dev/null) ||
+            gave_up "loading database \"$name\"" "$error"
+        ;;
+    esac
+    echo "$ID $server $oid" >>"$STORE/loaded" || fail 1 "cannot write to $STORE"
+    databases=$((databases + 1))
+done
+ok "dump=$ID" "databases=$databases"

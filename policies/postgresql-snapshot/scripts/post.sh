@@ -1,0 +1,10 @@
+#!/bin/sh
+# Says whether the server is still well after the snapshot. Changes nothing: pre.sh holds nothing.
+# shellcheck source=/dev/null
+. "${0%/*}/quiescent.sh"
+# shellcheck source=/dev/null
+. "${0%/*}/postgresql.sh"
+
+need psql
+connect 5
+ok "server=$VERSION"

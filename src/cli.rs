@@ -1,0 +1,155 @@
+//! The command line: reads what it is given, asks the engine, prints.
+
+mod completions;
+mod explain;
+mod inject;
+mod input;
+mod library;
+mod lint;
+mod output;
+mod policies;
+mod schema;
+mod scripts;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::select::{Mode, Settings};
+
+/// Application-consistent Kubernetes backups by policy.
+#[derive(Debug, Parser)]
+#[command(
+    name = "quiescent",
+    version,
+    about,
+    after_help = "Exit codes: 0 fine, 1 there are findings, 2 it could not be done.",
+    max_term_width = 100
+)]
+struct Args {
+    /// When to use colours
+    #[arg(long, global = true, default_value = "auto", value_name = "WHEN")]
+    color: Color,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the admission webhook
+    Serve(serve::Args),
+    /// Print manifests with the hooks that policies give their pods
+    Inject(inject::Args),
+    /// Say what happens to each pod of a manifest, gate by gate, and why
+    Explain(explain::Args),
+    /// Find what is wrong with policy files
+    Lint(lint::Args),
+    /// Print the ConfigMaps with the hook scripts for a namespace
+    Scripts(scripts::Args),
+    /// Show the policies that are compiled in
+    Library(library::Args),
+    /// Print the JSON Schema of policy files
+    Schema,
+    /// Print a script that completes commands in a shell
+    Completions(completions::Args),
+    /// Print the version
+    Version,
+}
+
+/// How a command ended, when nothing broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Fine,
+    /// There is something that a person should look at.
+    Findings,
+    /// Something was left undone, and said so.
+    Undone,
+}
+
+/// Runs the program with the arguments of the process.
+#[must_use]
+pub fn run() -> ExitCode {
+    let Args { color, command } = Args::parse();
+    match color {
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::Always.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    let ended = match command {
+        Command::Serve(args) => serve::run(args),
+        Command::Inject(args) => inject::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Lint(args) => lint::run(&args),
+        Command::Scripts(args) => scripts::run(&args),
+        Command::Library(args) => library::run(&args),
+        Command::Schema => schema::run(),
+        Command::Completions(args) => completions::run(&args, Args::command()),
+        Command::Version => output::print(&format!("quiescent {}\n", env!("CARGO_PKG_VERSION"))),
+    };
+    match ended {
+        Ok(Ended::Fine) => ExitCode::SUCCESS,
+        Ok(Ended::Findings) => ExitCode::from(1),
+        Ok(Ended::Undone) => ExitCode::from(2),
+        Err(error) => {
+            let red = crate::report::Style::Bad.paint("error:");
+            anstream::eprintln!("{red} {error:#}");
+            ExitCode::from(if error.is::<policies::BrokenPolicies>() {
+                1
+            } else {
+                2
+            })
+        }
+    }
+}
+
+/// What an operator decides for all pods; the same for the webhook and for manifests.
+#[derive(Debug, clap::Args)]
+struct SettingsArgs {
+    /// Which pods are considered when neither they nor their namespace have the label quiescent.dev/inject
+    #[arg(long, value_name = "MODE", default_value_t = Mode::OptOut, env = "QUIESCENT_MODE")]
+    mode: Mode,
+    /// How databases without the label quiescent.dev/method are captured: dump, snapshot or off
+    #[arg(long, value_name = "METHOD", default_value = "dump", env = "QUIESCENT_DEFAULT_METHOD", value_parser = ["dump", "snapshot", "off"])]
+    default_method: String,
+    /// The namespace that the webhook runs in
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        default_value = "quiescent",
+        env = "QUIESCENT_OWN_NAMESPACE"
+    )]
+    own_namespace: String,
+    /// The namespace that Velero runs in
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        default_value = "velero",
+        env = "QUIESCENT_VELERO_NAMESPACE"
+    )]
+    velero_namespace: String,
+}
+
+impl SettingsArgs {
+    fn settings(&self) -> Settings {
+        let Self {
+            mode,
+            default_method,
+            own_namespace,
+            velero_namespace,
+        } = self;
+        Settings {
+            mode: *mode,
+            default_method: default_method.clone(),
+            own_namespace: own_namespace.clone(),
+            velero_namespace: velero_namespace.clone(),
+        }
+    }
+}

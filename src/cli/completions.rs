@@ -1,0 +1,14 @@
+//! `quiescent completions`: scripts that complete commands in a shell.
+
+use super::{Ended, output};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    shell: clap_complete::Shell,
+}
+
+pub fn run(args: &Args, mut command: clap::Command) -> anyhow::Result<Ended> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "quiescent", &mut script);
+    output::print(&String::from_utf8_lossy(&script))
+}

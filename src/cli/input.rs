@@ -1,0 +1,174 @@
+//! Manifests from files, folders and standard input, as kubectl takes them.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use crate::{
+    select::{Facts, Namespace, Settings},
+    workload::Place,
+    yaml,
+};
+
+#[derive(Debug, clap::Args)]
+pub struct InputArgs {
+    /// A manifest, a folder with manifests, or - for standard input; may be repeated
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    filenames: Vec<PathBuf>,
+    /// The same, without -f
+    #[arg(value_name = "FILE")]
+    positional: Vec<PathBuf>,
+    /// The namespace of objects that name none
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// The labels of the namespace, which no file tells: key=value,…
+    #[arg(long, value_name = "LABELS", value_delimiter = ',', value_parser = label)]
+    namespace_labels: Option<Vec<(String, String)>>,
+    #[command(flatten)]
+    settings: super::SettingsArgs,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or_else(|| format!("{text:?} is not key=value"))
+}
+
+/// A file with its documents.
+#[derive(Debug)]
+pub struct Manifest {
+    pub name: String,
+    pub text: String,
+    pub documents: Vec<Document>,
+}
+
+#[derive(Debug)]
+pub struct Document {
+    /// Its bytes in the text.
+    pub range: std::ops::Range<usize>,
+    /// `null` for one that has nothing but comments.
+    pub object: Value,
+}
+
+impl InputArgs {
+    /// Reads everything that was named.
+    pub fn read(&self) -> anyhow::Result<Vec<Manifest>> {
+        let mut manifests = Vec::new();
+        let named = self.filenames.iter().chain(&self.positional);
+        for path in named {
+            if path == Path::new("-") {
+                let mut text = String::new();
+                std::io::stdin()
+                    .read_to_string(&mut text)
+                    .context("failed to read standard input")?;
+                manifests.push(manifest("standard input".to_owned(), text)?);
+                continue;
+            }
+            for file in files(path)? {
+                let text = fs::read_to_string(&file)
+                    .with_context(|| format!("failed to read {}", file.display()))?;
+                manifests.push(manifest(file.display().to_string(), text)?);
+            }
+        }
+        if manifests.is_empty() {
+            bail!("nothing to read: name a file, a folder, or - for standard input");
+        }
+        Ok(manifests)
+    }
+
+    pub fn surroundings(&self) -> Surroundings {
+        let labels = self.namespace_labels.as_ref();
+        Surroundings {
+            namespace: self.namespace.clone(),
+            labels: labels.map(|labels| labels.iter().cloned().collect()),
+            annotations: BTreeMap::new(),
+            settings: self.settings.settings(),
+        }
+    }
+}
+
+/// What is known beside a manifest.
+#[derive(Debug)]
+pub struct Surroundings {
+    pub namespace: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: BTreeMap<String, String>,
+    settings: Settings,
+}
+
+impl Surroundings {
+    pub fn facts<'a>(&'a self, place: &'a Place) -> Facts<'a> {
+        let namespace = place.namespace.as_ref().or(self.namespace.as_ref());
+        let owner = place.owner.as_ref();
+        Facts {
+            namespace: namespace.map_or("default", String::as_str),
+            about_namespace: match &self.labels {
+                Some(labels) => Namespace::Known {
+                    labels,
+                    annotations: &self.annotations,
+                },
+                None => Namespace::Unknown,
+            },
+            owner: owner.map(|(kind, name)| (kind.as_str(), name.as_str())),
+            settings: &self.settings,
+        }
+    }
+}
+
+/// `shop/pg`, as its owner calls it.
+pub fn title(place: &Place, facts: Facts<'_>) -> String {
+    format!("{} {}/{}", place.kind, facts.namespace, place.name)
+}
+
+fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let failed = || format!("failed to read {}", path.display());
+    if !fs::metadata(path).with_context(failed)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).with_context(failed)? {
+        let path = entry.with_context(failed)?.path();
+        let extension = path.extension().and_then(|it| it.to_str());
+        if matches!(extension, Some("yaml" | "yml" | "json")) && path.is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    if found.is_empty() {
+        bail!(
+            "there is no manifest (*.yaml, *.yml, *.json) in {}",
+            path.display()
+        );
+    }
+    Ok(found)
+}
+
+fn manifest(name: String, text: String) -> anyhow::Result<Manifest> {
+    let documents = yaml::parse(&text).map_err(|error| {
+        let before = &text[..error.span.start.min(text.len())];
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        anyhow::anyhow!("failed to read {name}:{line}:{column}: {error}")
+    })?;
+    let documents = documents
+        .into_iter()
+        .map(|document| Document {
+            range: document.range,
+            object: document
+                .root
+                .as_ref()
+                .map_or(Value::Null, yaml::Node::to_json),
+        })
+        .collect();
+    Ok(Manifest {
+        name,
+        text,
+        documents,
+    })
+}

@@ -1,0 +1,248 @@
+//! `quiescent serve`: the admission webhook, from its arguments to its last answer.
+
+mod banner;
+mod counters;
+mod reviews;
+mod sample;
+
+use std::{
+    future,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context as _, bail};
+use tracing::info;
+
+use super::{Ended, SettingsArgs, policies::PolicyArgs};
+use crate::{
+    certs::{self, Certificate, CertificateMetrics, Directory, Follower, Served},
+    kubernetes::{self, Namespaces},
+    policy::PARAMETER_PREFIX,
+    policy_files::{InForce, Watcher},
+    server::{Bound, JSON, Limits, Readiness, Route, ServerMetrics, Service},
+    shutdown::{self, Shutdown},
+    telemetry::{log, metrics::Metrics},
+    velero::Timeout,
+};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Every flag can be given by the environment variable named beside it. \
+    The level of the log is set by QUIESCENT_LOG_LEVEL: error, warn, info or debug."
+)]
+pub struct Args {
+    /// Where reviews are answered, over TLS
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8443",
+        env = "QUIESCENT_LISTEN"
+    )]
+    listen: SocketAddr,
+    /// Where /livez, /readyz and /metrics are answered
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:9090",
+        env = "QUIESCENT_ADMIN"
+    )]
+    admin: SocketAddr,
+    /// A folder with tls.crt and tls.key, read again when they change; without it a certificate is made in memory
+    #[arg(long, value_name = "DIR", env = "QUIESCENT_CERT_DIR")]
+    cert_dir: Option<PathBuf>,
+    /// A name for the certificate that is made in memory, beside localhost; may be repeated
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "QUIESCENT_TLS_NAME",
+        value_delimiter = ',',
+        conflicts_with = "cert_dir"
+    )]
+    tls_name: Vec<String>,
+    /// The cluster whose namespaces to watch; in a pod, the pod's own when absent
+    #[arg(long, value_name = "FILE", env = "QUIESCENT_KUBECONFIG")]
+    kubeconfig: Option<PathBuf>,
+    /// How long to go on answering after the signal to stop
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "5s",
+        env = "QUIESCENT_DRAIN"
+    )]
+    drain: Timeout,
+    /// How often to look whether policies or certificate have changed
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "2s",
+        env = "QUIESCENT_RELOAD"
+    )]
+    reload: Timeout,
+    /// How to log: text or json; text on a terminal when absent
+    #[arg(long, value_name = "FORMAT", env = "QUIESCENT_LOG")]
+    log: Option<log::Format>,
+    #[command(flatten)]
+    policies: PolicyArgs,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+pub fn run(args: Args) -> anyhow::Result<Ended> {
+    log::install(args.log, &["QUIESCENT_LOG_LEVEL", "RUST_LOG"])?;
+    certs::install_default_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
+    runtime.block_on(serve(args))
+}
+
+async fn serve(args: Args) -> anyhow::Result<Ended> {
+    let Args {
+        listen,
+        admin,
+        cert_dir,
+        tls_name,
+        kubeconfig,
+        drain,
+        reload,
+        log: _,
+        policies,
+        settings,
+    } = args;
+    if !reload.is_positive() {
+        bail!("--reload {reload}: it takes a time above zero, such as 2s");
+    }
+    let shutdown = shutdown::on_signals().context("failed to listen for signals")?;
+    let mut metrics = Metrics::new("quiescent");
+    let counters = counters::Counters::register(metrics.registry());
+    let server_metrics = ServerMetrics::register(metrics.registry());
+    let certificate_metrics = CertificateMetrics::register(metrics.registry());
+
+    let in_force = InForce::new(policies.load()?);
+    counters.policies(in_force.get().len());
+    let watcher = Watcher::new(policies.sources(), in_force.clone());
+    let identity = Identity::load(cert_dir, &tls_name, certificate_metrics)?;
+    let client = kubernetes::client(kubeconfig.as_deref()).await?;
+    let (namespaces, watch) = client
+        .map(|client| Namespaces::watch(client, PARAMETER_PREFIX))
+        .unzip();
+    let bound = Bound::bind(listen, admin).await?;
+
+    let banner = banner::Banner {
+        policies: &in_force.get(),
+        sources: &policies.sources(),
+        webhook: bound.webhook_address(),
+        admin: bound.admin_address(),
+        certificate: &identity.served.current(),
+        from: identity.follower.as_ref().map(|(path, _)| path.as_path()),
+        cluster: namespaces.is_some(),
+    };
+    super::output::print(&banner.text(SystemTime::now()))?;
+
+    let reload = reload.to_std();
+    let readiness = readiness(namespaces.as_ref());
+    let reloads = counters.clone();
+    let current = in_force.clone();
+    let told = move |outcome| reloads.reload(outcome, current.get().len());
+    let service = Service {
+        tls: certs::server_config(identity.served.clone())?,
+        routes: routes(identity.served),
+        reviewer: Arc::new(reviews::Reviews {
+            policies: in_force,
+            settings: settings.settings(),
+            namespaces,
+            counters,
+        }),
+        limits: Limits::default(),
+        drain: drain.to_std(),
+        metrics: Arc::new(metrics),
+        server_metrics,
+        readiness,
+    };
+    tokio::select! {
+        ending = bound.run(service, shutdown.clone()) => {
+            info!(ending = ?ending?, "stopped");
+            Ok(Ended::Fine)
+        }
+        failed = follow(identity.follower, reload) => bail!("the task that follows the certificate ended: {failed}"),
+        () = until_stopped(watcher.run(reload, told), shutdown.clone()) => bail!("the task that follows the policies ended"),
+        () = async { match watch { Some(watch) => watch.run().await, None => future::pending().await } } => {
+            bail!("the task that follows the namespaces ended")
+        }
+    }
+}
+
+/// While we take leave, a change of policies is of no use any more.
+async fn until_stopped(task: impl Future<Output = ()>, shutdown: Shutdown) {
+    tokio::select! {
+        () = task => {}
+        () = shutdown.draining() => future::pending().await,
+    }
+}
+
+/// The certificate that is shown to callers, and what keeps it new.
+struct Identity {
+    served: Arc<Served>,
+    follower: Option<(PathBuf, Follower)>,
+}
+
+impl Identity {
+    fn load(
+        dir: Option<PathBuf>,
+        names: &[String],
+        metrics: CertificateMetrics,
+    ) -> anyhow::Result<Self> {
+        let now = SystemTime::now();
+        let Some(path) = dir else {
+            return Ok(Self {
+                served: Served::new(certs::self_made(names, now)?, metrics),
+                follower: None,
+            });
+        };
+        let directory = Directory::new(&path);
+        let files = directory.files()?;
+        let served = Served::new(files.certificate(now)?, metrics);
+        let follower = Follower::new(directory, files, served.clone());
+        Ok(Self {
+            served,
+            follower: Some((path, follower)),
+        })
+    }
+}
+
+async fn follow(follower: Option<(PathBuf, Follower)>, every: Duration) -> impl std::fmt::Display {
+    match follower {
+        Some((_, follower)) => follower.run(every).await,
+        None => future::pending().await,
+    }
+}
+
+fn readiness(namespaces: Option<&Namespaces>) -> Readiness {
+    match namespaces.cloned() {
+        Some(namespaces) => Readiness::default().with("namespaces", move || namespaces.is_synced()),
+        None => Readiness::default(),
+    }
+}
+
+fn routes(served: Arc<Served>) -> Vec<Route> {
+    let ca = move || {
+        let certificate: Arc<Certificate> = served.current();
+        certificate.ca_pem().as_bytes().to_vec()
+    };
+    vec![
+        Route {
+            path: "/ca.pem",
+            content_type: "application/x-pem-file",
+            body: Box::new(ca),
+        },
+        Route {
+            path: "/sample",
+            content_type: JSON,
+            body: Box::new(|| sample::review().to_string().into_bytes()),
+        },
+    ]
+}

@@ -1,0 +1,80 @@
+//! What `serve` says when it starts: what it loaded, where it listens, how to try it.
+
+use std::{fmt::Write as _, net::SocketAddr, path::Path, time::SystemTime};
+
+use crate::{
+    certs::Certificate, policy::PolicySet, policy_files::Sources, report::Style, server::PATH,
+};
+
+pub struct Banner<'b> {
+    pub policies: &'b PolicySet,
+    pub sources: &'b Sources,
+    pub webhook: SocketAddr,
+    pub admin: SocketAddr,
+    pub certificate: &'b Certificate,
+    /// The folder of the certificate; absent when it was made in memory.
+    pub from: Option<&'b Path>,
+    pub cluster: bool,
+}
+
+impl Banner<'_> {
+    pub fn text(&self, now: SystemTime) -> String {
+        let Self {
+            policies,
+            sources,
+            webhook,
+            admin,
+            certificate,
+            from,
+            cluster,
+        } = self;
+        let mut origins: Vec<String> = sources
+            .paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        if sources.library {
+            origins.insert(0, "the library".to_owned());
+        }
+        let left = certificate
+            .not_after()
+            .duration_since(now)
+            .unwrap_or_default();
+        let days = left.as_secs() / (24 * 60 * 60);
+        let origin = match from {
+            Some(path) => format!("from {}", path.display()),
+            None => "made in memory".to_owned(),
+        };
+        let fingerprint: String = certificate.fingerprint().chars().take(8).collect();
+        let namespaces = if *cluster {
+            "watched for their labels"
+        } else {
+            "labels unknown (no cluster): a namespaceSelector never matches"
+        };
+        let mut text = format!("quiescent {}\n", env!("CARGO_PKG_VERSION"));
+        let mut line = |what: &str, says: &str, more: &str| {
+            let _ = writeln!(text, "  {what:<10} {says:<36} {}", Style::Faint.paint(more));
+        };
+        line(
+            "policies",
+            &format!("{} of {}", policies.len(), origins.join(", ")),
+            "quiescent library list",
+        );
+        line(
+            "webhook",
+            &format!("https://{webhook}{PATH}"),
+            &format!("certificate {origin}, sha256 {fingerprint}…, {days} days"),
+        );
+        line(
+            "admin",
+            &format!("http://{admin}"),
+            "/livez /readyz /metrics /ca.pem (the caBundle)",
+        );
+        line("namespaces", namespaces, "");
+        let _ = writeln!(
+            text,
+            "  try it     curl -s http://{admin}/sample | curl -sk https://{webhook}{PATH} -H 'content-type: application/json' -d @- \\\n             | grep -o '\"patch\":\"[^\"]*' | cut -d'\"' -f4 | base64 -d"
+        );
+        text
+    }
+}

@@ -1,0 +1,102 @@
+//! One review: read, decided, logged in one line, counted. Nothing is asked of the API server.
+
+use axum::http::StatusCode;
+use tracing::{info, warn};
+
+use super::counters::Counters;
+use crate::{
+    admission::{self, Answer, Outcome, Review},
+    kubernetes::{Lookup, Namespaces},
+    policy_files::InForce,
+    select::{Facts, Namespace, Reason, Settings},
+    server::{JSON, Reply, Reviewer, TEXT},
+};
+
+pub struct Reviews {
+    pub policies: InForce,
+    pub settings: Settings,
+    /// Absent without a cluster.
+    pub namespaces: Option<Namespaces>,
+    pub counters: Counters,
+}
+
+impl Reviewer for Reviews {
+    fn review(&self, body: &[u8]) -> Reply {
+        match admission::parse(body) {
+            Ok(review) => self.answer(&review),
+            Err(refusal) => {
+                self.counters.refused(&refusal);
+                warn!(
+                    reason = refusal.as_str(),
+                    "a body that is no review: {refusal}"
+                );
+                Reply {
+                    status: StatusCode::BAD_REQUEST,
+                    content_type: TEXT,
+                    body: format!("{refusal}\n").into(),
+                }
+            }
+        }
+    }
+}
+
+impl Reviews {
+    fn answer(&self, review: &Review<'_>) -> Reply {
+        let looked_up = self
+            .namespaces
+            .as_ref()
+            .map(|namespaces| namespaces.get(&review.namespace));
+        let about_namespace = match &looked_up {
+            Some(Lookup::Known(metadata)) => Namespace::Known {
+                labels: &metadata.labels,
+                annotations: &metadata.annotations,
+            },
+            Some(Lookup::Unknown | Lookup::NotSynced) | None => Namespace::Unknown,
+        };
+        let facts = Facts {
+            namespace: &review.namespace,
+            about_namespace,
+            owner: None,
+            settings: &self.settings,
+        };
+        let answer = admission::answer(review, &self.policies.get(), facts);
+        if !review.dry_run {
+            self.counters.answered(answer.outcome, answer.reason);
+        }
+        log(review, &answer);
+        Reply {
+            status: StatusCode::OK,
+            content_type: JSON,
+            body: answer.body.into(),
+        }
+    }
+}
+
+/// Never the object: it has other people's passwords in it.
+fn log(review: &Review<'_>, answer: &Answer) {
+    let Answer {
+        body: _,
+        outcome,
+        reason,
+        policies,
+        pod,
+        owner,
+    } = answer;
+    info!(
+        uid = &*review.uid,
+        namespace = &*review.namespace,
+        pod,
+        owner,
+        policies,
+        outcome = outcome.as_str(),
+        reason = reason.map(Reason::as_str),
+        dry_run = review.dry_run,
+        "{}",
+        match outcome {
+            Outcome::Injected => "hooks injected",
+            Outcome::Unchanged => "hooks are there already",
+            Outcome::Passed => "passed over",
+            Outcome::Denied => "refused by a policy",
+        }
+    );
+}

@@ -1,0 +1,92 @@
+//! The whole way for one pod: the same for a review, a manifest and a question.
+
+use crate::{
+    patch::{Patch, patch, prove},
+    plan::{Plan, plan},
+    pod::PodView,
+    policy::PolicySet,
+    select::{Facts, Reason, Verdict, gate, select, select_all},
+};
+
+/// Everything that was found out about one pod.
+#[derive(Debug)]
+pub struct Injection<'p> {
+    /// Why no policy was asked, if none was.
+    pub gate: Option<Reason>,
+    pub verdicts: Vec<Verdict<'p>>,
+    pub plan: Plan<'p>,
+    pub patch: Patch,
+}
+
+impl Injection<'_> {
+    /// The one reason that says most about why nothing happened, when nothing did.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        if self.gate.is_some() {
+            return self.gate;
+        }
+        if !self.plan.applied.is_empty() {
+            return None;
+        }
+        if self.plan.denied.is_some() {
+            return Some(Reason::Denied);
+        }
+        // A policy that came far says more than one that was never meant.
+        let passed = self.verdicts.iter().filter_map(|verdict| match verdict {
+            Verdict::Passed(_, reason) => Some(*reason),
+            Verdict::Selected(..) => None,
+        });
+        let last = self.plan.passed.last().map(|(_, reason)| *reason);
+        last.or_else(|| passed.filter(|reason| *reason > Reason::Image).max())
+            .or(Some(Reason::NoPolicyMatches))
+    }
+}
+
+/// Decides about a pod, asking only the policies that may match.
+#[must_use]
+pub fn inject<'p>(policies: &'p PolicySet, pod: &PodView<'_>, facts: Facts<'_>) -> Injection<'p> {
+    decide(select, policies, pod, facts)
+}
+
+/// Decides the same, with a verdict of every policy.
+#[must_use]
+pub fn explain<'p>(policies: &'p PolicySet, pod: &PodView<'_>, facts: Facts<'_>) -> Injection<'p> {
+    decide(select_all, policies, pod, facts)
+}
+
+type Ask<'p> = fn(&'p PolicySet, &PodView<'_>, Facts<'_>) -> Vec<Verdict<'p>>;
+
+fn decide<'p>(
+    ask: Ask<'p>,
+    policies: &'p PolicySet,
+    pod: &PodView<'_>,
+    facts: Facts<'_>,
+) -> Injection<'p> {
+    let gate = gate(pod, facts);
+    if gate.is_some() {
+        return Injection {
+            gate,
+            verdicts: Vec::new(),
+            plan: Plan::default(),
+            patch: Patch::default(),
+        };
+    }
+    let verdicts = ask(policies, pod, facts);
+    let mut plan = plan(&verdicts, pod, facts);
+    // Better no hooks than a pod that the API server refuses for our mistake.
+    if prove(&plan, pod).is_err() {
+        let applied = std::mem::take(&mut plan.applied);
+        let unproven = applied
+            .into_iter()
+            .map(|it| (it.policy, Reason::Unprovable));
+        plan.passed.extend(unproven);
+        plan.changes.clear();
+    }
+    let patch = patch(&plan, pod);
+    Injection {
+        gate,
+        verdicts,
+        plan,
+        patch,
+    }
+}

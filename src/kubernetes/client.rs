@@ -1,0 +1,99 @@
+//! Finds out which cluster is meant, if any.
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use kube::{
+    Client, Config,
+    config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
+};
+
+/// Set in every container by the kubelet.
+const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("kubeconfig {} cannot be used: {because}", path.display())]
+    Kubeconfig {
+        path: PathBuf,
+        because: KubeconfigError,
+    },
+    #[error(
+        "the service account of this container cannot be used: {0}; is automountServiceAccountToken off?"
+    )]
+    ServiceAccount(InClusterError),
+    #[error("no client can be made for {cluster}: {because}")]
+    Client {
+        cluster: String,
+        because: kube::Error,
+    },
+}
+
+/// A client for the cluster of `kubeconfig`, else for the one that we run in, else none.
+///
+/// Nothing is asked of the cluster yet: it may come later than we do. A kubeconfig that nobody
+/// named is not looked for, because talking to whatever cluster was last used is no default.
+pub async fn client(kubeconfig: Option<&Path>) -> Result<Option<Client>, ClientError> {
+    let config = match kubeconfig {
+        Some(path) => from_file(path)
+            .await
+            .map_err(|because| ClientError::Kubeconfig {
+                path: path.to_owned(),
+                because,
+            })?,
+        None if env::var_os(IN_CLUSTER).is_some() => {
+            Config::incluster().map_err(ClientError::ServiceAccount)?
+        }
+        None => return Ok(None),
+    };
+    let cluster = config.cluster_url.to_string();
+    match Client::try_from(config) {
+        Ok(client) => Ok(Some(client)),
+        Err(because) => Err(ClientError::Client { cluster, because }),
+    }
+}
+
+async fn from_file(path: &Path) -> Result<Config, KubeconfigError> {
+    let kubeconfig = Kubeconfig::read_from(path)?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(kubeconfig: &str) -> Result<Option<Client>, ClientError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config");
+        std::fs::write(&path, kubeconfig).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(client(Some(&path)))
+    }
+
+    #[test]
+    fn a_kubeconfig_gives_a_client_without_asking_the_cluster() {
+        let client = check(
+            "apiVersion: v1\n\
+             kind: Config\n\
+             current-context: it\n\
+             contexts: [{name: it, context: {cluster: it, user: it}}]\n\
+             clusters: [{name: it, cluster: {server: 'https://127.0.0.1:1'}}]\n\
+             users: [{name: it, user: {token: secret}}]\n",
+        );
+        assert!(client.unwrap().is_some());
+    }
+
+    #[test]
+    fn a_kubeconfig_that_cannot_be_used_is_named() {
+        for text in ["", "{}", "contexts: 3", "current-context: elsewhere"] {
+            let Err(error) = check(text) else {
+                panic!("{text:?} gave a client")
+            };
+            assert!(error.to_string().starts_with("kubeconfig /"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Quiescent gives Kubernetes pods the Velero hooks that their databases need, by policy.
+//!
+//! The layers, lowest first; a module uses only what stands before it, and
+//! `tests/it/architecture.rs` holds them to it:
+//!
+//! | modules | what they know |
+//! |---|---|
+//! | `diagnostic`, `yaml`, `velero`, `pod` | findings, documents with places, Velero's contract, a pod's JSON |
+//! | `policy` | which pods are meant and what they get |
+//! | `select` | which policies select a pod, and why the others do not |
+//! | `plan` | what is to be added, what is left alone and why |
+//! | `patch` | RFC 6902 |
+//! | `inject` | all of these for one pod |
+//! | `workload`, `report`, `admission` | manifests, words for people, `AdmissionReview` |
+//! | `library` | the policies that are compiled in |
+//! | `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
+//! | `certs`, `policy_files`, `server` | I/O with one |
+//! | `cli` | all of it, for a person |
+//!
+//! From `velero` to `library` nothing waits, reads a clock or a file, or logs.
+
+pub mod admission;
+pub mod certs;
+pub mod cli;
+pub mod diagnostic;
+pub mod inject;
+pub mod kubernetes;
+pub mod library;
+pub mod patch;
+pub mod plan;
+pub mod pod;
+pub mod policy;
+pub mod policy_files;
+pub mod report;
+pub mod select;
+pub mod server;
+pub mod shutdown;
+pub mod telemetry;
+pub mod velero;
+pub mod workload;
+pub mod yaml;

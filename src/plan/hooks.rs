@@ -1,0 +1,218 @@
+//! The hooks of the applied policies as Velero's annotations.
+
+use super::{
+    PROVENANCE,
+    compose::{AUTHOR, Origin, Step, Undo, compose, origin, overall},
+};
+use crate::{
+    pod::PodView,
+    policy::{Action, Delivery, Hook, Policy, TIMEOUT_VARIABLE},
+    select::{Facts, parameter_value},
+    velero::{
+        HookPhase, LEGACY_PRE_COMMAND, LONGEST_TIMEOUT, OnError, RESTORE_WAIT_FOR_READY,
+        RESTORE_WAIT_TIMEOUT, RestoreWait, Timeout, decode_command, encode_command,
+    },
+};
+
+/// What Velero gives a hook that says no time, or one that it cannot read.
+const DEFAULT_TIMEOUT: Timeout = Timeout::from_seconds(30);
+
+/// What stands in a pod's annotations for one phase.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Present {
+    Nothing,
+    /// Written by us, now or by an earlier version. It may have taken the author's hook in.
+    Ours(Option<Step>),
+    Authors(Authors),
+    /// Keys of a hook whose command is missing. Velero runs nothing, yet somebody wrote them.
+    Fragment,
+}
+
+/// A hook of the pod's author.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authors {
+    pub container: String,
+    pub step: Step,
+}
+
+/// Whose the hook of a phase is.
+#[must_use]
+pub fn present(pod: &PodView<'_>, phase: HookPhase) -> Present {
+    let keys = phase.keys();
+    let legacy = || {
+        pod.annotation(LEGACY_PRE_COMMAND)
+            .filter(|_| phase == HookPhase::Pre)
+    };
+    let argv = pod
+        .annotation(keys.command)
+        .or_else(legacy)
+        .and_then(decode_command);
+    let Some(argv) = argv else {
+        let keys = [keys.container, keys.on_error, keys.timeout];
+        let fragment = keys.iter().any(|key| pod.annotation(key).is_some());
+        // Beside our provenance they are what is left of a hook of ours.
+        return if fragment && pod.annotation(PROVENANCE).is_none() {
+            Present::Fragment
+        } else {
+            Present::Nothing
+        };
+    };
+    if let Origin::Composed(author) = origin(&argv) {
+        return Present::Ours(author);
+    }
+    if is_ours(&argv) {
+        return Present::Ours(None);
+    }
+    let first = pod.containers().first();
+    let first = first.map_or("", |container| &container.name);
+    Present::Authors(Authors {
+        container: pod.annotation(keys.container).unwrap_or(first).to_owned(),
+        step: authors_step(pod, phase, argv),
+    })
+}
+
+fn authors_step(pod: &PodView<'_>, phase: HookPhase, argv: Vec<String>) -> Step {
+    let keys = phase.keys();
+    let timeout = pod
+        .annotation(keys.timeout)
+        .and_then(|text| text.parse::<Timeout>().ok())
+        .filter(|timeout| timeout.is_positive())
+        .unwrap_or(DEFAULT_TIMEOUT)
+        .min(LONGEST_TIMEOUT);
+    let whole = timeout.nanoseconds().unsigned_abs().div_ceil(1_000_000_000);
+    let on_error = match pod.annotation(keys.on_error) {
+        Some("Fail") => OnError::Fail,
+        _ => OnError::Continue,
+    };
+    Step {
+        name: AUTHOR.to_owned(),
+        argv,
+        timeout: Timeout::from_seconds(u32::try_from(whole).unwrap_or(u32::MAX)),
+        limit: whole,
+        on_error,
+        attempts: 1,
+        delay: 0,
+        undo: None,
+    }
+}
+
+/// Every script of ours is started in one way.
+fn is_ours(argv: &[String]) -> bool {
+    let [program, variable, ..] = argv else {
+        return false;
+    };
+    let variable = variable.strip_prefix(TIMEOUT_VARIABLE);
+    program == ENV && variable.is_some_and(|rest| rest.starts_with('='))
+}
+
+const ENV: &str = "/usr/bin/env";
+
+/// The step that a policy brings into a phase.
+#[must_use]
+pub fn step(
+    policy: &Policy,
+    phase: HookPhase,
+    pod: &PodView<'_>,
+    facts: Facts<'_>,
+) -> Option<Step> {
+    let hook = hook(policy, phase)?;
+    let undo = policy
+        .hooks
+        .post
+        .as_ref()
+        .filter(|_| phase == HookPhase::Pre)
+        .map(|post| Undo {
+            argv: argv(policy, post, pod, facts),
+            limit: limit(post.timeout),
+        });
+    let retry = hook.retry;
+    Some(Step {
+        name: policy.name.clone(),
+        argv: argv(policy, hook, pod, facts),
+        timeout: hook.timeout,
+        limit: limit(hook.timeout),
+        on_error: hook.on_error,
+        attempts: retry.map_or(1, |retry| retry.attempts),
+        delay: retry.map_or(0, |retry| retry.delay.seconds()),
+        undo,
+    })
+}
+
+fn hook(policy: &Policy, phase: HookPhase) -> Option<&Hook> {
+    let hooks = &policy.hooks;
+    match phase {
+        HookPhase::Pre => hooks.pre.as_ref(),
+        HookPhase::Post => hooks.post.as_ref(),
+        HookPhase::PostRestore => hooks.restore.as_ref().map(|(hook, _)| hook),
+    }
+}
+
+/// A little less than the annotation's time, so that the hook ends by itself and says why.
+fn limit(timeout: Timeout) -> u64 {
+    let seconds = timeout.seconds();
+    let margin = (seconds / 10).clamp(1, 5);
+    seconds.saturating_sub(margin).max(1)
+}
+
+fn argv(policy: &Policy, hook: &Hook, pod: &PodView<'_>, facts: Facts<'_>) -> Vec<String> {
+    let variables = policy.parameters.iter().filter_map(|(name, parameter)| {
+        let set = parameter_value(policy, name, pod, facts);
+        let value = set.unwrap_or(&parameter.default);
+        (!value.is_empty()).then(|| format!("{}={value}", parameter.variable))
+    });
+    let mut argv = Vec::new();
+    match &hook.action {
+        Action::Script(name) => {
+            argv.push(ENV.to_owned());
+            argv.push(format!("{TIMEOUT_VARIABLE}={}", limit(hook.timeout)));
+            argv.extend(variables);
+            argv.push("/bin/sh".to_owned());
+            match policy.delivery {
+                Delivery::ConfigMap => argv.push(format!("{}/{name}", policy.scripts_path())),
+                Delivery::Inline => {
+                    argv.push("-c".to_owned());
+                    argv.push(policy.scripts.inline(name));
+                    argv.push(name.clone());
+                }
+            }
+        }
+        // As it is: an image without a shell may have no `env` either.
+        Action::Command(command) => {
+            let variables: Vec<String> = variables.collect();
+            if !variables.is_empty() {
+                argv.push(ENV.to_owned());
+                argv.extend(variables);
+            }
+            argv.extend_from_slice(command);
+        }
+    }
+    argv
+}
+
+/// The annotations of a phase, all of its keys.
+#[must_use]
+pub fn annotations(
+    phase: HookPhase,
+    container: &str,
+    steps: &[Step],
+    wait: Option<RestoreWait>,
+) -> Vec<(&'static str, String)> {
+    let keys = phase.keys();
+    let timeout = steps
+        .iter()
+        .fold(Timeout::from_seconds(0), |sum, step| {
+            sum.saturating_add(step.timeout)
+        })
+        .min(LONGEST_TIMEOUT);
+    let mut annotations = vec![
+        (keys.command, encode_command(&compose(phase, steps))),
+        (keys.container, container.to_owned()),
+        (keys.on_error, overall(steps).to_string()),
+        (keys.timeout, timeout.to_string()),
+    ];
+    if let Some(RestoreWait { timeout, for_ready }) = wait {
+        annotations.push((RESTORE_WAIT_TIMEOUT, timeout.to_string()));
+        annotations.push((RESTORE_WAIT_FOR_READY, for_ready.to_string()));
+    }
+    annotations
+}

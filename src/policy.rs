@@ -1,0 +1,209 @@
+//! Policies: from a text with scripts beside it to what the engine asks.
+//!
+//! Everything that can be wrong with a policy is found here, so that nothing after it can fail.
+
+pub mod file;
+pub mod glob;
+mod image;
+mod lint;
+pub mod name;
+mod parse;
+mod rule;
+mod scripts;
+mod selector;
+mod set;
+
+use std::collections::BTreeMap;
+
+pub use file::{Delivery, OnConflict, ParameterType};
+pub use image::{Image, ImagePattern};
+pub use lint::TIMEOUT_VARIABLE;
+pub use parse::{Input, parse};
+pub use rule::Rule;
+pub use scripts::{SHELL_LIBRARY, ScriptFile, Scripts, shell_library};
+pub use selector::matches as labels_match;
+pub use set::{Place, PolicySet};
+
+use crate::velero::{OnError, RestoreWait, Timeout};
+
+/// The label with which a pod or a namespace opts in or out.
+pub const INJECT_LABEL: &str = "quiescent.dev/inject";
+
+/// The label that says how a database is captured: `dump`, `snapshot` or `off`.
+pub const METHOD_LABEL: &str = "quiescent.dev/method";
+
+/// The annotation with which a pod settles which of several like containers is meant.
+pub const CONTAINER_ANNOTATION: &str = "quiescent.dev/container";
+
+/// The prefix of the annotations that set parameters.
+pub const PARAMETER_PREFIX: &str = "quiescent.dev/";
+
+/// A policy without anything wrong in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    pub name: String,
+    pub priority: i32,
+    /// The first 12 hexadecimal digits of the SHA-256 of all that the policy says, its scripts included.
+    pub digest: String,
+    pub about: About,
+    pub matching: Criteria,
+    pub exclude: Vec<Criteria>,
+    pub container: ContainerChoice,
+    pub parameters: BTreeMap<String, Parameter>,
+    pub hooks: Hooks,
+    pub delivery: Delivery,
+    pub scripts: Scripts,
+    pub volumes: Vec<Volume>,
+    /// Names for Velero's `backup-volumes`, in the order of the policy.
+    pub backup_volumes: Vec<String>,
+    pub on_conflict: OnConflict,
+}
+
+/// What a policy tells about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    pub description: String,
+    pub engine: String,
+    /// The servers on which a restore was proven; `None` for a policy that takes part only when named.
+    pub proven: Option<String>,
+}
+
+/// Properties of a pod, all of which must hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Criteria {
+    pub pod_selector: file::LabelSelector,
+    pub namespace_selector: file::LabelSelector,
+    pub namespaces: Vec<String>,
+    pub images: Vec<ImagePattern>,
+    pub owners: Vec<file::Owner>,
+}
+
+/// Which container the hooks run in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ContainerChoice {
+    Name(String),
+    Image(Vec<ImagePattern>),
+    Port(u16),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    pub kind: ParameterType,
+    pub default: String,
+    pub allowed: Vec<String>,
+    pub description: String,
+    /// The name of the environment variable in which a script finds it.
+    pub variable: String,
+}
+
+impl Parameter {
+    /// Whether somebody may set the parameter to this.
+    #[must_use]
+    pub fn accepts(&self, value: &str) -> bool {
+        let typed = match self.kind {
+            ParameterType::String => true,
+            ParameterType::Integer => value.parse::<i64>().is_ok(),
+            ParameterType::Boolean => matches!(value, "true" | "false"),
+            ParameterType::Duration => value.parse::<Timeout>().is_ok_and(Timeout::is_positive),
+        };
+        typed && (self.allowed.is_empty() || self.allowed.iter().any(|allowed| allowed == value))
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hooks {
+    pub pre: Option<Hook>,
+    pub post: Option<Hook>,
+    pub restore: Option<(Hook, RestoreWait)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hook {
+    pub action: Action,
+    pub timeout: Timeout,
+    pub on_error: OnError,
+    pub retry: Option<file::Retry>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// A file among the policy's scripts.
+    Script(String),
+    Command(Vec<String>),
+}
+
+/// A volume that the pod gets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Volume {
+    pub name: String,
+    pub mount_path: String,
+    pub source: VolumeSource,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum VolumeSource {
+    EmptyDir(file::EmptyDir),
+    Ephemeral(file::Ephemeral),
+}
+
+impl Policy {
+    /// The name of the volume with the scripts, and of the folder they are mounted at.
+    #[must_use]
+    pub fn scripts_volume(&self) -> String {
+        format!("quiescent-{}", self.name)
+    }
+
+    #[must_use]
+    pub fn scripts_path(&self) -> String {
+        format!("/quiescent/{}", self.name)
+    }
+
+    /// The name of the ConfigMap with the scripts, new with each change of them.
+    #[must_use]
+    pub fn config_map(&self) -> Option<String> {
+        let mounted = self.delivery == Delivery::ConfigMap && self.runs_scripts();
+        mounted.then(|| format!("quiescent-{}-{}", self.name, self.scripts.digest()))
+    }
+
+    fn runs_scripts(&self) -> bool {
+        let Hooks { pre, post, restore } = &self.hooks;
+        let hooks = [
+            pre.as_ref(),
+            post.as_ref(),
+            restore.as_ref().map(|(hook, _)| hook),
+        ];
+        hooks
+            .into_iter()
+            .flatten()
+            .any(|hook| matches!(hook.action, Action::Script(_)))
+    }
+
+    /// The ConfigMap with the scripts, for one namespace.
+    #[must_use]
+    pub fn config_map_manifest(&self, namespace: Option<&str>) -> Option<serde_json::Value> {
+        let name = self.config_map()?;
+        let mut manifest = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": name,
+                "labels": {
+                    "app.kubernetes.io/managed-by": "quiescent",
+                    "quiescent.dev/policy": self.name,
+                },
+            },
+            "immutable": true,
+            "data": self.scripts.files(),
+        });
+        if let Some(namespace) = namespace {
+            manifest["metadata"]["namespace"] = namespace.into();
+        }
+        Some(manifest)
+    }
+
+    /// How a pod's provenance annotation names this policy.
+    #[must_use]
+    pub fn provenance(&self) -> String {
+        format!("{}@{}", self.name, self.digest)
+    }
+}

@@ -1,0 +1,374 @@
+//! The policy file as it is written: the types behind the parser and the JSON Schema.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::velero::{OnError, Timeout};
+
+pub const API_VERSION: &str = "quiescent.dev/v1";
+pub const KIND: &str = "HookPolicy";
+
+/// Which pods get which Velero hooks, and what those hooks need in the pod.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct HookPolicy {
+    /// Always `quiescent.dev/v1`.
+    pub api_version: String,
+    /// Always `HookPolicy`.
+    pub kind: String,
+    pub metadata: Metadata,
+    pub spec: Spec,
+}
+
+/// Who the policy is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Metadata {
+    /// A DNS label of at most 40 characters; names of volumes and ConfigMaps are made from it.
+    pub name: String,
+    /// For people and tools; `quiescent.dev/description`, `/engine`, `/method` and `/proven` are shown by `quiescent library`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// For people and tools; not read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What the policy says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Spec {
+    /// Of several policies for one pod, the higher comes first; equal ones go by name.
+    #[serde(default)]
+    pub priority: i32,
+    /// Selects a pod when all that is said here holds.
+    pub r#match: Criteria,
+    /// Passes over a pod that `match` selects when all that is said here holds, or all of one item of a list.
+    #[serde(default, skip_serializing_if = "OneOrMany::is_empty")]
+    pub exclude: OneOrMany<Criteria>,
+    /// The container in which the hooks run. Without it, the one whose image `match.images` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
+    /// What a namespace or a pod may set by the annotation `quiescent.dev/<policy>.<parameter>`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Parameter>,
+    pub hooks: Hooks,
+    /// How the scripts come into the pod.
+    #[serde(default)]
+    pub scripts: Delivery,
+    /// Volumes that the pod gets, by name, mounted in the container of the hooks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub volumes: BTreeMap<String, Volume>,
+    /// What Velero's file-system backup is to upload.
+    #[serde(default)]
+    pub backup_volumes: BackupVolumes,
+    /// What to do where the pod's author has hooks already.
+    #[serde(default)]
+    pub on_conflict: OnConflict,
+}
+
+/// A list, or its only item.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T> Default for OneOrMany<T> {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl<T> OneOrMany<T> {
+    pub fn as_slice(&self) -> &[T] {
+        match self {
+            Self::One(item) => std::slice::from_ref(item),
+            Self::Many(items) => items,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+}
+
+/// By hand: serde's own untagged enums forget where in the text the trouble was.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Visitor<T> {
+            type Value = OneOrMany<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("one item or a list of them")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                T::deserialize(serde::de::value::StrDeserializer::new(text)).map(OneOrMany::One)
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                map: A,
+            ) -> Result<Self::Value, A::Error> {
+                T::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+                    .map(OneOrMany::One)
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                seq: A,
+            ) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(serde::de::value::SeqAccessDeserializer::new(seq))
+                    .map(OneOrMany::Many)
+            }
+        }
+
+        deserializer.deserialize_any(Visitor(std::marker::PhantomData))
+    }
+}
+
+/// Properties of a pod and its namespace; what is not said holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Criteria {
+    /// By the pod's labels. A pod without `quiescent.dev/method` counts as having the default method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_selector: Option<LabelSelector>,
+    /// By the labels of the pod's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<LabelSelector>,
+    /// By the namespace's name; `*` stands for any characters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// By the image of any container: repository globs without registry, with a tag or a range of tags (`postgres:>=15`) or a digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
+    /// By what created the pod.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<Owner>,
+}
+
+/// A Kubernetes label selector.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LabelSelector {
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub match_expressions: Vec<LabelRequirement>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LabelRequirement {
+    pub key: String,
+    pub operator: LabelOperator,
+    /// For `In` and `NotIn` only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LabelOperator {
+    In,
+    NotIn,
+    Exists,
+    DoesNotExist,
+}
+
+/// A controller of the pod.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Owner {
+    /// Such as `StatefulSet`. `Deployment` sees through the ReplicaSet in between.
+    pub kind: String,
+    /// `*` stands for any characters; any name when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// One way to tell the container of the hooks from the others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Container {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Patterns as in `match.images`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<OneOrMany<String>>,
+    /// A port that the container declares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
+
+/// A value that reaches the scripts as `QUIESCENT_<NAME>` in their environment. Never a secret: Velero logs it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Parameter {
+    #[serde(default)]
+    pub r#type: ParameterType,
+    /// The value when nobody sets one; an empty one is not passed on.
+    #[serde(default)]
+    pub default: String,
+    /// The only values allowed, when there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub r#enum: Vec<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ParameterType {
+    #[default]
+    String,
+    Integer,
+    Boolean,
+    Duration,
+}
+
+/// What runs when.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Hooks {
+    /// Before the backup of the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre: Option<Hook>,
+    /// After its volumes were taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post: Option<Hook>,
+    /// After a restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<RestoreHooks>,
+}
+
+/// A hook of a backup: a script or a command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Hook {
+    /// A file in the folder `scripts` beside the policy, run by `/bin/sh`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// A program and its arguments, run without a shell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// How long all attempts together may take.
+    pub timeout: Timeout,
+    /// Whether a failure leaves the pod out of the backup.
+    pub on_error: OnError,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Retry {
+    /// The first one included.
+    #[schemars(range(min = 1, max = 10))]
+    pub attempts: u8,
+    /// The pause between two.
+    pub delay: Timeout,
+}
+
+/// The hooks of a restore.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RestoreHooks {
+    /// In the running container of the restored pod.
+    pub post: RestoreHook,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RestoreHook {
+    /// A file in the folder `scripts` beside the policy, run by `/bin/sh`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// A program and its arguments, run without a shell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// How long the hook may take once it runs.
+    pub exec_timeout: Timeout,
+    /// How long Velero waits for the container.
+    pub wait_timeout: Timeout,
+    /// Whether it waits until the container is ready, not only running.
+    #[serde(default)]
+    pub wait_for_ready: bool,
+    /// Velero cancels the restore hooks of all other pods when one fails, whatever this says.
+    pub on_error: OnError,
+}
+
+/// How scripts come into the pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Delivery {
+    /// As a read-only volume.
+    #[default]
+    ConfigMap,
+    /// Inside the hook's command, for pods that may get no volume.
+    Inline,
+}
+
+/// A volume for the pod.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Volume {
+    pub mount_path: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty_dir: Option<EmptyDir>,
+    /// A generic ephemeral volume: a claim that lives as long as the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ephemeral: Option<Ephemeral>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct EmptyDir {
+    /// A Kubernetes quantity, such as `10Gi`. What exceeds it evicts the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_limit: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub medium: Option<Medium>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Medium {
+    Memory,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Ephemeral {
+    /// The cluster's default class when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
+    /// A Kubernetes quantity, such as `10Gi`.
+    pub size: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct BackupVolumes {
+    /// Names of volumes, of this policy or of the pod.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add: Vec<String>,
+}
+
+/// What happens where the pod's author has hooks already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnConflict {
+    /// The author's hooks stay, the policy keeps away.
+    #[default]
+    Keep,
+    /// The policy's hooks take their place.
+    Override,
+    /// Both run: the author's before ours, and after ours when they undo.
+    Compose,
+    /// The pod is refused.
+    Deny,
+}

@@ -1,0 +1,247 @@
+//! From the text of a policy file to policies, or to diagnostics that say where it went wrong.
+
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
+
+use super::{
+    Place, Rule, ScriptFile,
+    file::{API_VERSION, HookPolicy, KIND},
+    lint,
+};
+use crate::{
+    diagnostic::{Diagnostic, Severity, Source, any_error},
+    yaml::{self, DecodeError, Node, Value, Wrong},
+};
+
+/// A policy file and the files beside it that its scripts may be.
+#[derive(Clone, Debug)]
+pub struct Input {
+    pub source: Arc<Source>,
+    pub scripts: BTreeMap<String, ScriptFile>,
+}
+
+/// Reads all policies of a file. A policy with an error in it is not among them.
+#[must_use]
+pub fn parse(input: &Input) -> (Vec<Place>, Vec<Diagnostic>) {
+    let mut places = Vec::new();
+    let mut findings = Findings::new(&input.source);
+    let documents = match yaml::parse(&input.source.text) {
+        Ok(documents) => documents,
+        Err(syntax) => {
+            findings.push(Rule::Syntax, syntax.span, syntax.message);
+            return (places, findings.found);
+        }
+    };
+    for document in documents {
+        let Some(root) = document.root else { continue };
+        for twice in document.duplicates {
+            findings
+                .push(
+                    Rule::DuplicateKey,
+                    twice.second,
+                    format!("the key {:?} stands here twice", twice.key),
+                )
+                .help("remove one of them: only the last would count");
+        }
+        let before = findings.found.len();
+        if let Some(file) = typed(root.clone(), &mut findings) {
+            let policy = lint::compile(&file, &root, &input.scripts, &mut findings);
+            let sound = !any_error(&findings.found[before..]);
+            if let Some(policy) = policy.filter(|_| sound) {
+                places.push(Place {
+                    policy,
+                    source: Arc::clone(&input.source),
+                    name: root.nearest(&["metadata", "name"]).span.clone(),
+                });
+            }
+        }
+    }
+    (places, findings.found)
+}
+
+/// The findings of one file.
+pub struct Findings<'s> {
+    source: &'s Arc<Source>,
+    found: Vec<Diagnostic>,
+}
+
+/// A finding that may yet get more to say.
+pub struct Finding<'f>(&'f mut Diagnostic);
+
+impl Finding<'_> {
+    pub fn help(self, help: impl Into<String>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    pub fn label(self, label: impl Into<String>) -> Self {
+        self.0.label = Some(label.into());
+        self
+    }
+}
+
+impl<'s> Findings<'s> {
+    const fn new(source: &'s Arc<Source>) -> Self {
+        Self {
+            source,
+            found: Vec::new(),
+        }
+    }
+
+    pub fn push(
+        &mut self,
+        rule: Rule,
+        span: Range<usize>,
+        message: impl Into<String>,
+    ) -> Finding<'_> {
+        self.found.push(Diagnostic {
+            code: rule.code(),
+            severity: rule.severity(),
+            message: message.into(),
+            source: Arc::clone(self.source),
+            span,
+            label: None,
+            help: None,
+        });
+        Finding(self.found.last_mut().expect("a finding was just pushed"))
+    }
+
+    pub fn errors(&self) -> usize {
+        let errors = self.found.iter();
+        errors
+            .filter(|found| found.severity == Severity::Error)
+            .count()
+    }
+}
+
+/// The document as types. Unknown fields are all named before anything else is.
+fn typed(mut root: Node, findings: &mut Findings<'_>) -> Option<HookPolicy> {
+    if !is_policy(&root, findings) {
+        return None;
+    }
+    let mut sound = true;
+    loop {
+        match yaml::decode::<HookPolicy>(&root) {
+            Ok(file) => return sound.then_some(file),
+            Err(DecodeError {
+                wrong: Wrong::UnknownField { field, known },
+                span,
+            }) => {
+                sound = false;
+                remove(&mut root, &span);
+                unknown(findings, Rule::UnknownField, span, "field", &field, known);
+            }
+            Err(DecodeError { wrong, span }) => {
+                other(findings, wrong, span);
+                return None;
+            }
+        }
+    }
+}
+
+/// Said first, so that a Deployment among the policies is not read field by field.
+fn is_policy(root: &Node, findings: &mut Findings<'_>) -> bool {
+    let expected = [("apiVersion", API_VERSION), ("kind", KIND)];
+    for (field, wanted) in expected {
+        let node = root.get(field);
+        if node.and_then(Node::as_str) == Some(wanted) {
+            continue;
+        }
+        let (span, found) = match node {
+            Some(node) => (node.span.clone(), format!("the {field} is not {wanted}")),
+            None => (first_line(root), format!("{field} is missing")),
+        };
+        findings
+            .push(Rule::NotAPolicy, span, found)
+            .help(format!("write {field}: {wanted}"));
+        return false;
+    }
+    true
+}
+
+/// A whole mapping is too much to point at.
+fn first_line(node: &Node) -> Range<usize> {
+    match &node.value {
+        Value::Mapping(entries) => entries
+            .first()
+            .map_or_else(|| node.span.clone(), |(key, _)| key.span.clone()),
+        _ => node.span.clone(),
+    }
+}
+
+fn remove(node: &mut Node, key: &Range<usize>) {
+    match &mut node.value {
+        Value::Mapping(entries) => {
+            entries.retain(|(name, _)| name.span != *key);
+            for (_, value) in entries {
+                remove(value, key);
+            }
+        }
+        Value::Sequence(items) => {
+            for item in items {
+                remove(item, key);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn unknown(
+    findings: &mut Findings<'_>,
+    rule: Rule,
+    span: Range<usize>,
+    what: &str,
+    found: &str,
+    known: &[&str],
+) {
+    let finding = findings.push(rule, span, format!("unknown {what} {found:?}"));
+    let nearest = known
+        .iter()
+        .map(|known| {
+            (
+                strsim::jaro_winkler(&found.to_lowercase(), &known.to_lowercase()),
+                known,
+            )
+        })
+        .filter(|(similarity, _)| *similarity > 0.8)
+        .max_by(|one, other| one.0.total_cmp(&other.0));
+    match nearest {
+        Some((_, nearest)) => finding.help(format!("did you mean {nearest:?}?")),
+        None => finding.help(format!("known here: {}", known.join(", "))),
+    };
+}
+
+fn other(findings: &mut Findings<'_>, wrong: Wrong, span: Range<usize>) {
+    match wrong {
+        Wrong::UnknownField { field, known } => {
+            unknown(findings, Rule::UnknownField, span, "field", &field, known);
+        }
+        Wrong::UnknownVariant { found, known } => {
+            unknown(findings, Rule::WrongType, span, "value", &found, known);
+        }
+        Wrong::MissingField(field) => {
+            findings
+                .push(
+                    Rule::MissingField,
+                    span,
+                    format!("the field {field:?} is missing"),
+                )
+                .label(format!("{field} belongs here"))
+                .help(format!("add {field}: quiescent schema says what it takes"));
+        }
+        Wrong::Type { found, expected } => {
+            findings
+                .push(
+                    Rule::WrongType,
+                    span,
+                    format!("found {found} where {expected} belongs"),
+                )
+                .help("a number or yes/no that is meant as text needs quotes");
+        }
+        Wrong::Value(message) => {
+            // The only values that are judged while reading are durations.
+            findings
+                .push(Rule::BadDuration, span, message)
+                .help("write a number and a unit, such as 30s, 5m or 1h30m");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The codes of what can be wrong with a policy.
+
+use crate::diagnostic::Severity;
+
+macro_rules! rules {
+    ($($(#[$doc:meta])* $name:ident = $code:literal $severity:ident,)*) => {
+        /// A rule for policies. Codes never change their meaning and are never used again.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Rule {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Rule {
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self {
+                    $(Self::$name => Severity::$severity,)*
+                }
+            }
+        }
+    };
+}
+
+rules! {
+    /// The text is no YAML.
+    Syntax = "QP001" Error,
+    /// A field that no policy has.
+    UnknownField = "QP002" Error,
+    /// A value of another type than the field's.
+    WrongType = "QP003" Error,
+    /// A field that every policy needs.
+    MissingField = "QP004" Error,
+    /// A key that stands twice in one mapping.
+    DuplicateKey = "QP005" Error,
+    /// Another `apiVersion` or `kind`.
+    NotAPolicy = "QP006" Error,
+    /// A name that Kubernetes would refuse.
+    BadName = "QP007" Error,
+    /// A text that Velero could not read as a duration, or one out of bounds.
+    BadDuration = "QP008" Error,
+    /// A label selector that Kubernetes would refuse.
+    BadSelector = "QP009" Error,
+    /// A text that names no images.
+    BadImage = "QP010" Error,
+    /// A volume that cannot be, or two that cannot be together.
+    BadVolume = "QP011" Error,
+    /// A container that no pod selected by this policy can have, or none chosen.
+    ImpossibleContainer = "QP012" Error,
+    /// A script that is not there.
+    MissingScript = "QP013" Error,
+    /// A script from outside of the policy's folder.
+    ForeignScript = "QP014" Error,
+    /// Scripts that no ConfigMap, or no annotation, can hold.
+    LargeScripts = "QP015" Error,
+    /// A policy that selects every pod.
+    MatchesEverything = "QP016" Error,
+    /// Something that is stopped and never started again.
+    FreezeWithoutThaw = "QP017" Error,
+    /// Two policies that cannot both be followed.
+    Contradiction = "QP018" Error,
+    /// A parameter that cannot be set or read.
+    BadParameter = "QP019" Error,
+    /// A hook that runs nothing, or two things.
+    BadAction = "QP020" Error,
+    /// Retries that do not fit into their hook's timeout.
+    RetryTooLong = "QP021" Error,
+    /// A name for `backup-volumes` that Velero would not find.
+    BadBackupVolume = "QP022" Error,
+    /// A policy that would do nothing.
+    NothingToDo = "QP023" Warning,
+    /// A dump beside a pre hook whose failure does not count.
+    DumpMayBeOld = "QP024" Warning,
+}

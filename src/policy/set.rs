@@ -1,0 +1,239 @@
+//! All policies in force, in their order, with an index that finds those a pod may match.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use super::{Criteria, METHOD_LABEL, Policy, Rule, Volume, VolumeSource};
+use crate::diagnostic::{Diagnostic, Source};
+
+/// A policy and where it was written.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub policy: Policy,
+    pub source: Arc<Source>,
+    /// Where its name stands.
+    pub name: std::ops::Range<usize>,
+}
+
+/// Policies by priority, the higher first, then by name.
+#[derive(Debug, Default)]
+pub struct PolicySet {
+    policies: Vec<Policy>,
+    index: Index,
+}
+
+/// Positions of policies under one thing that a pod must have for each of them.
+#[derive(Debug, Default)]
+struct Index {
+    by_image: HashMap<String, Vec<usize>>,
+    by_label: HashMap<String, HashMap<String, Vec<usize>>>,
+    by_namespace: HashMap<String, Vec<usize>>,
+    /// Those that ask for nothing that could be looked up.
+    always: Vec<usize>,
+}
+
+impl PolicySet {
+    /// Orders policies, and says which of them contradict each other. Of two with one name the first stays.
+    #[must_use]
+    pub fn new(mut places: Vec<Place>) -> (Self, Vec<Diagnostic>) {
+        places.sort_by(|one, other| {
+            let key = |place: &Place| {
+                (
+                    std::cmp::Reverse(place.policy.priority),
+                    place.policy.name.clone(),
+                )
+            };
+            key(one).cmp(&key(other))
+        });
+        let diagnostics = contradictions(&places);
+        let mut policies: Vec<Policy> = Vec::with_capacity(places.len());
+        let mut seen = BTreeSet::new();
+        for Place { policy, .. } in places {
+            if seen.insert(policy.name.clone()) {
+                policies.push(policy);
+            }
+        }
+        let index = Index::new(&policies);
+        (Self { policies, index }, diagnostics)
+    }
+
+    pub fn iter(&self) -> std::slice::Iter<'_, Policy> {
+        self.policies.iter()
+    }
+
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.policies.len()
+    }
+
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.policies.is_empty()
+    }
+
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Policy> {
+        self.policies.iter().find(|policy| policy.name == name)
+    }
+
+    /// Every policy that may match a pod of these images, labels and namespace, in order.
+    ///
+    /// A policy that is left out cannot match: each stands under one thing that it requires.
+    pub fn candidates<'a>(
+        &self,
+        images: impl Iterator<Item = &'a str>,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        namespace: &str,
+    ) -> impl Iterator<Item = &Policy> {
+        let Index {
+            by_image,
+            by_label,
+            by_namespace,
+            always,
+        } = &self.index;
+        let mut found: Vec<usize> = always.clone();
+        found.extend(images.filter_map(|name| by_image.get(name)).flatten());
+        let labelled = labels.filter_map(|(key, value)| by_label.get(key)?.get(value));
+        found.extend(labelled.flatten());
+        found.extend(by_namespace.get(namespace).into_iter().flatten());
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().map(|position| &self.policies[position])
+    }
+}
+
+impl<'s> IntoIterator for &'s PolicySet {
+    type Item = &'s Policy;
+    type IntoIter = std::slice::Iter<'s, Policy>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl Index {
+    fn new(policies: &[Policy]) -> Self {
+        let mut index = Self::default();
+        for (position, policy) in policies.iter().enumerate() {
+            index.file(position, &policy.matching);
+        }
+        index
+    }
+
+    /// Under images first: few pods share one. The method is every pod's, so it tells nothing.
+    fn file(&mut self, position: usize, criteria: &Criteria) {
+        let names: Option<Vec<&str>> = criteria
+            .images
+            .iter()
+            .map(super::ImagePattern::literal_name)
+            .collect();
+        if let Some(names) = names.filter(|names| !names.is_empty()) {
+            for name in names {
+                let filed = self.by_image.entry(name.to_owned()).or_default();
+                filed.push(position);
+            }
+            return;
+        }
+        let pair = criteria
+            .pod_selector
+            .match_labels
+            .iter()
+            .find(|(key, _)| *key != METHOD_LABEL);
+        if let Some((key, value)) = pair {
+            let values = self.by_label.entry(key.clone()).or_default();
+            values.entry(value.clone()).or_default().push(position);
+            return;
+        }
+        let literal = |name: &String| !super::glob::has_wildcard(name);
+        if !criteria.namespaces.is_empty() && criteria.namespaces.iter().all(literal) {
+            for name in &criteria.namespaces {
+                let filed = self.by_namespace.entry(name.clone()).or_default();
+                filed.push(position);
+            }
+            return;
+        }
+        self.always.push(position);
+    }
+}
+
+/// Pairs of policies that share a name, or that one pod could not follow both of.
+fn contradictions(places: &[Place]) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    let mut by_name: BTreeMap<&str, &Place> = BTreeMap::new();
+    let mut by_volume: BTreeMap<&str, Vec<(&Place, &Volume)>> = BTreeMap::new();
+    for place in places {
+        if let Some(first) = by_name.get(place.policy.name.as_str()) {
+            diagnostics.push(place.contradicts(
+                first,
+                format!("two policies have the name {:?}", place.policy.name),
+                "give one of them another name, or remove it",
+            ));
+            continue;
+        }
+        by_name.insert(&place.policy.name, place);
+        for volume in &place.policy.volumes {
+            let others = by_volume.entry(&volume.name).or_default();
+            let contradicted = others.iter().find(|(other, theirs)| {
+                let differs = theirs.mount_path != volume.mount_path
+                    || !same_kind(&theirs.source, &volume.source);
+                differs && may_meet(&other.policy.matching, &place.policy.matching)
+            });
+            if let Some((other, _)) = contradicted {
+                diagnostics.push(place.contradicts(
+                    other,
+                    format!(
+                        "the volume {:?} means something else in the policy {:?}, and one pod may match both",
+                        volume.name, other.policy.name
+                    ),
+                    "give the volume another name, or write it alike in both",
+                ));
+            }
+            others.push((place, volume));
+        }
+    }
+    diagnostics
+}
+
+/// Sizes may differ: the first policy's counts.
+fn same_kind(one: &VolumeSource, other: &VolumeSource) -> bool {
+    std::mem::discriminant(one) == std::mem::discriminant(other)
+}
+
+/// Whether some pod can be what both ask for; true when in doubt.
+fn may_meet(one: &Criteria, other: &Criteria) -> bool {
+    let labels = &one.pod_selector.match_labels;
+    let apart = labels.iter().any(|(key, value)| {
+        let theirs = other.pod_selector.match_labels.get(key);
+        theirs.is_some_and(|theirs| theirs != value)
+    });
+    !apart
+}
+
+impl Place {
+    fn contradicts(&self, first: &Self, message: String, help: &str) -> Diagnostic {
+        let (line, _) = first
+            .diagnostic(Rule::Contradiction, String::new())
+            .position();
+        let mut diagnostic = self.diagnostic(Rule::Contradiction, message);
+        diagnostic.label = Some(format!("the other is at {}:{line}", first.source.name));
+        diagnostic.help = Some(help.to_owned());
+        diagnostic
+    }
+
+    fn diagnostic(&self, rule: Rule, message: String) -> Diagnostic {
+        Diagnostic {
+            code: rule.code(),
+            severity: rule.severity(),
+            message,
+            source: Arc::clone(&self.source),
+            span: self.name.clone(),
+            label: None,
+            help: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,303 @@
+//! Policies from files: read with the scripts beside them, and read again while a server runs.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use sha2::{Digest, Sha256};
+use tracing::{info, warn};
+
+use crate::{
+    diagnostic::{Diagnostic, Severity, Source, any_error},
+    library,
+    policy::{Input, PolicySet, ScriptFile, parse},
+};
+
+/// A file or folder that could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("failed to read {path:?}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{0:?} is not UTF-8 text")]
+    NotText(PathBuf),
+    #[error("there is no policy file (*.yaml) in {0:?}")]
+    Nothing(PathBuf),
+}
+
+/// Where policies come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Files, or folders with files in them.
+    pub paths: Vec<PathBuf>,
+    /// Whether those that are compiled in take part.
+    pub library: bool,
+}
+
+/// What came of reading all sources.
+#[derive(Debug)]
+pub struct Loaded {
+    pub policies: PolicySet,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Sources {
+    /// Reads everything anew.
+    ///
+    /// # Errors
+    /// When a file cannot be read. What is wrong inside of files are diagnostics.
+    pub fn load(&self) -> Result<Loaded, ReadError> {
+        Ok(self.evaluate(&read(&self.paths)?))
+    }
+
+    fn evaluate(&self, inputs: &[Input]) -> Loaded {
+        let mut places = if self.library {
+            library::defaults()
+        } else {
+            Vec::new()
+        };
+        let mut diagnostics = Vec::new();
+        for input in inputs {
+            let (found, problems) = parse(input);
+            places.extend(found);
+            diagnostics.extend(problems);
+        }
+        let (policies, contradictions) = PolicySet::new(places);
+        diagnostics.extend(contradictions);
+        Loaded {
+            policies,
+            diagnostics,
+        }
+    }
+}
+
+/// Reads policy files, in the order of the paths and of the names below them.
+///
+/// # Errors
+/// When one cannot be read, or a folder has none.
+pub fn read(paths: &[PathBuf]) -> Result<Vec<Input>, ReadError> {
+    let mut inputs = Vec::new();
+    for path in paths {
+        let mut files = Vec::new();
+        yaml_files(path, &mut files)?;
+        if files.is_empty() {
+            return Err(ReadError::Nothing(path.clone()));
+        }
+        for file in files {
+            inputs.push(input(&file)?);
+        }
+    }
+    Ok(inputs)
+}
+
+/// Hidden names are left out: `..data` and its kin hold the same files of a mounted ConfigMap again.
+/// `cases` beside a policy are pods to try it on.
+fn yaml_files(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), ReadError> {
+    let failed = |source| ReadError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    if !fs::metadata(path).map_err(failed)?.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    let mut entries = fs::read_dir(path)
+        .and_then(Iterator::collect::<io::Result<Vec<_>>>)
+        .map_err(failed)?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let below = entry.path();
+        let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+        let skipped = name.starts_with('.') || name == "cases" || name == "scripts";
+        if !skipped && (is_yaml || below.is_dir()) {
+            yaml_files(&below, files)?;
+        }
+    }
+    Ok(())
+}
+
+fn input(path: &Path) -> Result<Input, ReadError> {
+    let text = text(path)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    Ok(Input {
+        scripts: scripts(folder)?,
+        source: Arc::new(Source {
+            name: path.display().to_string(),
+            text,
+        }),
+    })
+}
+
+fn text(path: &Path) -> Result<String, ReadError> {
+    let bytes = fs::read(path).map_err(|source| ReadError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    String::from_utf8(bytes).map_err(|_| ReadError::NotText(path.to_owned()))
+}
+
+/// The files of the folder `scripts`; without one, the `*.sh` beside the policy, since the keys of
+/// a ConfigMap know no folders.
+fn scripts(folder: &Path) -> Result<BTreeMap<String, ScriptFile>, ReadError> {
+    let own = folder.join("scripts");
+    let (from, all) = if own.is_dir() {
+        (own.as_path(), true)
+    } else {
+        (folder, false)
+    };
+    let failed = |path: &Path, source| ReadError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let from = if from.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        from
+    };
+    // A link may lead to the scripts of a policy beside this one, and no further.
+    let root = fs::canonicalize(from).map_err(|source| failed(from, source))?;
+    let beside = root.ancestors().nth(2).filter(|_| all);
+    let root = beside.unwrap_or(&root);
+    let mut scripts = BTreeMap::new();
+    for entry in fs::read_dir(from).map_err(|source| failed(from, source))? {
+        let entry = entry.map_err(|source| failed(from, source))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = entry.path();
+        let wanted =
+            !name.starts_with('.') && (all || path.extension().is_some_and(|it| it == "sh"));
+        if !wanted || path.is_dir() {
+            continue;
+        }
+        let inside = fs::canonicalize(&path).is_ok_and(|real| real.starts_with(root));
+        let file = if inside {
+            let bytes = fs::read(&path).map_err(|source| failed(&path, source))?;
+            String::from_utf8(bytes).map_or(ScriptFile::Binary, ScriptFile::Text)
+        } else {
+            ScriptFile::Outside
+        };
+        scripts.insert(name, file);
+    }
+    Ok(scripts)
+}
+
+/// The policies in force. Readers see one whole set or the next one, never a part of each.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    current: Arc<ArcSwap<PolicySet>>,
+}
+
+/// What a look at the files led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    Unchanged,
+    Applied,
+    /// There is an error in them: the last good set stays.
+    Refused,
+}
+
+impl InForce {
+    #[must_use]
+    pub fn new(policies: PolicySet) -> Self {
+        Self {
+            current: Arc::new(ArcSwap::from_pointee(policies)),
+        }
+    }
+
+    #[must_use]
+    pub fn get(&self) -> Arc<PolicySet> {
+        self.current.load_full()
+    }
+}
+
+/// Looks at the files again and again, by content, which also sees a `..data` link that moved.
+pub struct Watcher {
+    sources: Sources,
+    in_force: InForce,
+    seen: [u8; 32],
+}
+
+impl Watcher {
+    #[must_use]
+    pub fn new(sources: Sources, in_force: InForce) -> Self {
+        let seen = read(&sources.paths).map_or([0; 32], |inputs| content(&inputs));
+        Self {
+            sources,
+            in_force,
+            seen,
+        }
+    }
+
+    /// Looks once.
+    pub fn look(&mut self) -> Reload {
+        let inputs = match read(&self.sources.paths) {
+            Ok(inputs) => inputs,
+            Err(error) => {
+                // Once: the same trouble has the same hash.
+                let hash = Sha256::digest(format!("{error:?}")).into();
+                if std::mem::replace(&mut self.seen, hash) != hash {
+                    warn!(%error, cause = ?std::error::Error::source(&error), "policies could not be read, the last good ones stay in force");
+                    return Reload::Refused;
+                }
+                return Reload::Unchanged;
+            }
+        };
+        let hash = content(&inputs);
+        if std::mem::replace(&mut self.seen, hash) == hash {
+            return Reload::Unchanged;
+        }
+        let Loaded {
+            policies,
+            diagnostics,
+        } = self.sources.evaluate(&inputs);
+        if any_error(&diagnostics) {
+            for found in diagnostics
+                .iter()
+                .filter(|found| found.severity == Severity::Error)
+            {
+                let (line, column) = found.position();
+                warn!(
+                    code = found.code,
+                    place = %format_args!("{}:{line}:{column}", found.source.name),
+                    "{}",
+                    found.message
+                );
+            }
+            warn!("the policies have errors, the last good ones stay in force");
+            return Reload::Refused;
+        }
+        info!(policies = policies.len(), "policies changed");
+        self.in_force.current.store(Arc::new(policies));
+        Reload::Applied
+    }
+
+    /// Looks until the task is dropped.
+    pub async fn run(mut self, every: Duration, mut told: impl FnMut(Reload)) {
+        let mut ticks = tokio::time::interval(every);
+        loop {
+            ticks.tick().await;
+            let reload = self.look();
+            told(reload);
+        }
+    }
+}
+
+fn content(inputs: &[Input]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for Input { source, scripts } in inputs {
+        for part in [&source.name, &source.text] {
+            hash.update(format!("{}:", part.len()));
+            hash.update(part);
+        }
+        hash.update(format!("{scripts:?}"));
+    }
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! What was found out, in words for people and in JSON for programs.
+//!
+//! Text has colours in it; who prints it takes them out where nobody would see them.
+
+pub mod diagnostics;
+pub mod explanation;
+mod style;
+
+pub use style::Style;

@@ -1,0 +1,81 @@
+//! Findings with the line they are about.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde_json::{Value, json};
+
+use crate::diagnostic::{Diagnostic, Severity};
+
+/// One finding: what, where, the line with a caret, and what to do.
+#[must_use]
+pub fn text(diagnostic: &Diagnostic) -> String {
+    let Diagnostic {
+        code,
+        severity,
+        message,
+        source,
+        span: _,
+        label,
+        help,
+    } = diagnostic;
+    let level = match severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let annotation = AnnotationKind::Primary
+        .span(pointed_at(diagnostic))
+        .label(label.as_deref());
+    let snippet = Snippet::source(&source.text)
+        .path(&source.name)
+        .annotation(annotation);
+    let mut group: Group<'_> = level.primary_title(message).id(*code).element(snippet);
+    if let Some(help) = help {
+        group = group.element(Level::HELP.message(help));
+    }
+    Renderer::styled().render(&[group])
+}
+
+/// The first line of a span, so that a mapping is not underlined to its end, and never nothing.
+fn pointed_at(diagnostic: &Diagnostic) -> std::ops::Range<usize> {
+    let text = &diagnostic.source.text;
+    let start = diagnostic.span.start.min(text.len());
+    let end = diagnostic.span.end.clamp(start, text.len());
+    let line = text.get(start..end).unwrap_or_default();
+    let line = line.lines().next().unwrap_or_default();
+    start..start + line.trim_end().len()
+}
+
+/// The same for programs.
+#[must_use]
+pub fn value(diagnostic: &Diagnostic) -> Value {
+    let (line, column) = diagnostic.position();
+    json!({
+        "code": diagnostic.code,
+        "severity": diagnostic.severity.as_str(),
+        "message": diagnostic.message,
+        "file": diagnostic.source.name,
+        "line": line,
+        "column": column,
+        "help": diagnostic.help,
+    })
+}
+
+/// How many there are: `2 files, 1 error, 3 warnings`.
+#[must_use]
+pub fn summary(files: usize, diagnostics: &[Diagnostic]) -> String {
+    let of = |severity| {
+        diagnostics
+            .iter()
+            .filter(|found| found.severity == severity)
+            .count()
+    };
+    let many = |count: usize, what: &str| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} {what}{plural}")
+    };
+    [
+        many(files, "file"),
+        many(of(Severity::Error), "error"),
+        many(of(Severity::Warning), "warning"),
+    ]
+    .join(", ")
+}

@@ -1,0 +1,334 @@
+//! Gate by gate: what happens to a pod, and why.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::Style;
+use crate::{
+    inject::Injection,
+    plan::{Change, NewMount, NewVolume, Plan, Source},
+    pod::PodView,
+    policy::{ContainerChoice, Policy, VolumeSource},
+    select::{Facts, Mode, Namespace, Reason, Verdict, method},
+    velero::{BACKUP_VOLUMES, HookPhase, decode_command},
+};
+
+/// How wide the column with policies, hooks and volumes is.
+const COLUMN: usize = 32;
+
+/// What happens to one pod, as text.
+#[must_use]
+pub fn text(title: &str, injection: &Injection<'_>, pod: &PodView<'_>, facts: Facts<'_>) -> String {
+    let mut out = format!("{}\n", Style::Strong.paint(title));
+    if let Some(reason) = injection.gate {
+        line(&mut out, Mark::No, "considered", reason.sentence());
+        return out;
+    }
+    line(&mut out, Mark::Yes, "considered", &considered(pod, facts));
+    for verdict in &injection.verdicts {
+        match verdict {
+            Verdict::Selected(policy, container) => {
+                let name = &pod.containers()[*container].name;
+                let because = because(policy, pod, *container);
+                line(
+                    &mut out,
+                    Mark::Yes,
+                    &policy.name,
+                    &format!("{because}; container {name}"),
+                );
+            }
+            Verdict::Passed(policy, reason) => {
+                line(
+                    &mut out,
+                    Mark::Passed,
+                    &policy.name,
+                    &passed(policy, *reason, pod, facts),
+                );
+            }
+        }
+    }
+    let plan = &injection.plan;
+    for (policy, reason) in &plan.passed {
+        line(&mut out, Mark::No, &policy.name, reason.sentence());
+    }
+    if let Some(policy) = plan.denied {
+        line(&mut out, Mark::No, &policy.name, Reason::Denied.sentence());
+        return out;
+    }
+    changes(&mut out, plan, pod);
+    for note in &plan.notes {
+        line(
+            &mut out,
+            Mark::Beware,
+            &note.subject,
+            note.reason.sentence(),
+        );
+    }
+    out
+}
+
+#[derive(Clone, Copy)]
+enum Mark {
+    Yes,
+    No,
+    Passed,
+    Add,
+    Change,
+    Beware,
+}
+
+fn line(out: &mut String, mark: Mark, subject: &str, text: &str) {
+    let mark = match mark {
+        Mark::Yes => Style::Good.paint('✔'),
+        Mark::No => Style::Bad.paint('✘'),
+        Mark::Passed => Style::Faint.paint('–'),
+        Mark::Add => Style::Good.paint('+'),
+        Mark::Change => Style::Careful.paint('~'),
+        Mark::Beware => Style::Careful.paint('!'),
+    };
+    let _ = writeln!(out, "  {mark} {subject:<COLUMN$} {text}");
+}
+
+fn considered(pod: &PodView<'_>, facts: Facts<'_>) -> String {
+    let inject = crate::policy::INJECT_LABEL;
+    let said_by = |whose: &str, value: &str| format!("{whose} label {inject}={value}");
+    let of_namespace = match facts.about_namespace {
+        Namespace::Known { labels, .. } => labels.get(inject).map(String::as_str),
+        Namespace::Unknown => None,
+    };
+    let why = match (pod.label(inject), of_namespace, facts.settings.mode) {
+        (Some(value), ..) => said_by("pod's", value),
+        (None, Some(value), _) => said_by("namespace's", value),
+        (None, None, Mode::OptOut | Mode::OptIn) => format!("mode {}", facts.settings.mode),
+    };
+    format!(
+        "namespace {}: {why}; method {}",
+        facts.namespace,
+        method(pod, facts)
+    )
+}
+
+/// What made a policy select the pod.
+fn because(policy: &Policy, pod: &PodView<'_>, container: usize) -> String {
+    let container = &pod.containers()[container];
+    let image = container.image.as_deref().unwrap_or_default();
+    match &policy.container {
+        ContainerChoice::Image(patterns) => {
+            let parsed = crate::policy::Image::parse(image);
+            let pattern = patterns.iter().find(|pattern| pattern.matches(&parsed));
+            match pattern {
+                Some(pattern) => format!("image {image:?} is {:?}", pattern.to_string()),
+                None => format!("image {image:?}"),
+            }
+        }
+        ContainerChoice::Name(name) => format!("container is named {name:?}"),
+        ContainerChoice::Port(port) => format!("container has the port {port}"),
+    }
+}
+
+/// Why a policy passed over the pod, with what would have to be there.
+fn passed(policy: &Policy, reason: Reason, pod: &PodView<'_>, facts: Facts<'_>) -> String {
+    match reason {
+        Reason::Method => {
+            let asked = policy
+                .matching
+                .pod_selector
+                .match_labels
+                .get(crate::policy::METHOD_LABEL);
+            format!(
+                "method is {:?}, not {:?} (label {})",
+                method(pod, facts),
+                asked.map_or("", String::as_str),
+                crate::policy::METHOD_LABEL,
+            )
+        }
+        Reason::Image => "no container's image matches".to_owned(),
+        Reason::NamespaceName => format!(
+            "namespace {:?} is none of {}",
+            facts.namespace,
+            policy.matching.namespaces.join(", ")
+        ),
+        _ => reason.sentence().to_owned(),
+    }
+}
+
+fn changes(out: &mut String, plan: &Plan<'_>, pod: &PodView<'_>) {
+    if plan.applied.is_empty() {
+        out.push_str("\n  nothing to do: no policy applies\n");
+        return;
+    }
+    if plan.is_empty() {
+        out.push_str("\n  nothing to do: the pod has it all already\n");
+        return;
+    }
+    out.push_str("\n  would add\n");
+    for phase in HookPhase::ALL {
+        hook(out, plan, phase);
+    }
+    for change in &plan.changes {
+        match change {
+            Change::Volume(volume) => {
+                let mounts = plan.changes.iter().filter_map(|change| match change {
+                    Change::Mount(mount) if mount.volume == volume.name => Some(mount),
+                    _ => None,
+                });
+                let mut text = source(volume);
+                for NewMount {
+                    container, path, ..
+                } in mounts
+                {
+                    let _ = write!(text, ", in {} at {path}", pod.containers()[*container].name);
+                }
+                line(out, Mark::Add, &format!("volume {}", volume.name), &text);
+            }
+            Change::Scripts {
+                name, config_map, ..
+            } => {
+                line(
+                    out,
+                    Mark::Change,
+                    &format!("volume {name}"),
+                    &format!("ConfigMap {config_map}"),
+                );
+            }
+            Change::Mount(NewMount {
+                container,
+                volume,
+                path,
+                ..
+            }) => {
+                let with_its_volume = plan
+                    .changes
+                    .iter()
+                    .any(|change| matches!(change, Change::Volume(it) if it.name == *volume));
+                if !with_its_volume {
+                    let name = &pod.containers()[*container].name;
+                    line(
+                        out,
+                        Mark::Add,
+                        &format!("mount {volume}"),
+                        &format!("in {name} at {path}"),
+                    );
+                }
+            }
+            Change::Annotation {
+                key,
+                value,
+                instead_of,
+            } => {
+                if key == BACKUP_VOLUMES {
+                    let (mark, text) = match instead_of {
+                        Some(before) => (Mark::Change, format!("{before} → {value}")),
+                        None => (Mark::Add, value.clone()),
+                    };
+                    line(out, mark, "backup-volumes", &text);
+                }
+            }
+        }
+    }
+}
+
+fn hook(out: &mut String, plan: &Plan<'_>, phase: HookPhase) {
+    let keys = phase.keys();
+    let set = |wanted: &str| {
+        plan.changes.iter().find_map(|change| match change {
+            Change::Annotation {
+                key,
+                value,
+                instead_of,
+            } if key == wanted => Some((value, instead_of.is_some())),
+            _ => None,
+        })
+    };
+    let parts = [
+        ("container", keys.container),
+        ("on-error", keys.on_error),
+        ("timeout", keys.timeout),
+    ];
+    let mut changed = false;
+    let mut words = Vec::new();
+    if let Some((command, replaced)) = set(keys.command) {
+        changed |= replaced;
+        let argv = decode_command(command).unwrap_or_default();
+        words.push(argv.last().map_or_else(String::new, |last| shortened(last)));
+    }
+    for (word, key) in parts {
+        if let Some((value, replaced)) = set(key) {
+            changed |= replaced;
+            words.push(format!("{word}={value}"));
+        }
+    }
+    if !words.is_empty() {
+        let mark = if changed { Mark::Change } else { Mark::Add };
+        line(out, mark, phase.prefix(), &words.join(", "));
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let first = text.lines().next().unwrap_or_default();
+    if first.chars().count() <= 60 && first == text {
+        return first.to_owned();
+    }
+    first.chars().take(60).chain(['…']).collect()
+}
+
+fn source(volume: &NewVolume) -> String {
+    match &volume.source {
+        Source::Scripts { config_map } => format!("ConfigMap {config_map}"),
+        Source::Policy(VolumeSource::EmptyDir(empty_dir)) => {
+            let size = empty_dir.size_limit.as_deref().unwrap_or("without a limit");
+            format!("emptyDir {size}")
+        }
+        Source::Policy(VolumeSource::Ephemeral(ephemeral)) => {
+            format!("ephemeral claim of {}", ephemeral.size)
+        }
+    }
+}
+
+/// The same for programs.
+#[must_use]
+pub fn value(
+    kind: &str,
+    name: &str,
+    injection: &Injection<'_>,
+    pod: &PodView<'_>,
+    facts: Facts<'_>,
+) -> Value {
+    let verdicts: Vec<Value> = injection
+        .verdicts
+        .iter()
+        .map(|verdict| match verdict {
+            Verdict::Selected(policy, container) => json!({
+                "policy": policy.name,
+                "selected": true,
+                "container": &*pod.containers()[*container].name,
+            }),
+            Verdict::Passed(policy, reason) => json!({
+                "policy": policy.name,
+                "selected": false,
+                "reason": reason.as_str(),
+            }),
+        })
+        .collect();
+    let plan = &injection.plan;
+    let applied = plan.applied.iter();
+    let applied: Vec<Value> = applied
+        .map(|it| json!({"policy": it.policy.provenance(), "container": it.container}))
+        .collect();
+    let passed = plan.passed.iter();
+    let passed: Vec<Value> = passed
+        .map(|(policy, reason)| json!({"policy": policy.name, "reason": reason.as_str()}))
+        .collect();
+    json!({
+        "kind": kind,
+        "name": name,
+        "namespace": facts.namespace,
+        "reason": injection.reason().map(Reason::as_str),
+        "verdicts": verdicts,
+        "applied": applied,
+        "notApplied": passed,
+        "denied": plan.denied.map(|policy| &policy.name),
+        "patch": injection.patch.to_json(""),
+    })
+}

@@ -1,0 +1,310 @@
+//! Decides which policies select a pod, and why the others do not.
+//!
+//! Pure: the answer depends on the arguments alone.
+
+mod gate;
+mod reason;
+
+use std::collections::BTreeMap;
+
+pub use gate::{Mode, gate};
+pub use reason::Reason;
+
+use crate::{
+    pod::PodView,
+    policy::{
+        CONTAINER_ANNOTATION, ContainerChoice, Criteria, Image, ImagePattern, METHOD_LABEL, Policy,
+        PolicySet, file::LabelSelector, glob, labels_match,
+    },
+};
+
+/// What must be known beside the pod.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// The request's namespace; that of the pod may be empty.
+    pub namespace: &'a str,
+    pub about_namespace: Namespace<'a>,
+    /// The controller from whose template the pod is made, when that is known and the pod does not say.
+    pub owner: Option<(&'a str, &'a str)>,
+    pub settings: &'a Settings,
+}
+
+/// What is known of a namespace.
+#[derive(Clone, Copy, Debug)]
+pub enum Namespace<'a> {
+    /// There is no cluster to ask, or it has not answered yet.
+    Unknown,
+    Known {
+        labels: &'a BTreeMap<String, String>,
+        annotations: &'a BTreeMap<String, String>,
+    },
+}
+
+/// What an operator decides once for all pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub mode: Mode,
+    /// The method of pods and namespaces without a label for it.
+    pub default_method: String,
+    pub own_namespace: String,
+    pub velero_namespace: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mode: Mode::OptOut,
+            default_method: "dump".to_owned(),
+            own_namespace: "quiescent".to_owned(),
+            velero_namespace: "velero".to_owned(),
+        }
+    }
+}
+
+/// What one policy says about one pod.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Verdict<'p> {
+    /// The hooks belong into the container at this position of `spec.containers`.
+    Selected(&'p Policy, usize),
+    Passed(&'p Policy, Reason),
+}
+
+impl<'p> Verdict<'p> {
+    #[must_use]
+    pub const fn policy(&self) -> &'p Policy {
+        match self {
+            Self::Selected(policy, _) | Self::Passed(policy, _) => policy,
+        }
+    }
+}
+
+/// Asks the policies that may match, in the order of the set. Those left out cannot.
+#[must_use]
+pub fn select<'p>(
+    policies: &'p PolicySet,
+    pod: &PodView<'_>,
+    facts: Facts<'_>,
+) -> Vec<Verdict<'p>> {
+    let images = images(pod);
+    let names = images.iter().map(Image::name);
+    policies
+        .candidates(names, pod.labels(), facts.namespace)
+        .map(|policy| judge(policy, pod, &images, facts))
+        .collect()
+}
+
+/// Asks every policy, for people who want to know why one was passed over.
+#[must_use]
+pub fn select_all<'p>(
+    policies: &'p PolicySet,
+    pod: &PodView<'_>,
+    facts: Facts<'_>,
+) -> Vec<Verdict<'p>> {
+    let images = images(pod);
+    let all = policies.iter();
+    all.map(|policy| judge(policy, pod, &images, facts))
+        .collect()
+}
+
+fn judge<'p>(
+    policy: &'p Policy,
+    pod: &PodView<'_>,
+    images: &[Image<'_>],
+    facts: Facts<'_>,
+) -> Verdict<'p> {
+    let excluded = |criteria: &Criteria| mismatch(criteria, pod, images, facts).is_none();
+    if policy.exclude.iter().any(excluded) {
+        return Verdict::Passed(policy, Reason::Excluded);
+    }
+    if let Some(why) = mismatch(&policy.matching, pod, images, facts) {
+        return Verdict::Passed(policy, why);
+    }
+    if policy.parameters.iter().any(|(name, parameter)| {
+        let set = parameter_value(policy, name, pod, facts);
+        set.is_some_and(|value| !value.is_empty() && !parameter.accepts(value))
+    }) {
+        return Verdict::Passed(policy, Reason::BadParameter);
+    }
+    match container(policy, pod, images) {
+        Ok(position) => Verdict::Selected(policy, position),
+        Err(why) => Verdict::Passed(policy, why),
+    }
+}
+
+/// The first thing that does not hold, the cheap ones first.
+fn mismatch(
+    criteria: &Criteria,
+    pod: &PodView<'_>,
+    images: &[Image<'_>],
+    facts: Facts<'_>,
+) -> Option<Reason> {
+    let Criteria {
+        pod_selector,
+        namespace_selector,
+        namespaces,
+        images: wanted,
+        owners,
+    } = criteria;
+    let named = |pattern: &String| glob::matches(pattern, facts.namespace);
+    if !namespaces.is_empty() && !namespaces.iter().any(named) {
+        return Some(Reason::NamespaceName);
+    }
+    if !labels_match(pod_selector, |key| pod_label(key, pod, facts)) {
+        let method = pod_label(METHOD_LABEL, pod, facts);
+        let without_method = labels_match(pod_selector, |key| {
+            let asked = pod_selector.match_labels.get(METHOD_LABEL);
+            match asked {
+                Some(asked) if key == METHOD_LABEL => Some(asked),
+                _ => pod_label(key, pod, facts),
+            }
+        });
+        let asked = pod_selector.match_labels.get(METHOD_LABEL);
+        let only_the_method = without_method && asked.is_some_and(|asked| method != Some(asked));
+        return Some(if only_the_method {
+            Reason::Method
+        } else {
+            Reason::PodLabels
+        });
+    }
+    // Without labels an empty selector still holds.
+    match facts.about_namespace {
+        Namespace::Known { labels, .. } => {
+            if !labels_match(namespace_selector, |key| {
+                labels.get(key).map(String::as_str)
+            }) {
+                return Some(Reason::NamespaceLabels);
+            }
+        }
+        Namespace::Unknown => {
+            if *namespace_selector != LabelSelector::default() {
+                return Some(Reason::NamespaceUnknown);
+            }
+        }
+    }
+    if !owners.is_empty() {
+        let controllers = controllers(pod, facts);
+        let owned = owners.iter().any(|owner| {
+            let name = owner.name.as_deref().unwrap_or("*");
+            controllers
+                .iter()
+                .any(|(kind, is)| *kind == owner.kind && glob::matches(name, is))
+        });
+        if !owned {
+            return Some(Reason::Owner);
+        }
+    }
+    if !wanted.is_empty() && !images.iter().any(|image| any_matches(wanted, image)) {
+        return Some(Reason::Image);
+    }
+    None
+}
+
+fn images<'a>(pod: &'a PodView<'_>) -> Vec<Image<'a>> {
+    let containers = pod.containers().iter();
+    containers
+        .map(|container| Image::parse(container.image.as_deref().unwrap_or_default()))
+        .collect()
+}
+
+fn any_matches(patterns: &[ImagePattern], image: &Image<'_>) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(image))
+}
+
+/// A label of the pod. The method is its namespace's or the operator's, where the pod says none.
+fn pod_label<'a>(key: &str, pod: &'a PodView<'_>, facts: Facts<'a>) -> Option<&'a str> {
+    if key == METHOD_LABEL {
+        return Some(method(pod, facts));
+    }
+    pod.label(key)
+}
+
+/// How the pod's database is to be captured.
+#[must_use]
+pub fn method<'a>(pod: &'a PodView<'_>, facts: Facts<'a>) -> &'a str {
+    let of_namespace = || match facts.about_namespace {
+        Namespace::Known { labels, .. } => labels.get(METHOD_LABEL).map(String::as_str),
+        Namespace::Unknown => None,
+    };
+    pod.label(METHOD_LABEL)
+        .or_else(of_namespace)
+        .unwrap_or(&facts.settings.default_method)
+}
+
+/// What a pod or its namespace sets a parameter to; the pod's word wins.
+#[must_use]
+pub fn parameter_value<'a>(
+    policy: &Policy,
+    parameter: &str,
+    pod: &'a PodView<'_>,
+    facts: Facts<'a>,
+) -> Option<&'a str> {
+    let key = format!(
+        "{}{}.{parameter}",
+        crate::policy::PARAMETER_PREFIX,
+        policy.name
+    );
+    let of_namespace = || match facts.about_namespace {
+        Namespace::Known { annotations, .. } => annotations.get(&key).map(String::as_str),
+        Namespace::Unknown => None,
+    };
+    pod.annotation(&key).or_else(of_namespace)
+}
+
+/// Kind and name of what made the pod. The Deployment behind a ReplicaSet is known by the hash in its name.
+fn controllers<'a>(pod: &'a PodView<'_>, facts: Facts<'a>) -> Vec<(&'a str, &'a str)> {
+    let mut controllers: Vec<(&str, &str)> = facts.owner.into_iter().collect();
+    for owner in pod.owners() {
+        controllers.push((&owner.kind, &owner.name));
+        let deployment = pod
+            .label("pod-template-hash")
+            .filter(|_| &*owner.kind == "ReplicaSet")
+            .and_then(|hash| owner.name.strip_suffix(hash)?.strip_suffix('-'));
+        controllers.extend(deployment.map(|name| ("Deployment", name)));
+    }
+    controllers
+}
+
+/// The one container that the policy means. Never the first for want of a better one.
+fn container(policy: &Policy, pod: &PodView<'_>, images: &[Image<'_>]) -> Result<usize, Reason> {
+    let containers = pod.containers();
+    let meant: Vec<usize> = (0..containers.len())
+        .filter(|position| match &policy.container {
+            ContainerChoice::Name(name) => *containers[*position].name == **name,
+            ContainerChoice::Image(patterns) => any_matches(patterns, &images[*position]),
+            ContainerChoice::Port(port) => containers[*position].has_port(*port),
+        })
+        .collect();
+    match meant.as_slice() {
+        [one] => Ok(*one),
+        [] if is_native_sidecar(policy, pod) => Err(Reason::NativeSidecar),
+        [] => Err(Reason::NoContainer),
+        several => {
+            let settled = pod.annotation(CONTAINER_ANNOTATION);
+            let settled = settled.and_then(|name| {
+                several
+                    .iter()
+                    .find(|position| *containers[**position].name == *name)
+            });
+            settled.copied().ok_or(Reason::SeveralContainers)
+        }
+    }
+}
+
+/// Velero up to 1.18 does not look among init containers, native sidecars included.
+fn is_native_sidecar(policy: &Policy, pod: &PodView<'_>) -> bool {
+    let mut sidecars = pod
+        .init_containers()
+        .iter()
+        .filter(|container| container.is_native_sidecar());
+    sidecars.any(|container| match &policy.container {
+        ContainerChoice::Name(name) => *container.name == **name,
+        ContainerChoice::Image(patterns) => {
+            let image = Image::parse(container.image.as_deref().unwrap_or_default());
+            any_matches(patterns, &image)
+        }
+        ContainerChoice::Port(port) => container.has_port(*port),
+    })
+}
+
+#[cfg(test)]
+mod tests;

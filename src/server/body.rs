@@ -1,0 +1,73 @@
+//! Reads a body within its limit, and reads what nobody wants to its end so that the answer arrives.
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody as _};
+use http_body_util::BodyExt as _;
+use tokio::time;
+
+use super::reply::Refusal;
+
+/// What is thrown away at most for the sake of an answer that arrives: enough for the largest
+/// request that an API server takes, however often it is encoded.
+const THROWN_AWAY: u64 = 32 << 20;
+
+/// And how long that may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The whole body, if it has at most `limit` bytes.
+pub(super) async fn read(body: &mut Body, limit: usize) -> Result<Bytes, Refusal> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
+        return Err(Refusal::BodyTooLarge);
+    }
+    let Some(first) = next(body).await? else {
+        return Ok(Bytes::new());
+    };
+    if first.len() > limit {
+        return Err(Refusal::BodyTooLarge);
+    }
+    // The usual case, in which nothing is copied.
+    if body.is_end_stream() {
+        return Ok(first);
+    }
+    let mut all = Vec::with_capacity(announced.max(first.len()));
+    all.extend_from_slice(&first);
+    while let Some(data) = next(body).await? {
+        if all.len() + data.len() > limit {
+            return Err(Refusal::BodyTooLarge);
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(all.into())
+}
+
+/// Reads on and keeps nothing.
+///
+/// Answering while the caller still sends would end in a reset connection, on which the answer is
+/// lost; a connection that is read to its end can be used again, and under overload the last thing
+/// we want is a new handshake for each caller that was sent away.
+pub(super) async fn discard(mut body: Body) {
+    let reading = async {
+        let mut thrown_away = 0;
+        while let Ok(Some(data)) = next(&mut body).await {
+            thrown_away += data.len() as u64;
+            if thrown_away > THROWN_AWAY {
+                return;
+            }
+        }
+    };
+    // When it takes longer, the connection closes with the answer.
+    let _ = time::timeout(PATIENCE, reading).await;
+}
+
+/// The next piece of data, or nothing at the end.
+async fn next(body: &mut Body) -> Result<Option<Bytes>, Refusal> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refusal::BodyBroken)?;
+        // Trailers say nothing about a review.
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,135 @@
+//! The TLS handshake of one connection, and in plain words why one failed.
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use rustls::{AlertDescription, ServerConfig};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::metrics::ServerMetrics;
+use crate::telemetry::metrics::{Closed, Counters};
+
+/// The first byte of every TLS connection.
+const HANDSHAKE_RECORD: u8 = 0x16;
+
+/// Why a handshake came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The caller went away, as port scanners and TCP probes do.
+    Disconnected,
+    /// The caller does not trust our certificate.
+    CertificateRefused,
+    /// No common version, cipher or group.
+    Incompatible,
+    /// Somebody speaks HTTP without TLS.
+    PlainHttp,
+    NotTls,
+    TimedOut,
+}
+
+impl Closed for Failure {
+    const ALL: &'static [Self] = &[
+        Self::Disconnected,
+        Self::CertificateRefused,
+        Self::Incompatible,
+        Self::PlainHttp,
+        Self::NotTls,
+        Self::TimedOut,
+    ];
+
+    fn labels(self) -> Vec<(&'static str, &'static str)> {
+        let reason = match self {
+            Self::Disconnected => "disconnected",
+            Self::CertificateRefused => "certificate_refused",
+            Self::Incompatible => "incompatible",
+            Self::PlainHttp => "plain_http",
+            Self::NotTls => "not_tls",
+            Self::TimedOut => "timed_out",
+        };
+        vec![("reason", reason)]
+    }
+}
+
+/// What a connection turned out to be.
+pub(super) enum Opened {
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Plain HTTP on the TLS port: whoever sends it gets a sentence rather than noise.
+    PlainHttp(TcpStream),
+}
+
+/// Shakes hands with every caller of one listener.
+pub(super) struct Handshakes {
+    tls: TlsAcceptor,
+    failures: Counters<Failure>,
+    /// Whether the last caller refused our certificate: said once, not once per caller.
+    refused: AtomicBool,
+}
+
+impl Handshakes {
+    pub(super) fn new(tls: Arc<ServerConfig>, metrics: &ServerMetrics) -> Self {
+        Self {
+            tls: TlsAcceptor::from(tls),
+            failures: metrics.handshakes.clone(),
+            refused: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) async fn open(&self, stream: TcpStream) -> Result<Opened, Failure> {
+        let mut first = [0];
+        match stream.peek(&mut first).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return Err(Failure::Disconnected),
+        }
+        if first[0].is_ascii_uppercase() {
+            return Ok(Opened::PlainHttp(stream));
+        }
+        if first[0] != HANDSHAKE_RECORD {
+            return Err(Failure::NotTls);
+        }
+        let stream = self.tls.accept(stream).await.map_err(|e| classify(&e))?;
+        self.refused.store(false, Ordering::Relaxed);
+        Ok(Opened::Tls(Box::new(stream)))
+    }
+
+    /// Counts a failure; speaks up where an operator can do something.
+    pub(super) fn report(&self, failure: Failure) {
+        self.failures.increment(failure);
+        let refused = failure == Failure::CertificateRefused;
+        if refused && !self.refused.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a caller does not trust our certificate: does its caBundle match /ca.pem, and the name that it calls the certificate?"
+            );
+        } else {
+            tracing::debug!(reason = ?failure, "TLS handshake failed");
+        }
+    }
+}
+
+fn classify(error: &io::Error) -> Failure {
+    let tls = error
+        .get_ref()
+        .and_then(|e| e.downcast_ref::<rustls::Error>());
+    match tls {
+        None => Failure::Disconnected,
+        Some(rustls::Error::AlertReceived(alert)) => match alert {
+            AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA => Failure::CertificateRefused,
+            AlertDescription::ProtocolVersion
+            | AlertDescription::HandshakeFailure
+            | AlertDescription::InsufficientSecurity => Failure::Incompatible,
+            _ => Failure::Disconnected,
+        },
+        Some(rustls::Error::PeerIncompatible(_) | rustls::Error::NoApplicationProtocol) => {
+            Failure::Incompatible
+        }
+        Some(_) => Failure::NotTls,
+    }
+}

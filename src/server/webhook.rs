@@ -1,0 +1,123 @@
+//! The path of one review: checks of the request, the body, the reviewer, the answer.
+use std::{
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing,
+};
+use tokio::{
+    sync::Semaphore,
+    time::{self, Instant},
+};
+
+use super::{
+    Limits, PATH, body,
+    deadline::allowance,
+    metrics::ServerMetrics,
+    reply::{Outcome, Refusal, Reply, Reviewer},
+};
+
+pub(super) struct Webhook {
+    reviewer: Arc<dyn Reviewer>,
+    /// One permit for each review that may be under way.
+    reviews: Semaphore,
+    body_limit: usize,
+    deadline: Duration,
+    metrics: ServerMetrics,
+}
+
+impl Webhook {
+    pub(super) fn new(reviewer: Arc<dyn Reviewer>, limits: Limits, metrics: ServerMetrics) -> Self {
+        Self {
+            reviewer,
+            reviews: Semaphore::new(limits.reviews),
+            body_limit: limits.body,
+            deadline: limits.deadline,
+            metrics,
+        }
+    }
+}
+
+pub(super) fn router(webhook: Webhook) -> Router {
+    Router::new()
+        .route(PATH, routing::post(review))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(wrong_path)
+        .with_state(Arc::new(webhook))
+}
+
+async fn review(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
+    let (head, mut body) = request.into_parts();
+    match webhook.answer(&head, &mut body).await {
+        Ok(reply) => {
+            webhook.metrics.requests.increment(Outcome::of(&reply));
+            reply.into_response()
+        }
+        Err(refusal) => webhook.refuse(refusal, &head.headers, body).await,
+    }
+}
+
+async fn wrong_method(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    webhook.refuse(Refusal::Method, &head.headers, body).await
+}
+
+async fn wrong_path(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    webhook.refuse(Refusal::Path, &head.headers, body).await
+}
+
+impl Webhook {
+    async fn answer(&self, head: &Parts, body: &mut Body) -> Result<Reply, Refusal> {
+        let started = Instant::now();
+        if !is_json(&head.headers) {
+            return Err(Refusal::ContentType);
+        }
+        // Never waits: callers are better served by another replica than by a queue of ours.
+        let _permit = self.reviews.try_acquire().map_err(|_| Refusal::Busy)?;
+        let _in_flight = self.metrics.in_flight.enter();
+
+        let deadline = started + allowance(&head.uri, self.deadline);
+        let body = time::timeout_at(deadline, body::read(body, self.body_limit))
+            .await
+            .map_err(|_| Refusal::Late)??;
+
+        let reply = panic::catch_unwind(AssertUnwindSafe(|| self.reviewer.review(&body)))
+            .map_err(|_| Refusal::Panicked)?;
+        let now = Instant::now();
+        self.metrics.duration.observe((now - started).as_secs_f64());
+        if now > deadline {
+            return Err(Refusal::Late);
+        }
+        Ok(reply)
+    }
+
+    async fn refuse(&self, refusal: Refusal, headers: &HeaderMap, body: Body) -> Response {
+        self.metrics.requests.increment(Outcome::Refused(refusal));
+        tracing::debug!(reason = ?refusal, "request refused");
+        // Who asks before sending gets the answer instead of the permission to send, and for whom
+        // there is no time left there is none to read on.
+        let asks_first = headers.contains_key(header::EXPECT);
+        if !asks_first && refusal != Refusal::Late {
+            body::discard(body).await;
+        }
+        refusal.into_response()
+    }
+}
+
+/// `application/json`, with or without parameters.
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}

@@ -1,0 +1,148 @@
+//! Velero's contract as types: the annotations it reads, and how it reads them.
+//!
+//! No other module spells an annotation key. Every rule was read in Velero's source
+//! (`internal/hook/item_hook_handler.go`, `pkg/podexec/pod_command_executor.go`).
+
+mod command;
+mod timeout;
+
+use std::fmt;
+
+pub use command::{decode as decode_command, encode as encode_command};
+pub use timeout::{Timeout, TimeoutError};
+
+/// The volumes of a pod that file-system backup uploads, by name: a set, split at `,` untrimmed.
+pub const BACKUP_VOLUMES: &str = "backup.velero.io/backup-volumes";
+
+/// The init container that holds a restored pod back until its volumes are filled.
+pub const RESTORE_WAIT: &str = "restore-wait";
+
+/// How long Velero lets a hook run at most: newer releases cut anything above.
+pub const LONGEST_TIMEOUT: Timeout = Timeout::from_seconds(4 * 60 * 60);
+
+/// When a hook runs, which is also the prefix of its annotations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HookPhase {
+    /// Before the pod and its volumes are backed up.
+    Pre,
+    /// After the volumes were taken.
+    Post,
+    /// After the pod was restored and its container runs.
+    PostRestore,
+}
+
+/// The annotation keys of one phase, in the order in which we write them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HookKeys {
+    pub command: &'static str,
+    pub container: &'static str,
+    pub on_error: &'static str,
+    pub timeout: &'static str,
+}
+
+impl HookPhase {
+    pub const ALL: [Self; 3] = [Self::Pre, Self::Post, Self::PostRestore];
+
+    /// The keys that Velero reads in this phase.
+    #[must_use]
+    pub const fn keys(self) -> HookKeys {
+        match self {
+            Self::Pre => HookKeys {
+                command: "pre.hook.backup.velero.io/command",
+                container: "pre.hook.backup.velero.io/container",
+                on_error: "pre.hook.backup.velero.io/on-error",
+                timeout: "pre.hook.backup.velero.io/timeout",
+            },
+            Self::Post => HookKeys {
+                command: "post.hook.backup.velero.io/command",
+                container: "post.hook.backup.velero.io/container",
+                on_error: "post.hook.backup.velero.io/on-error",
+                timeout: "post.hook.backup.velero.io/timeout",
+            },
+            Self::PostRestore => HookKeys {
+                command: "post.hook.restore.velero.io/command",
+                container: "post.hook.restore.velero.io/container",
+                on_error: "post.hook.restore.velero.io/on-error",
+                timeout: "post.hook.restore.velero.io/exec-timeout",
+            },
+        }
+    }
+
+    /// The annotation prefix, as people name the hook.
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Pre => "pre.hook.backup.velero.io",
+            Self::Post => "post.hook.backup.velero.io",
+            Self::PostRestore => "post.hook.restore.velero.io",
+        }
+    }
+}
+
+/// The command of the pre hook in its oldest form, which Velero still reads when the
+/// `pre.` one is absent.
+pub const LEGACY_PRE_COMMAND: &str = "hook.backup.velero.io/command";
+
+/// How long a restored pod's hook waits for its container. Unset is for ever.
+pub const RESTORE_WAIT_TIMEOUT: &str = "post.hook.restore.velero.io/wait-timeout";
+
+/// Whether that hook waits until the container is ready, not only running.
+pub const RESTORE_WAIT_FOR_READY: &str = "post.hook.restore.velero.io/wait-for-ready";
+
+/// What a failed hook means for its pod. Velero compares the exact word: `fail` is `Continue`.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
+)]
+pub enum OnError {
+    /// The error is logged, the pod is backed up all the same.
+    Continue,
+    /// The pod is left out of the backup. Its post hook does not run.
+    Fail,
+}
+
+impl OnError {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Continue => "Continue",
+            Self::Fail => "Fail",
+        }
+    }
+}
+
+impl fmt::Display for OnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One hook as Velero runs it: an argv in a container, without a shell, terminal or input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecHook {
+    pub command: Vec<String>,
+    pub container: String,
+    pub on_error: OnError,
+    pub timeout: Timeout,
+}
+
+/// What a restore hook waits for before it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestoreWait {
+    pub timeout: Timeout,
+    pub for_ready: bool,
+}
+
+/// The names in a `backup-volumes` annotation, as Velero splits them.
+pub fn backup_volumes(annotation: &str) -> impl Iterator<Item = &str> {
+    annotation.split(',')
+}
+
+/// A boolean as Go's `strconv.ParseBool` reads it; `None` where that fails and Velero takes `false`.
+#[must_use]
+pub fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,113 @@
+//! The text of a hook's command, read and written as Velero does.
+
+/// Reads a command annotation: a JSON array of strings, or else the whole text as one argument.
+///
+/// Follows Go's `encoding/json`: `null` is an empty string, half of a surrogate pair is U+FFFD.
+/// `None` for an empty text, which is no hook at all.
+#[must_use]
+pub fn decode(text: &str) -> Option<Vec<String>> {
+    if text.is_empty() {
+        return None;
+    }
+    Some(array(text).unwrap_or_else(|| vec![text.to_owned()]))
+}
+
+/// Writes an argv as the compact JSON array that [`decode`] reads back.
+#[must_use]
+pub fn encode<S: AsRef<str>>(argv: &[S]) -> String {
+    let values: Vec<&str> = argv.iter().map(AsRef::as_ref).collect();
+    serde_json::Value::from(values).to_string()
+}
+
+fn array(text: &str) -> Option<Vec<String>> {
+    // Velero looks at the first byte alone: a space before the bracket makes the text a program's name.
+    let mut rest = blank(text.strip_prefix('[')?);
+    let mut argv = Vec::new();
+    if let Some(end) = rest.strip_prefix(']') {
+        return blank(end).is_empty().then_some(argv);
+    }
+    loop {
+        let (element, after) = element(rest)?;
+        argv.push(element);
+        rest = blank(after);
+        if let Some(end) = rest.strip_prefix(']') {
+            return blank(end).is_empty().then_some(argv);
+        }
+        rest = blank(rest.strip_prefix(',')?);
+    }
+}
+
+fn blank(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t', '\r', '\n'])
+}
+
+fn element(text: &str) -> Option<(String, &str)> {
+    match text.strip_prefix("null") {
+        Some(rest) => Some((String::new(), rest)),
+        None => string(text.strip_prefix('"')?),
+    }
+}
+
+fn string(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut rest = text;
+    loop {
+        let mut chars = rest.chars();
+        match chars.next()? {
+            '"' => return Some((value, chars.as_str())),
+            '\\' => {
+                let (escaped, after) = escape(chars.as_str())?;
+                value.push(escaped);
+                rest = after;
+            }
+            '\0'..=' ' if !rest.starts_with(' ') => return None,
+            plain => {
+                value.push(plain);
+                rest = chars.as_str();
+            }
+        }
+    }
+}
+
+fn escape(text: &str) -> Option<(char, &str)> {
+    let mut chars = text.chars();
+    let escaped = match chars.next()? {
+        same @ ('"' | '\\' | '/') => same,
+        'b' => '\u{8}',
+        'f' => '\u{c}',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'u' => return unicode(chars.as_str()),
+        _ => return None,
+    };
+    Some((escaped, chars.as_str()))
+}
+
+fn unicode(text: &str) -> Option<(char, &str)> {
+    let (first, rest) = code_unit(text)?;
+    if let Some(character) = char::from_u32(first) {
+        return Some((character, rest));
+    }
+    let pair = rest
+        .strip_prefix("\\u")
+        .and_then(code_unit)
+        .filter(|(second, _)| first < 0xdc00 && (0xdc00..0xe000).contains(second));
+    Some(match pair {
+        Some((second, rest)) => {
+            let code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+            (
+                char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER),
+                rest,
+            )
+        }
+        None => (char::REPLACEMENT_CHARACTER, rest),
+    })
+}
+
+fn code_unit(text: &str) -> Option<(u32, &str)> {
+    let (digits, rest) = text.split_at_checked(4)?;
+    let hexadecimal = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let unit = hexadecimal.then(|| u32::from_str_radix(digits, 16).ok())??;
+    Some((unit, rest))
+}

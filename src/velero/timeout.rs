@@ -1,0 +1,233 @@
+//! Durations as Go's `time.ParseDuration` reads them, which is how Velero does.
+//!
+//! Written by hand because what Velero cannot read it silently replaces by 30 seconds: this is the
+//! only place where somebody is told.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A span of time in nanoseconds; Go's may be negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timeout(i64);
+
+const SECOND: i64 = 1_000_000_000;
+
+/// Why a text is no duration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimeoutError {
+    #[error("{0:?} has no unit")]
+    MissingUnit(String),
+    #[error("{unit:?} in {text:?} is no unit of time")]
+    UnknownUnit { unit: String, text: String },
+    #[error("{0:?} is no duration")]
+    Invalid(String),
+}
+
+impl Timeout {
+    #[must_use]
+    pub const fn from_seconds(seconds: u32) -> Self {
+        Self(seconds as i64 * SECOND)
+    }
+
+    #[must_use]
+    pub const fn nanoseconds(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds, rounded down; negative ones are 0.
+    #[must_use]
+    pub fn seconds(self) -> u64 {
+        u64::try_from(self.0 / SECOND).unwrap_or(0)
+    }
+
+    #[must_use]
+    pub const fn is_positive(self) -> bool {
+        self.0 > 0
+    }
+
+    #[must_use]
+    pub const fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    #[must_use]
+    pub const fn saturating_mul(self, times: i64) -> Self {
+        Self(self.0.saturating_mul(times))
+    }
+
+    /// The time for which a program may sleep or wait; negative ones are none.
+    #[must_use]
+    pub fn to_std(self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.0).unwrap_or(0))
+    }
+}
+
+impl FromStr for Timeout {
+    type Err = TimeoutError;
+
+    fn from_str(text: &str) -> Result<Self, TimeoutError> {
+        let invalid = || TimeoutError::Invalid(text.to_owned());
+        let (negative, mut rest) = match text.as_bytes().first() {
+            Some(b'-') => (true, &text[1..]),
+            Some(b'+') => (false, &text[1..]),
+            _ => (false, text),
+        };
+        if rest == "0" {
+            return Ok(Self(0));
+        }
+        if rest.is_empty() {
+            return Err(invalid());
+        }
+        // Go adds in 64 bits without a sign, so that the smallest negative duration has a text.
+        let mut total: u64 = 0;
+        while !rest.is_empty() {
+            let (whole, after) = digits(rest);
+            let (fraction, after) = match after.strip_prefix('.') {
+                Some(after) => digits(after),
+                None => ("", after),
+            };
+            if whole.is_empty() && fraction.is_empty() {
+                return Err(invalid());
+            }
+            let end = after
+                .find(|c: char| c == '.' || c.is_ascii_digit())
+                .unwrap_or(after.len());
+            let (unit, after) = after.split_at(end);
+            let scale = match unit {
+                "" => return Err(TimeoutError::MissingUnit(text.to_owned())),
+                "ns" => 1,
+                // The micro sign, and the Greek letter that looks like it.
+                "us" | "\u{b5}s" | "\u{3bc}s" => 1_000,
+                "ms" => 1_000_000,
+                "s" => 1_000_000_000,
+                "m" => 60_000_000_000,
+                "h" => 3_600_000_000_000_u64,
+                _ => {
+                    return Err(TimeoutError::UnknownUnit {
+                        unit: unit.to_owned(),
+                        text: text.to_owned(),
+                    });
+                }
+            };
+            total = term(whole, fraction, scale)
+                .and_then(|term| total.checked_add(term))
+                .filter(|total| *total <= 1 << 63)
+                .ok_or_else(invalid)?;
+            rest = after;
+        }
+        if negative {
+            return Ok(Self(0_i64.wrapping_sub_unsigned(total)));
+        }
+        i64::try_from(total).map(Self).map_err(|_| invalid())
+    }
+}
+
+fn digits(text: &str) -> (&str, &str) {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    text.split_at(end)
+}
+
+/// `whole.fraction` times `scale`, or `None` when 63 bits cannot hold it.
+fn term(whole: &str, fraction: &str, scale: u64) -> Option<u64> {
+    let whole: u64 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok().filter(|whole| *whole <= 1 << 63)?
+    };
+    let mut value = whole.checked_mul(scale).filter(|value| *value <= 1 << 63)?;
+    let mut place = u128::from(scale);
+    let mut below = 0_u128;
+    // Digits below a nanosecond are cut off, as Go does; 18 are more than any unit can show.
+    for digit in fraction.bytes().take(18) {
+        below = below * 10 + u128::from(digit - b'0');
+        place *= 10;
+    }
+    let cut = u64::try_from(below * u128::from(scale) * u128::from(scale) / place.max(1)).ok()?;
+    value = value.checked_add(cut)?;
+    Some(value)
+}
+
+/// The shortest text that Go reads back: `10m`, `1h30m`, `1.5s`.
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total = self.0.unsigned_abs();
+        let second = SECOND.unsigned_abs();
+        if self.0 < 0 {
+            f.write_str("-")?;
+        }
+        if total == 0 {
+            return f.write_str("0s");
+        }
+        if total < second {
+            let (scale, unit) = match total {
+                0..1_000 => (1, "ns"),
+                1_000..1_000_000 => (1_000, "\u{b5}s"),
+                _ => (1_000_000, "ms"),
+            };
+            return write!(f, "{}{unit}", Decimal(total, scale));
+        }
+        let (minutes, rest) = (total / (60 * second), total % (60 * second));
+        if minutes >= 60 {
+            write!(f, "{}h", minutes / 60)?;
+        }
+        if !minutes.is_multiple_of(60) {
+            write!(f, "{}m", minutes % 60)?;
+        }
+        if rest > 0 {
+            write!(f, "{}s", Decimal(rest, second))?;
+        }
+        Ok(())
+    }
+}
+
+/// A number in units of another, without the zeros at its end.
+struct Decimal(u64, u64);
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(value, unit) = self;
+        write!(f, "{}", value / unit)?;
+        let (mut rest, mut place) = (value % unit, *unit);
+        if rest > 0 {
+            f.write_str(".")?;
+        }
+        while rest > 0 {
+            place /= 10;
+            write!(f, "{}", rest / place)?;
+            rest %= place;
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for Timeout {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for Timeout {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Timeout {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A Go duration above zero, such as 30s, 5m or 1h30m.",
+            "pattern": r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))*$",
+        })
+    }
+}

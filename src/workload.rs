@@ -1,0 +1,67 @@
+//! Where the pods are in a manifest: a Pod, the template of a controller, the items of a List.
+
+use serde_json::Value;
+
+/// A pod or pod template inside a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The JSON pointer to the pod inside of the document.
+    pub pointer: String,
+    pub kind: String,
+    pub name: String,
+    pub namespace: Option<String>,
+    /// What will own the pods; a Pod of its own has none.
+    pub owner: Option<(String, String)>,
+    /// Whether the kind is one whose template we know, and not just one that looks like it.
+    pub known: bool,
+}
+
+/// Every pod of a document, in order.
+#[must_use]
+pub fn places(document: &Value) -> Vec<Place> {
+    let mut places = Vec::new();
+    search(document, "", &mut places);
+    places
+}
+
+fn search(object: &Value, pointer: &str, places: &mut Vec<Place>) {
+    let text = |field: &str| object.pointer(field).and_then(Value::as_str);
+    let Some(kind) = text("/kind") else { return };
+    if let Some(items) = object.get("items").and_then(Value::as_array) {
+        for (index, item) in items.iter().enumerate() {
+            search(item, &format!("{pointer}/items/{index}"), places);
+        }
+        return;
+    }
+    let (below, known) = match (text("/apiVersion").unwrap_or_default(), kind) {
+        ("v1", "Pod") => ("", true),
+        ("apps/v1", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet")
+        | ("batch/v1", "Job")
+        | ("v1", "ReplicationController") => ("/spec/template", true),
+        ("batch/v1", "CronJob") => ("/spec/jobTemplate/spec/template", true),
+        _ => ("/spec/template", false),
+    };
+    let Some(template) = object.pointer(below) else {
+        return;
+    };
+    let has_containers = template
+        .pointer("/spec/containers")
+        .is_some_and(Value::is_array);
+    if !known && !has_containers {
+        return;
+    }
+    let generated = text("/metadata/generateName").map(|name| format!("{name}*"));
+    let name = text("/metadata/name").map(str::to_owned).or(generated);
+    let name = name.unwrap_or_default();
+    places.push(Place {
+        pointer: format!("{pointer}{below}"),
+        kind: kind.to_owned(),
+        namespace: text("/metadata/namespace").map(str::to_owned),
+        owner: (!below.is_empty()).then(|| (kind.to_owned(), name.clone())),
+        name,
+        known,
+    });
+}
+
+#[cfg(test)]
+mod tests;
