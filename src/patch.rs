@@ -212,6 +212,3 @@ fn mount_json(mount: &NewMount) -> Value {
     }
     json
 }
-
-#[cfg(test)]
-mod tests;

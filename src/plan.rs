@@ -288,6 +288,3 @@ fn set(changes: &mut Vec<Change>, pod: &PodView<'_>, key: &str, value: String) {
         });
     }
 }
-
-#[cfg(test)]
-mod tests;

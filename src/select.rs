@@ -305,6 +305,3 @@ fn is_native_sidecar(policy: &Policy, pod: &PodView<'_>) -> bool {
         ContainerChoice::Port(port) => container.has_port(*port),
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -94,6 +94,20 @@ impl Node {
         node
     }
 
+    /// The key at the end of a path of keys, or the value there when it has none.
+    #[must_use]
+    pub fn key(&self, path: &[&str]) -> &Range<usize> {
+        let Some((last, before)) = path.split_last() else {
+            return &self.span;
+        };
+        let parent = self.nearest(before);
+        let key = match &parent.value {
+            Value::Mapping(entries) => entries.iter().find(|(key, _)| key.name == *last),
+            _ => None,
+        };
+        key.map_or(&parent.span, |(key, _)| &key.span)
+    }
+
     /// The same tree as JSON, without places.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {

@@ -10,7 +10,7 @@ within() {
   limit=$1
   shift
   [ "$limit" -ge 1 ] || limit=1
-  if command -v timeout >/dev/null 2>&1; then timeout "$limit" "$@"; else "$@"; fi
+  if timeout 1 true 2>/dev/null; then timeout "$limit" "$@"; else "$@"; fi
 }
 steps() (
   [ $# -gt 0 ] || exit 0
@@ -21,7 +21,7 @@ steps() (
     i=$((i + 1))
     if [ "$i" -le "$argc" ]; then run="$run \"\${$i}\""; else undo="$undo \"\${$i}\""; fi
   done
-  end=$(($(date +%s) + limit)) attempt=1
+  end=$(($(date +%s) + limit)) attempt=1 status=0
   until eval "within $((end - $(date +%s))) $run </dev/null"; do
     status=$?
     if [ "$attempt" -ge "$attempts" ] || [ $(($(date +%s) + delay)) -ge "$end" ]; then break; fi
@@ -29,7 +29,6 @@ steps() (
     sleep "$delay"
     attempt=$((attempt + 1)) status=0
   done
-  status=${status:-0}
   counts=$status
   if [ "$status" -ne 0 ]; then
     echo "quiescent: step $name failed with exit code $status" >&2

@@ -67,6 +67,17 @@ impl Compiler<'_, '_> {
         self.findings.push(rule, span, message)
     }
 
+    /// About a name that is a key, not about what stands below it.
+    fn key_error(
+        &mut self,
+        rule: Rule,
+        path: &[&str],
+        message: impl Into<String>,
+    ) -> super::parse::Finding<'_> {
+        let span = self.root.key(path).clone();
+        self.findings.push(rule, span, message)
+    }
+
     fn policy(&mut self, file: &HookPolicy) -> Policy {
         let HookPolicy {
             api_version: _,
@@ -298,7 +309,7 @@ impl Compiler<'_, '_> {
                 && name.bytes().all(|c| c.is_ascii_alphanumeric())
                 && name.starts_with(|c: char| c.is_ascii_lowercase());
             if !fits {
-                self.error(
+                self.key_error(
                     Rule::BadParameter,
                     &path,
                     format!("{name:?} cannot be the name of a parameter"),
@@ -307,7 +318,7 @@ impl Compiler<'_, '_> {
             }
             // What stands behind the slash of an annotation's key has 63 characters at most.
             if policy.len() + 1 + name.len() > 63 {
-                self.error(
+                self.key_error(
                     Rule::BadParameter,
                     &path,
                     format!("no annotation can set {name:?}: {policy}.{name} is too long"),
@@ -331,7 +342,7 @@ impl Compiler<'_, '_> {
                 );
             }
             if parameter.variable == TIMEOUT_VARIABLE {
-                self.error(
+                self.key_error(
                     Rule::BadParameter,
                     &path,
                     format!(
@@ -595,7 +606,7 @@ impl Compiler<'_, '_> {
                 ephemeral,
             } = written;
             if !name::is_dns_label(name) || *name == scripts_volume {
-                self.error(Rule::BadVolume, &path, format!("no volume here can have the name {name:?}"))
+                self.key_error(Rule::BadVolume, &path, format!("no volume here can have the name {name:?}"))
                     .help("use small letters, digits and -, at most 63, and not the name of the volume with the scripts");
             }
             let clean = mount_path.starts_with('/')

@@ -130,6 +130,8 @@ fn typed(mut root: Node, findings: &mut Findings<'_>) -> Option<HookPolicy> {
                 remove(&mut root, &span);
                 unknown(findings, Rule::UnknownField, span, "field", &field, known);
             }
+            // What is missing may be what was misspelled.
+            Err(DecodeError { .. }) if !sound => return None,
             Err(DecodeError { wrong, span }) => {
                 other(findings, wrong, span);
                 return None;
@@ -229,6 +231,10 @@ fn other(findings: &mut Findings<'_>, wrong: Wrong, span: Range<usize>) {
                 .help(format!("add {field}: quiescent schema says what it takes"));
         }
         Wrong::Type { found, expected } => {
+            let expected = match expected.as_str() {
+                "i32" | "u8" | "u16" => "a whole number",
+                expected => expected,
+            };
             findings
                 .push(
                     Rule::WrongType,

@@ -199,10 +199,12 @@ impl<'de> SeqAccess<'de> for Items<'_> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Failure> {
-        self.0
-            .next()
-            .map(|item| seed.deserialize(At(item)))
-            .transpose()
+        let Some(item) = self.0.next() else {
+            return Ok(None);
+        };
+        seed.deserialize(At(item))
+            .map(Some)
+            .map_err(|failure| failure.at(&item.span))
     }
 }
 
@@ -233,6 +235,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
             .take()
             .expect("a value is asked for after its key");
         seed.deserialize(At(value))
+            .map_err(|failure| failure.at(&value.span))
     }
 }
 
