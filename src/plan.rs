@@ -3,18 +3,20 @@
 //! Wanted and present are compared one by one, so that a pod that has it all gets nothing, and one
 //! that has a part of it gets the rest.
 
+mod choice;
 mod compose;
 mod hooks;
 mod volumes;
 
 use crate::{
     pod::PodView,
-    policy::{OnConflict, Policy, Volume},
+    policy::{Policy, Volume},
     select::{Facts, Reason, Verdict},
     velero::{BACKUP_VOLUMES, HookPhase, RestoreWait, backup_volumes},
 };
+use choice::{Choice, Fate, choose};
 use compose::{Step, Undo};
-use hooks::Present;
+use hooks::{Existing, Present};
 
 /// Which policies a pod was changed by, and in which version.
 pub const PROVENANCE: &str = "quiescent.dev/policies";
@@ -93,123 +95,116 @@ impl Plan<'_> {
     pub const fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
-
-    fn keeps_authors(&mut self, phase: HookPhase) {
-        self.notes.push(Note {
-            subject: phase.prefix().to_owned(),
-            reason: Reason::AuthorsHooks,
-        });
-    }
 }
 
 /// Makes the plan for a pod.
 #[must_use]
 pub fn plan<'p>(verdicts: &[Verdict<'p>], pod: &PodView<'_>, facts: Facts<'_>) -> Plan<'p> {
-    let mut plan = Plan::default();
-    let mut volumes = volumes::Volumes::new(pod);
-    let mut chosen: Vec<(&Policy, usize)> = Vec::new();
-    for verdict in verdicts {
-        let Verdict::Selected(policy, container) = *verdict else {
-            continue;
-        };
-        match admit(policy, container, pod, &chosen, &mut volumes) {
-            Ok(()) => chosen.push((policy, container)),
-            Err(Reason::Denied) => {
-                return Plan {
-                    denied: Some(policy),
-                    ..Plan::default()
-                };
-            }
-            Err(why) => plan.passed.push((policy, why)),
+    let selected: Vec<(&Policy, usize)> = verdicts
+        .iter()
+        .filter_map(|verdict| match *verdict {
+            Verdict::Selected(policy, container) => Some((policy, container)),
+            Verdict::Passed(..) => None,
+        })
+        .collect();
+    if selected.is_empty() {
+        return Plan::default();
+    }
+    let existing = Existing::read(pod, &selected, facts);
+    let choice = match choose(&selected, pod, &existing) {
+        Ok(choice) => choice,
+        Err(policy) => {
+            return Plan {
+                denied: Some(policy),
+                ..Plan::default()
+            };
+        }
+    };
+    let Choice {
+        followed,
+        passed,
+        changes,
+        fate,
+    } = choice;
+    let mut plan = Plan {
+        passed,
+        changes,
+        ..Plan::default()
+    };
+    let Some((_, container)) = followed.first() else {
+        return plan;
+    };
+    let container = pod.containers()[*container].name.to_string();
+    for phase in HookPhase::ALL {
+        let steps = followed
+            .iter()
+            .filter_map(|(policy, _)| hooks::step(policy, phase, pod, facts));
+        match with_author(steps.collect(), phase, &container, &existing, fate) {
+            Some(steps) => annotate_hook(&mut plan, phase, &steps, &container, &followed, pod),
+            None => plan.notes.push(Note {
+                subject: phase.prefix().to_owned(),
+                reason: Reason::AuthorsHooks,
+            }),
         }
     }
-    if chosen.is_empty() {
-        return plan;
-    }
-    plan.changes = volumes.into_changes();
-    for phase in HookPhase::ALL {
-        annotate_hook(&mut plan, phase, &chosen, pod, facts);
-    }
-    annotate_backup_volumes(&mut plan, &chosen, pod);
-    let provenance: Vec<String> = chosen
+    annotate_backup_volumes(&mut plan, &followed, pod);
+    let provenance: Vec<String> = followed
         .iter()
         .map(|(policy, _)| policy.provenance())
         .collect();
     set(&mut plan.changes, pod, PROVENANCE, provenance.join(","));
-    plan.applied = chosen
+    plan.applied = followed
         .into_iter()
-        .map(|(policy, container)| Applied {
+        .map(|(policy, _)| Applied {
             policy,
-            container: pod.containers()[container].name.to_string(),
+            container: container.clone(),
         })
         .collect();
     plan
 }
 
-/// Whether a policy can be followed beside the pod's own hooks and the policies before it.
-fn admit(
-    policy: &Policy,
-    container: usize,
-    pod: &PodView<'_>,
-    chosen: &[(&Policy, usize)],
-    volumes: &mut volumes::Volumes<'_>,
-) -> Result<(), Reason> {
-    if chosen.iter().any(|(_, other)| *other != container) {
-        return Err(Reason::OtherContainer);
+/// Our steps with the author's first, or `None` where the author's hook stays as it is.
+fn with_author(
+    mut steps: Vec<Step>,
+    phase: HookPhase,
+    container: &str,
+    existing: &Existing,
+    fate: Fate,
+) -> Option<Vec<Step>> {
+    if steps.is_empty() {
+        return Some(steps);
     }
-    let name = &*pod.containers()[container].name;
-    for phase in [HookPhase::Pre, HookPhase::Post] {
-        let elsewhere = match hooks::present(pod, phase) {
-            Present::Nothing | Present::Ours(_) => continue,
-            Present::Authors(authors) => authors.container != name,
-            Present::Fragment => false,
-        };
-        match policy.on_conflict {
-            OnConflict::Keep => return Err(Reason::AuthorsHooks),
-            OnConflict::Deny => return Err(Reason::Denied),
-            OnConflict::Compose if elsewhere => return Err(Reason::OtherContainer),
-            OnConflict::Compose | OnConflict::Override => {}
+    match (existing.of(phase), fate) {
+        (Present::Nothing | Present::Ours(None), _)
+        | (_, Fate::Overridden)
+        | (Present::Fragment, Fate::Composed) => {}
+        (Present::Ours(Some(author)), _) => {
+            steps.insert(0, with_undo(author.clone(), existing, phase));
         }
+        (Present::Authors(authors), Fate::Composed) if authors.container == container => {
+            steps.insert(0, with_undo(authors.step.clone(), existing, phase));
+        }
+        (Present::Authors(_) | Present::Fragment, _) => return None,
     }
-    volumes.add(policy, container)
+    Some(steps)
 }
 
 fn annotate_hook(
     plan: &mut Plan<'_>,
     phase: HookPhase,
-    chosen: &[(&Policy, usize)],
+    steps: &[Step],
+    container: &str,
+    followed: &[(&Policy, usize)],
     pod: &PodView<'_>,
-    facts: Facts<'_>,
 ) {
-    let mut steps: Vec<Step> = chosen
-        .iter()
-        .filter_map(|(policy, _)| hooks::step(policy, phase, pod, facts))
-        .collect();
-    let Some((first, container)) = chosen.first().filter(|_| !steps.is_empty()) else {
+    if steps.is_empty() {
         return;
-    };
-    let container = &*pod.containers()[*container].name;
-    match hooks::present(pod, phase) {
-        Present::Nothing | Present::Ours(None) => {}
-        Present::Ours(Some(author)) => steps.insert(0, with_undo(author, pod, phase)),
-        Present::Authors(authors) => match first.on_conflict {
-            OnConflict::Override => {}
-            OnConflict::Compose if authors.container == container => {
-                steps.insert(0, with_undo(authors.step, pod, phase));
-            }
-            OnConflict::Keep | OnConflict::Deny | OnConflict::Compose => {
-                return plan.keeps_authors(phase);
-            }
-        },
-        Present::Fragment => match first.on_conflict {
-            OnConflict::Override | OnConflict::Compose => {}
-            OnConflict::Keep | OnConflict::Deny => return plan.keeps_authors(phase),
-        },
     }
+    let mut steps = steps.to_vec();
     if phase == HookPhase::Post {
         steps.reverse();
     }
-    let waits = chosen
+    let waits = followed
         .iter()
         .filter_map(|(policy, _)| policy.hooks.restore.as_ref());
     let wait = waits
@@ -225,13 +220,13 @@ fn annotate_hook(
 }
 
 /// The author's pre hook is taken back by the author's post hook.
-fn with_undo(author: Step, pod: &PodView<'_>, phase: HookPhase) -> Step {
+fn with_undo(author: Step, existing: &Existing, phase: HookPhase) -> Step {
     if phase != HookPhase::Pre {
         return author;
     }
-    let post = match hooks::present(pod, HookPhase::Post) {
-        Present::Authors(authors) => Some(authors.step),
-        Present::Ours(author) => author,
+    let post = match existing.of(HookPhase::Post) {
+        Present::Authors(authors) => Some(authors.step.clone()),
+        Present::Ours(author) => author.clone(),
         Present::Nothing | Present::Fragment => None,
     };
     let undo = post.map(|Step { argv, limit, .. }| Undo { argv, limit });
@@ -241,10 +236,12 @@ fn with_undo(author: Step, pod: &PodView<'_>, phase: HookPhase) -> Step {
     }
 }
 
-fn annotate_backup_volumes(plan: &mut Plan<'_>, chosen: &[(&Policy, usize)], pod: &PodView<'_>) {
+fn annotate_backup_volumes(plan: &mut Plan<'_>, followed: &[(&Policy, usize)], pod: &PodView<'_>) {
     let there = pod.annotation(BACKUP_VOLUMES).unwrap_or_default();
     let mut names: Vec<&str> = Vec::new();
-    let wanted = chosen.iter().flat_map(|(policy, _)| &policy.backup_volumes);
+    let wanted = followed
+        .iter()
+        .flat_map(|(policy, _)| &policy.backup_volumes);
     for name in wanted {
         if backup_volumes(there).any(|listed| listed == name) || names.contains(&name.as_str()) {
             continue;
@@ -255,7 +252,7 @@ fn annotate_backup_volumes(plan: &mut Plan<'_>, chosen: &[(&Policy, usize)], pod
                 .iter()
                 .any(|Volume { name: it, .. }| it == name)
         };
-        if chosen.iter().any(ours) || pod.volumes().iter().any(|volume| *volume.name == **name) {
+        if followed.iter().any(ours) || pod.volumes().iter().any(|volume| *volume.name == **name) {
             names.push(name);
         } else {
             plan.notes.push(Note {

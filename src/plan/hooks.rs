@@ -35,9 +35,35 @@ pub struct Authors {
     pub step: Step,
 }
 
+/// What stands in a pod's annotations for every phase.
+pub struct Existing([Present; 3]);
+
+impl Existing {
+    /// Reads a pod that these policies have selected: a command that is one of theirs is ours.
+    pub fn read(pod: &PodView<'_>, selected: &[(&Policy, usize)], facts: Facts<'_>) -> Self {
+        Self(HookPhase::ALL.map(|phase| {
+            let wanted = |argv: &[String]| {
+                let mut steps = selected
+                    .iter()
+                    .filter_map(|(policy, _)| step(policy, phase, pod, facts));
+                steps.any(|step| step.argv == argv)
+            };
+            present(pod, phase, wanted)
+        }))
+    }
+
+    pub const fn of(&self, phase: HookPhase) -> &Present {
+        let Self([pre, post, restore]) = self;
+        match phase {
+            HookPhase::Pre => pre,
+            HookPhase::Post => post,
+            HookPhase::PostRestore => restore,
+        }
+    }
+}
+
 /// Whose the hook of a phase is.
-#[must_use]
-pub fn present(pod: &PodView<'_>, phase: HookPhase) -> Present {
+fn present(pod: &PodView<'_>, phase: HookPhase, wanted: impl Fn(&[String]) -> bool) -> Present {
     let keys = phase.keys();
     let legacy = || {
         pod.annotation(LEGACY_PRE_COMMAND)
@@ -60,7 +86,7 @@ pub fn present(pod: &PodView<'_>, phase: HookPhase) -> Present {
     if let Origin::Composed(author) = origin(&argv) {
         return Present::Ours(author);
     }
-    if is_ours(&argv) {
+    if is_script_of_ours(&argv) || wanted(&argv) {
         return Present::Ours(None);
     }
     let first = pod.containers().first();
@@ -97,7 +123,7 @@ fn authors_step(pod: &PodView<'_>, phase: HookPhase, argv: Vec<String>) -> Step 
 }
 
 /// Every script of ours is started in one way.
-fn is_ours(argv: &[String]) -> bool {
+fn is_script_of_ours(argv: &[String]) -> bool {
     let [program, variable, ..] = argv else {
         return false;
     };

@@ -13,7 +13,8 @@ connect 5
 check_space
 
 count=$(cli info keyspace 2>/dev/null </dev/null | keys)
-error=$(cli --rdb "$NEW/dump.rdb" 2>&1 </dev/null) || gave_up 'the snapshot' "$error"
+# The client tells each step that it takes; the last line says what went wrong.
+error=$(cli --rdb "$NEW/dump.rdb" 2>&1 </dev/null) || gave_up 'the snapshot' "$(printf '%s' "$error" | tail -n 1)"
 [ "$(left)" -gt 0 ] || gave_up 'the snapshot' "$error"
 case $(dd if="$NEW/dump.rdb" bs=5 count=1 2>/dev/null) in
 REDIS | VALKE) ;;

@@ -1,0 +1,128 @@
+//! Which of the selected policies are followed, beside the author's hooks and beside each other.
+
+use super::{
+    Change,
+    hooks::{Existing, Present},
+    volumes::Volumes,
+};
+use crate::{
+    pod::PodView,
+    policy::{OnConflict, Policy},
+    select::Reason,
+    velero::HookPhase,
+};
+
+/// What becomes of the hooks that a pod's author wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Kept,
+    Composed,
+    Overridden,
+}
+
+/// The policies that are followed, and what that means for the pod's volumes.
+pub struct Choice<'p> {
+    /// With the position of the container of their hooks, in order. It is the same for all.
+    pub followed: Vec<(&'p Policy, usize)>,
+    pub passed: Vec<(&'p Policy, Reason)>,
+    pub changes: Vec<Change>,
+    pub fate: Fate,
+}
+
+/// Chooses among the selected policies, in their order.
+///
+/// What one of them does with the author's hooks is done for all of them, so that the answer is the
+/// same for the pod that comes out.
+///
+/// # Errors
+/// The policy that refuses the pod.
+pub fn choose<'p>(
+    selected: &[(&'p Policy, usize)],
+    pod: &PodView<'_>,
+    existing: &Existing,
+) -> Result<Choice<'p>, &'p Policy> {
+    let refuses = |(policy, _): &&(&Policy, usize)| policy.on_conflict == OnConflict::Deny;
+    if let Some((policy, _)) = selected.iter().find(refuses)
+        && BACKUP.iter().any(|phase| is_authors(existing.of(*phase)))
+    {
+        return Err(policy);
+    }
+    for (fate, wanted) in [
+        (Fate::Overridden, OnConflict::Override),
+        (Fate::Composed, OnConflict::Compose),
+    ] {
+        let wants = |(policy, _): &(&Policy, usize)| policy.on_conflict == wanted;
+        if selected.iter().any(wants) {
+            let choice = under(fate, selected, pod, existing);
+            // Who wanted it may have been passed over for another reason.
+            if choice.followed.iter().any(wants) {
+                return Ok(choice);
+            }
+        }
+    }
+    Ok(under(Fate::Kept, selected, pod, existing))
+}
+
+const BACKUP: [HookPhase; 2] = [HookPhase::Pre, HookPhase::Post];
+
+const fn is_authors(present: &Present) -> bool {
+    match present {
+        Present::Nothing | Present::Ours(None) => false,
+        Present::Ours(Some(_)) | Present::Authors(_) | Present::Fragment => true,
+    }
+}
+
+fn under<'p>(
+    fate: Fate,
+    selected: &[(&'p Policy, usize)],
+    pod: &PodView<'_>,
+    existing: &Existing,
+) -> Choice<'p> {
+    let mut followed: Vec<(&Policy, usize)> = Vec::new();
+    let mut passed = Vec::new();
+    let mut volumes = Volumes::new(pod);
+    for (policy, container) in selected {
+        let elsewhere = followed.iter().any(|(_, other)| other != container);
+        let name = &*pod.containers()[*container].name;
+        let admitted = if elsewhere {
+            Err(Reason::OtherContainer)
+        } else {
+            beside_authors(policy, name, existing, fate)
+                .and_then(|()| volumes.add(policy, *container))
+        };
+        match admitted {
+            Ok(()) => followed.push((policy, *container)),
+            Err(why) => passed.push((*policy, why)),
+        }
+    }
+    Choice {
+        followed,
+        passed,
+        changes: volumes.into_changes(),
+        fate,
+    }
+}
+
+fn beside_authors(
+    policy: &Policy,
+    container: &str,
+    existing: &Existing,
+    fate: Fate,
+) -> Result<(), Reason> {
+    let composes = policy.on_conflict == OnConflict::Compose;
+    for phase in BACKUP {
+        match (existing.of(phase), fate) {
+            (Present::Nothing | Present::Ours(None), _)
+            | (_, Fate::Overridden)
+            | (Present::Fragment, Fate::Composed) => {}
+            (Present::Ours(Some(_)), _) if composes => {}
+            (Present::Authors(authors), Fate::Composed) if composes => {
+                if authors.container != container {
+                    return Err(Reason::OtherContainer);
+                }
+            }
+            _ => return Err(Reason::AuthorsHooks),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! The command line as people use it.
+
+use std::{fs, path::Path};
+
+use quiescent::policy::file::HookPolicy;
+use serde_json::Value;
+
+use crate::support::{golden, quiescent, run};
+
+const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: pg, namespace: shop}\nspec:\n  containers:\n    - {name: db, image: \"postgres:16\"}\n";
+
+fn stdout(arguments: &[&str], input: &str) -> String {
+    let output = run(arguments, input);
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn documents_without_a_change_pass_through_byte_for_byte() {
+    let others = "# a comment\napiVersion: v1\nkind:   Service   # odd\nmetadata: {\"name\": 'x'}\n---\n# only a comment\n---\n{\"kind\": \"Secret\",\"apiVersion\":\"v1\"}\n...\n";
+    assert_eq!(stdout(&["inject", "-f", "-"], others), others);
+    let mixed = stdout(&["inject", "-f", "-"], &format!("{others}---\n{POD}"));
+    assert!(mixed.starts_with(others), "{mixed}");
+}
+
+#[test]
+fn what_was_injected_once_is_not_injected_again() {
+    let once = stdout(&["inject", "-f", "-"], POD);
+    assert_ne!(once, POD);
+    assert_eq!(stdout(&["inject", "-f", "-"], &once), once);
+    let again = run(&["inject", "-f", "-"], &once);
+    assert!(
+        String::from_utf8(again.stderr)
+            .unwrap()
+            .contains("unchanged")
+    );
+}
+
+#[test]
+fn json_goes_in_and_out() {
+    let list: Value =
+        serde_json::from_str(&stdout(&["inject", "-f", "-", "-o", "json"], POD)).unwrap();
+    assert_eq!(list["kind"], "List");
+    assert_eq!(list["items"][0]["kind"], "Pod");
+    assert_eq!(list["items"][1]["kind"], "ConfigMap");
+    assert_eq!(list["items"][1]["metadata"]["namespace"], "shop");
+    // A List that comes in as JSON is a JSON document again.
+    let again = stdout(&["inject", "-f", "-"], &list.to_string());
+    let again: Value = serde_json::from_str(&again).unwrap();
+    assert_eq!(again, list);
+}
+
+#[test]
+fn patches_are_those_of_the_webhook_below_the_template() {
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: pg}\nspec:\n  template:\n    metadata: {labels: {app: pg}}\n    spec: {containers: [{name: db, image: postgres}]}\n";
+    let patches: Value =
+        serde_json::from_str(&stdout(&["inject", "-f", "-", "-o", "patch"], deployment)).unwrap();
+    let operations = patches[0]["patch"].as_array().unwrap();
+    assert!(
+        operations
+            .iter()
+            .all(|it| it["path"].as_str().unwrap().starts_with("/spec/template/"))
+    );
+    assert_eq!(patches[0]["kind"], "Deployment");
+}
+
+#[test]
+fn folders_and_several_files_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("b.yaml"), POD.trim_end()).unwrap();
+    fs::write(
+        dir.path().join("a.json"),
+        "{\"apiVersion\":\"v1\",\"kind\":\"Service\"}",
+    )
+    .unwrap();
+    fs::write(dir.path().join("README.md"), "not a manifest").unwrap();
+    let path = dir.path().to_str().unwrap();
+    let text = stdout(&["inject", path], "");
+    let kinds: Vec<&str> = ["kind\":\"Service", "kind: Pod", "kind: ConfigMap"]
+        .into_iter()
+        .filter(|kind| text.contains(kind))
+        .collect();
+    assert_eq!(kinds.len(), 3, "{text}");
+    assert_eq!(text.matches("\n---\n").count(), 2, "{text}");
+}
+
+#[test]
+fn the_namespace_decides_where_its_labels_are_told() {
+    let explain = |labels: &[&str]| stdout(&[&["explain", "-f", "-"][..], labels].concat(), POD);
+    assert!(
+        explain(&["--namespace-labels", "quiescent.dev/inject=disabled"])
+            .contains("inject says disabled")
+    );
+    assert!(explain(&["--mode", "opt-in"]).contains("labels of the namespace are not known"));
+    assert!(
+        explain(&[
+            "--mode",
+            "opt-in",
+            "--namespace-labels",
+            "quiescent.dev/inject=enabled"
+        ])
+        .contains("✔ postgresql-dump")
+    );
+    assert!(
+        explain(&["--namespace-labels", "quiescent.dev/method=snapshot"])
+            .contains("✔ postgresql-snapshot")
+    );
+    assert!(explain(&["--default-method", "snapshot"]).contains("✔ postgresql-snapshot"));
+}
+
+#[test]
+fn explain_says_the_same_to_programs() {
+    let pods: Value =
+        serde_json::from_str(&stdout(&["explain", "-f", "-", "-o", "json"], POD)).unwrap();
+    let verdicts = pods[0]["verdicts"].as_array().unwrap();
+    let of = |name: &str| {
+        verdicts
+            .iter()
+            .find(|verdict| verdict["policy"] == name)
+            .unwrap()
+    };
+    assert_eq!(of("postgresql-dump")["selected"], true);
+    assert_eq!(of("redis-dump")["reason"], "image");
+    assert_eq!(pods[0]["applied"][0]["container"], "db");
+}
+
+#[test]
+fn scripts_are_what_injected_pods_refer_to() {
+    let config_maps: Value =
+        serde_json::from_str(&stdout(&["scripts", "-n", "shop", "-o", "json"], "")).unwrap();
+    let injected: Value =
+        serde_json::from_str(&stdout(&["inject", "-f", "-", "-o", "json"], POD)).unwrap();
+    let items = config_maps["items"].as_array().unwrap();
+    assert!(items.contains(&injected["items"][1]));
+    assert!(
+        items
+            .iter()
+            .all(|it| it["immutable"] == true && it["metadata"]["namespace"] == "shop")
+    );
+}
+
+#[test]
+fn an_exported_policy_is_the_same_policy() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("mine");
+    let target = target.to_str().unwrap();
+    assert!(
+        run(&["library", "export", "mariadb-dump", target], "")
+            .status
+            .success()
+    );
+    assert_eq!(run(&["lint", target], "").status.code(), Some(0));
+    let scripts =
+        |policies: &[&str]| stdout(&[&["scripts", "-o", "json"][..], policies].concat(), "");
+    let library: Value = serde_json::from_str(&scripts(&[])).unwrap();
+    let exported: Value = serde_json::from_str(&scripts(&["--policies", target])).unwrap();
+    assert!(
+        library["items"]
+            .as_array()
+            .unwrap()
+            .contains(&exported["items"][0])
+    );
+    let again = run(&["library", "export", "mariadb-dump", target], "");
+    assert_eq!(
+        again.status.code(),
+        Some(2),
+        "nothing of somebody's is overwritten"
+    );
+}
+
+#[test]
+fn the_schema_in_the_tree_is_that_of_the_types() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/hookpolicy.schema.json");
+    let schema = stdout(&["schema"], "");
+    golden(&path, &schema);
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for folder in quiescent::library::FOLDERS {
+        let documents = quiescent::yaml::parse(folder.policy).unwrap();
+        let root = documents[0].root.as_ref().unwrap();
+        assert!(validator.is_valid(&root.to_json()), "{}", folder.name);
+        let mut wrong = root.to_json();
+        wrong["spec"]["hooks"]["pre"]["timeout"] = "300".into();
+        assert!(!validator.is_valid(&wrong));
+        wrong = root.to_json();
+        wrong["spec"]["unknown"] = true.into();
+        assert!(!validator.is_valid(&wrong));
+        let typed: HookPolicy = quiescent::yaml::decode(root).unwrap();
+        assert_eq!(typed.metadata.name, folder.name);
+    }
+}
+
+#[test]
+fn exit_codes_tell_what_happened() {
+    let code = |arguments: &[&str], input: &str| run(arguments, input).status.code();
+    assert_eq!(code(&["version"], ""), Some(0));
+    assert_eq!(code(&["inject", "-f", "/nowhere.yaml"], ""), Some(2));
+    assert_eq!(code(&["inject", "-f", "-"], "a: [1"), Some(2));
+    assert_eq!(
+        code(
+            &["inject", "-f", "-"],
+            "apiVersion: v1\nkind: Pod\nspec: {containers: text}\n"
+        ),
+        Some(2)
+    );
+    assert_eq!(code(&["inject"], ""), Some(2));
+    assert_eq!(code(&["library", "show", "postgres-dump"], ""), Some(2));
+    assert_eq!(code(&["lint", "/nowhere"], ""), Some(2));
+    assert_eq!(code(&["no-such-command"], ""), Some(2));
+    let told = run(&["library", "show", "postgres-dump"], "");
+    assert!(
+        String::from_utf8(told.stderr)
+            .unwrap()
+            .contains("did you mean \"postgresql-dump\"?")
+    );
+    let told = run(&["inject", "-f", "-"], "a: 1\nb: [1\n");
+    assert!(
+        String::from_utf8(told.stderr)
+            .unwrap()
+            .contains("standard input:")
+    );
+}
+
+#[test]
+fn help_version_and_completions_are_there() {
+    assert_eq!(
+        stdout(&["version"], ""),
+        format!("quiescent {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    for command in [
+        "serve",
+        "inject",
+        "explain",
+        "lint",
+        "scripts",
+        "library",
+        "schema",
+        "completions",
+    ] {
+        assert!(
+            stdout(&[command, "--help"], "").contains("Usage:"),
+            "{command}"
+        );
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(stdout(&["completions", shell], "").contains("quiescent"));
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_only() {
+    let escape = '\u{1b}';
+    assert!(!stdout(&["explain", "-f", "-"], POD).contains(escape));
+    assert!(stdout(&["explain", "-f", "-", "--color", "always"], POD).contains(escape));
+    let no_color = quiescent(&["library", "list"])
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap();
+    assert!(!String::from_utf8(no_color.stdout).unwrap().contains(escape));
+}

@@ -1,0 +1,241 @@
+//! What holds for every pod and every set of policies, tried on generated ones.
+
+mod pods;
+
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use proptest::prelude::*;
+use quiescent::{
+    inject::{Injection, explain, inject},
+    library,
+    pod::PodView,
+    policy::{Input, Place, PolicySet, parse},
+    select::{Facts, Verdict},
+    velero::{HookPhase, Timeout, decode_command},
+};
+use serde_json::Value;
+
+use pods::Case;
+
+static PLACES: LazyLock<Vec<Place>> = LazyLock::new(|| {
+    let (mut places, diagnostics) = parse(&Input {
+        source: std::sync::Arc::new(quiescent::diagnostic::Source {
+            name: "policies.yaml".to_owned(),
+            text: include_str!("properties/policies.yaml").to_owned(),
+        }),
+        scripts: std::collections::BTreeMap::new(),
+    });
+    assert_eq!(diagnostics, []);
+    places.extend(library::policies());
+    places
+});
+
+static POLICIES: LazyLock<PolicySet> = LazyLock::new(|| PolicySet::new(PLACES.clone()).0);
+
+/// Asks for a pod as it is in JSON, and hands on what came out while its text lives.
+fn injected<T>(
+    case: &Case,
+    pod: &Value,
+    then: impl Fn(&Injection<'_>, &PodView<'_>, Facts<'_>) -> T,
+) -> T {
+    let text = pod.to_string();
+    let view = PodView::parse(&text).unwrap();
+    let facts = case.facts();
+    then(&inject(&POLICIES, &view, facts), &view, facts)
+}
+
+/// The pod with its patch.
+fn patched(case: &Case, pod: &Value) -> Value {
+    injected(case, pod, |injection, _, _| {
+        let mut after = pod.clone();
+        injection.patch.apply(&mut after, "");
+        after
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_patch_applies_and_leaves_a_valid_pod(case in pods::case()) {
+        let after = patched(&case, &case.pod);
+        valid(&case.pod, &after)?;
+    }
+
+    #[test]
+    fn injecting_twice_is_injecting_once(case in pods::case()) {
+        let once = patched(&case, &case.pod);
+        let again = injected(&case, &once, |injection, _, _| injection.patch.to_json(""));
+        prop_assert_eq!(again, Value::Array(Vec::new()), "after {}", once);
+    }
+
+    #[test]
+    fn nothing_of_the_author_changes(case in pods::case()) {
+        let after = patched(&case, &case.pod);
+        let replaced: BTreeSet<String> = injected(&case, &case.pod, |injection, _, _| {
+            let patch = injection.patch.to_json("");
+            let operations = patch.as_array().unwrap().iter();
+            let replacing = operations.filter(|it| it["op"] == "replace");
+            replacing.map(|it| it["path"].as_str().unwrap().to_owned()).collect()
+        });
+        extends(&case.pod, &after, "", &replaced)?;
+    }
+
+    #[test]
+    fn the_order_of_the_files_changes_no_byte(case in pods::case(), seed in any::<u64>()) {
+        let mut places = PLACES.clone();
+        let count = places.len();
+        for position in 0..count {
+            let other = (seed.rotate_left(u32::try_from(position * 7).unwrap()) as usize) % count;
+            places.swap(position, other);
+        }
+        let (shuffled, _) = PolicySet::new(places);
+        let text = case.pod.to_string();
+        let view = PodView::parse(&text).unwrap();
+        let other = inject(&shuffled, &view, case.facts()).patch.to_json("").to_string();
+        let ours = injected(&case, &case.pod, |injection, _, _| injection.patch.to_json("").to_string());
+        prop_assert_eq!(ours, other);
+    }
+
+    #[test]
+    fn asking_few_policies_is_as_good_as_asking_all(case in pods::case()) {
+        let text = case.pod.to_string();
+        let view = PodView::parse(&text).unwrap();
+        let few = inject(&POLICIES, &view, case.facts());
+        let all = explain(&POLICIES, &view, case.facts());
+        let selected = |injection: &Injection<'_>| {
+            let verdicts = injection.verdicts.iter();
+            let selected = verdicts.filter(|verdict| matches!(verdict, Verdict::Selected(..)));
+            selected.map(|verdict| verdict.policy().name.clone()).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(selected(&few), selected(&all));
+        prop_assert_eq!(&few.patch, &all.patch);
+        prop_assert!(all.gate.is_some() || all.verdicts.len() == POLICIES.len());
+    }
+}
+
+/// What the API server and Velero ask of a pod, as far as we could spoil it.
+fn valid(before: &Value, after: &Value) -> Result<(), TestCaseError> {
+    let list = |value: &Value, pointer: &str| {
+        value
+            .pointer(pointer)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let named = |values: &[Value], field: &str| {
+        values
+            .iter()
+            .map(|it| it[field].as_str().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let volumes = named(&list(after, "/spec/volumes"), "name");
+    let unique: BTreeSet<&String> = volumes.iter().collect();
+    prop_assert_eq!(unique.len(), volumes.len(), "volumes are unique");
+    let containers = list(after, "/spec/containers");
+    for (position, container) in containers.iter().enumerate() {
+        let mounts = list(container, "/volumeMounts");
+        let paths = named(&mounts, "mountPath");
+        let unique: BTreeSet<&String> = paths.iter().collect();
+        prop_assert_eq!(unique.len(), paths.len(), "mount paths are unique");
+        let authors = list(before, &format!("/spec/containers/{position}/volumeMounts")).len();
+        for name in named(&mounts[authors..], "name") {
+            prop_assert!(volumes.contains(&name), "the volume {} is there", name);
+        }
+    }
+    prop_assert_eq!(
+        &before["spec"]["initContainers"],
+        &after["spec"]["initContainers"]
+    );
+    let annotations = &after["metadata"]["annotations"];
+    let ours = annotations.get("quiescent.dev/policies").is_some() && before != after;
+    if !ours {
+        return Ok(());
+    }
+    let backup = [HookPhase::Pre, HookPhase::Post]
+        .map(|phase| annotations.get(phase.keys().command).is_some());
+    prop_assert_eq!(backup[0], backup[1], "pre and post come together");
+    for phase in HookPhase::ALL {
+        let keys = phase.keys();
+        let changed = before
+            .pointer("/metadata/annotations")
+            .and_then(|it| it.get(keys.command))
+            != annotations.get(keys.command);
+        if !changed {
+            continue;
+        }
+        let text = |key: &str| annotations[key].as_str().unwrap_or_default();
+        let argv = decode_command(text(keys.command)).unwrap_or_default();
+        prop_assert!(argv.first().is_some_and(|program| program.starts_with('/')
+            || program.len() > 1
+            || ["a", "b"].contains(&program.as_str())));
+        prop_assert!(text(keys.command).starts_with('['));
+        prop_assert!(
+            named(&containers, "name")
+                .iter()
+                .any(|name| name == text(keys.container))
+        );
+        prop_assert!(["Fail", "Continue"].contains(&text(keys.on_error)));
+        prop_assert!(
+            text(keys.timeout)
+                .parse::<Timeout>()
+                .is_ok_and(Timeout::is_positive)
+        );
+    }
+    Ok(())
+}
+
+/// Where something may be added.
+fn may_grow(path: &str) -> bool {
+    path.is_empty()
+        || path == "/metadata"
+        || path == "/metadata/annotations"
+        || path == "/spec"
+        || path == "/spec/volumes"
+        || path.starts_with("/spec/containers/")
+}
+
+/// Whether `after` is `before` and more: in its places, in its order, and `replaced` aside.
+fn extends(
+    before: &Value,
+    after: &Value,
+    path: &str,
+    replaced: &BTreeSet<String>,
+) -> Result<(), TestCaseError> {
+    if replaced.contains(path) || (before.is_null() && may_grow(path)) {
+        return Ok(());
+    }
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => {
+            let kept: Vec<&String> = after
+                .keys()
+                .filter(|key| before.contains_key(*key))
+                .collect();
+            prop_assert_eq!(
+                before.keys().collect::<Vec<_>>(),
+                kept,
+                "keys keep their order at {}",
+                path
+            );
+            prop_assert!(
+                may_grow(path) || before.len() == after.len(),
+                "something was added at {}",
+                path
+            );
+            for (key, value) in before {
+                let step = key.replace('~', "~0").replace('/', "~1");
+                extends(value, &after[key], &format!("{path}/{step}"), replaced)?;
+            }
+        }
+        (Value::Array(before), Value::Array(after)) => {
+            prop_assert!(
+                may_grow(path) && before.len() <= after.len() || before.len() == after.len()
+            );
+            for (index, value) in before.iter().enumerate() {
+                extends(value, &after[index], &format!("{path}/{index}"), replaced)?;
+            }
+        }
+        _ => prop_assert_eq!(before, after, "at {}", path),
+    }
+    Ok(())
+}

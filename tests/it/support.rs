@@ -1,0 +1,67 @@
+//! What several tests need.
+
+use std::{
+    io::Write as _,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+/// Whether a test can run here. In CI everything must; elsewhere it says why it does not.
+pub fn require(there: bool, what: &str) -> bool {
+    if !there {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{what} is missing, and in CI nothing may be skipped"
+        );
+        eprintln!("skipped: {what} is missing");
+    }
+    there
+}
+
+/// The program under test.
+pub fn quiescent(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quiescent"));
+    command.args(arguments);
+    command
+}
+
+/// Runs the program with a text on its standard input.
+pub fn run(arguments: &[&str], input: &str) -> Output {
+    let mut child = quiescent(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// Holds a text against the one in a file. With `QUIESCENT_BLESS` set, writes the file instead.
+pub fn golden(path: &Path, text: &str) {
+    if std::env::var_os("QUIESCENT_BLESS").is_some() {
+        std::fs::write(path, text).unwrap();
+        return;
+    }
+    let expected = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        expected == text,
+        "{} is not what comes out now; QUIESCENT_BLESS=1 writes it anew\n--- expected\n{expected}\n--- now\n{text}",
+        path.display()
+    );
+}
+
+/// A text in which the versions of the library's scripts and policies do not show.
+pub fn without_hashes(text: &str) -> String {
+    let mut text = text.to_owned();
+    for place in quiescent::library::policies() {
+        text = text.replace(&place.policy.scripts.digest(), "SCRIPTS");
+        text = text.replace(&place.policy.digest, "POLICY");
+    }
+    text
+}
