@@ -6,6 +6,9 @@ use crate::{
     certs::Certificate, policy::PolicySet, policy_files::Sources, report::Style, server::PATH,
 };
 
+/// In seconds.
+const DAY: u64 = 24 * 60 * 60;
+
 pub struct Banner<'b> {
     pub policies: &'b PolicySet,
     pub sources: &'b Sources,
@@ -40,7 +43,7 @@ impl Banner<'_> {
             .not_after()
             .duration_since(now)
             .unwrap_or_default();
-        let days = left.as_secs() / (24 * 60 * 60);
+        let days = (left.as_secs() + DAY / 2) / DAY;
         let origin = match from {
             Some(path) => format!("from {}", path.display()),
             None => "made in memory".to_owned(),
@@ -53,7 +56,11 @@ impl Banner<'_> {
         };
         let mut text = format!("quiescent {}\n", env!("CARGO_PKG_VERSION"));
         let mut line = |what: &str, says: &str, more: &str| {
-            let _ = writeln!(text, "  {what:<10} {says:<36} {}", Style::Faint.paint(more));
+            if more.is_empty() {
+                let _ = writeln!(text, "  {what:<10} {says}");
+            } else {
+                let _ = writeln!(text, "  {what:<10} {says:<36} {}", Style::Faint.paint(more));
+            }
         };
         line(
             "policies",

@@ -1,0 +1,261 @@
+//! A real kube-apiserver calls the webhook for pods of many shapes; what it then has stored is read
+//! back and checked. Scenarios share one API server, each with a namespace of its own.
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::support;
+
+mod changing;
+mod failing;
+pub mod kit;
+mod shapes;
+mod stored;
+
+use kit::{Kubectl, Webhook, eventually, kit, run};
+
+/// Gets the API server and a webhook with the library's policies.
+type Scenario = fn(&ApiServer, &Webhook);
+
+#[test]
+fn a_real_api_server_gets_pods_with_hooks() {
+    let built = kit::built("envtest/build", &["kube-apiserver", "etcd", "kubectl"]);
+    if !support::require(
+        built,
+        "a kube-apiserver (tests/kit/envtest/build makes it, once, in 3 minutes)",
+    ) {
+        return;
+    }
+    let api = ApiServer::start();
+    let library = Webhook::start([
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--kubeconfig",
+        &api.kubeconfig(),
+    ]);
+    let scenarios: [(&str, Scenario); 13] = [
+        (
+            "the manifests of deploy and certs are accepted",
+            failing::our_manifests_are_accepted,
+        ),
+        (
+            "databases get hooks, and nothing else changes",
+            shapes::databases_get_hooks,
+        ),
+        (
+            "other pods stay as they are, each for its reason",
+            shapes::others_stay_as_they_are,
+        ),
+        (
+            "an author's hooks are kept",
+            shapes::an_authors_hooks_are_kept,
+        ),
+        (
+            "a volume of the author stays in backup-volumes",
+            shapes::backup_volumes_are_merged,
+        ),
+        (
+            "a pod that Velero restores is not changed again",
+            shapes::a_restored_pod_is_unchanged,
+        ),
+        (
+            "a dry run shows the hooks and stores nothing",
+            shapes::a_dry_run_stores_nothing,
+        ),
+        (
+            "templates stay as they are, their pods do not",
+            shapes::templates_stay_as_they_are,
+        ),
+        (
+            "two webhooks and a proxy injector agree",
+            changing::two_webhooks_agree,
+        ),
+        (
+            "labels of a namespace count from one pod to the next",
+            changing::namespace_labels_are_watched,
+        ),
+        (
+            "a bad policy file leaves the last good ones in force",
+            changing::bad_policies_leave_the_last_good_ones,
+        ),
+        (
+            "without its server Ignore lets pods pass",
+            failing::ignore_lets_pods_pass,
+        ),
+        (
+            "without its server Fail refuses pods",
+            failing::fail_refuses_pods,
+        ),
+    ];
+    let mut failed = Vec::new();
+    for (claim, scenario) in scenarios {
+        let began = Instant::now();
+        // One broken claim must not hide the next: all are tried, then the test fails.
+        let outcome = catch_unwind(AssertUnwindSafe(|| scenario(&api, &library)));
+        let took = began.elapsed();
+        println!(
+            "{} {claim} ({took:.1?})",
+            if outcome.is_ok() { "ok    " } else { "FAILED" }
+        );
+        if outcome.is_err() {
+            failed.push(claim);
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// etcd and kube-apiserver, until it is dropped.
+pub struct ApiServer {
+    kubectl: Kubectl,
+    // Removed after the processes have gone: fields are dropped after Drop::drop.
+    directory: tempfile::TempDir,
+}
+
+impl ApiServer {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut start = Command::new(kit("envtest/start"));
+        let kubeconfig = run(start.arg(directory.path())).expect("the API server starts");
+        Self {
+            kubectl: Kubectl::new(PathBuf::from(kubeconfig.trim())),
+            directory,
+        }
+    }
+
+    fn kubeconfig(&self) -> String {
+        self.kubectl.kubeconfig.display().to_string()
+    }
+
+    /// The kubeconfig of the ServiceAccount in deploy/server.yaml, which must be there.
+    fn kubeconfig_of_the_webhook(&self) -> String {
+        let token = self.kubectl.run("create token -n quiescent quiescent");
+        let admin = fs::read_to_string(&self.kubectl.kubeconfig).expect("the kubeconfig");
+        let (head, _) = admin
+            .split_once("token: ")
+            .expect("the kit's kubeconfig has a token");
+        // Beside the other: both name the CA's file relative to themselves.
+        let path = self.kubectl.kubeconfig.with_file_name("webhook.kubeconfig");
+        fs::write(&path, format!("{head}token: {}}}}}]\n", token.trim())).expect("a kubeconfig");
+        path.display().to_string()
+    }
+
+    /// A namespace that pods can be created in.
+    fn namespace(&self, name: &str, labels: &Value) {
+        let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}},
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}},
+        ]});
+        self.kubectl.apply("apply -f -", &objects.to_string());
+    }
+
+    /// Has the API server call `webhook` for the pods of one namespace, from now on.
+    fn register(&self, webhook: &Webhook, namespace: &str, failure_policy: &str) {
+        self.register_as(namespace, webhook, namespace, failure_policy);
+    }
+
+    fn register_as(&self, name: &str, webhook: &Webhook, namespace: &str, failure_policy: &str) {
+        let ca = base64(&webhook.ca());
+        let configuration = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+            "metadata": {"name": name},
+            "webhooks": [{
+                "name": "pods.quiescent.dev",
+                "clientConfig": {"url": webhook.url, "caBundle": ca},
+                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+                "failurePolicy": failure_policy,
+                "reinvocationPolicy": "IfNeeded",
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+                "timeoutSeconds": 5,
+            }],
+        });
+        self.kubectl
+            .apply("create -f -", &configuration.to_string());
+        // The API server learns of it by a watch. Its first call has come when the log names the pod.
+        let probe = format!("probe-{name}");
+        let pod = pod_named(&probe);
+        eventually(
+            "the API server calls the webhook",
+            Duration::from_secs(30),
+            || {
+                self.dry_run(namespace, &pod).ok()?;
+                webhook.log().contains(namespace).then_some(())
+            },
+        );
+    }
+
+    /// What would be stored.
+    fn dry_run(&self, namespace: &str, pod: &str) -> Result<Value, String> {
+        let arguments =
+            format!("create --dry-run=server --validate=false -n {namespace} -o json -f -");
+        let output = self.kubectl.attempt(&arguments, pod)?;
+        Ok(serde_json::from_str(&output).expect("kubectl prints JSON"))
+    }
+
+    /// Creates a pod and reads back what was stored.
+    #[track_caller]
+    fn create(&self, namespace: &str, pod: &str) -> Value {
+        let created = self
+            .kubectl
+            .json(&format!("create --validate=false -n {namespace} -f -"), pod);
+        let name = created["metadata"]["name"]
+            .as_str()
+            .expect("a stored pod has a name");
+        self.kubectl
+            .json(&format!("get pod -n {namespace} {name}"), "")
+    }
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        let _ = Command::new(kit("envtest/stop"))
+            .arg(self.directory.path())
+            .stdout(Stdio::null())
+            .status();
+    }
+}
+
+/// The smallest pod that the library's `postgresql-dump` selects.
+fn pod_named(name: &str) -> String {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+        "spec": {"containers": [{"name": "postgres", "image": "postgres:16"}]},
+    })
+    .to_string()
+}
+
+/// The manifests of a folder beside this file, by name.
+fn manifests(folder: &str) -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/apiserver/pods")
+        .join(folder);
+    let mut found: Vec<_> = fs::read_dir(&folder)
+        .expect("the folder of manifests")
+        .map(|entry| entry.expect("an entry").path())
+        .map(|path| {
+            let name = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            (name, fs::read_to_string(&path).expect("a manifest"))
+        })
+        .collect();
+    found.sort();
+    assert!(!found.is_empty(), "{}", folder.display());
+    found
+}
+
+fn base64(text: &str) -> String {
+    use ::base64::{Engine, engine::general_purpose::STANDARD};
+    STANDARD.encode(text)
+}

@@ -1,0 +1,276 @@
+//! The scripts of `tests/kit`, kubectl, and a `quiescent serve`: what the tests on real parts share.
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// A file of `tests/kit`.
+pub fn kit(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/kit")
+        .join(path)
+}
+
+/// Whether a build script of the kit has nothing left to do. In CI it may do it.
+pub fn built(script: &str, programs: &[&str]) -> bool {
+    let mut command = Command::new(kit("built"));
+    if std::env::var_os("CI").is_some() {
+        command = Command::new(kit(script));
+    } else {
+        command.arg(kit(script));
+    }
+    command
+        .args(programs)
+        .output()
+        .is_ok_and(|run| run.status.success())
+}
+
+/// What a command printed, or what it complained about.
+pub fn run(command: &mut Command) -> Result<String, String> {
+    run_with_input(command, "")
+}
+
+pub fn run_with_input(command: &mut Command, input: &str) -> Result<String, String> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| {
+            panic!("failed to run {}: {error}", command.get_program().display())
+        });
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    let input = input.to_owned();
+    let writer = thread::spawn(move || {
+        // A program that has seen enough may close its end.
+        let _ = stdin.write_all(input.as_bytes());
+    });
+    let output = child.wait_with_output().expect("a child can be waited for");
+    writer.join().expect("the writer does not panic");
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() {
+        Ok(stdout)
+    } else {
+        Err(stderr + &stdout)
+    }
+}
+
+/// Asks again and again until there is an answer: for caches and watches, which have no other way
+/// to say that they have caught up.
+pub fn eventually<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+pub struct Kubectl {
+    program: PathBuf,
+    pub kubeconfig: PathBuf,
+}
+
+impl Kubectl {
+    pub fn new(kubeconfig: PathBuf) -> Self {
+        let directory =
+            run(Command::new(kit("envtest/build")).arg("kubectl")).expect("kubectl is built");
+        Self {
+            program: Path::new(directory.trim()).join("kubectl"),
+            kubeconfig,
+        }
+    }
+
+    /// `arguments` are separated by spaces; the input is what `-f -` reads.
+    pub fn attempt(&self, arguments: &str, input: &str) -> Result<String, String> {
+        self.attempt_args(arguments.split_whitespace(), input)
+    }
+
+    pub fn attempt_args<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+        input: &str,
+    ) -> Result<String, String> {
+        let mut command = Command::new(&self.program);
+        command
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(arguments);
+        run_with_input(&mut command, input)
+    }
+
+    #[track_caller]
+    pub fn run(&self, arguments: &str) -> String {
+        self.apply(arguments, "")
+    }
+
+    #[track_caller]
+    pub fn apply(&self, arguments: &str, input: &str) -> String {
+        match self.attempt(arguments, input) {
+            Ok(output) => output,
+            Err(error) => panic!("kubectl {arguments}: {error}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn json(&self, arguments: &str, input: &str) -> Value {
+        let output = self.apply(&format!("{arguments} -o json"), input);
+        serde_json::from_str(&output)
+            .unwrap_or_else(|error| panic!("kubectl {arguments}: {error}: {output}"))
+    }
+
+    /// What a command in a container printed.
+    pub fn exec<A: AsRef<OsStr>>(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        argv: &[A],
+    ) -> Result<String, String> {
+        let kubectl = ["exec", "-n", namespace, pod, "-c", container, "--"].map(OsStr::new);
+        self.attempt_args(
+            kubectl.into_iter().chain(argv.iter().map(AsRef::as_ref)),
+            "",
+        )
+    }
+}
+
+/// `quiescent serve` as a process of its own, ready, until it is dropped or killed.
+pub struct Webhook {
+    child: Child,
+    /// Where the webhook answers, as it says itself.
+    pub url: String,
+    admin: String,
+    log: Arc<Mutex<String>>,
+}
+
+impl Webhook {
+    pub fn start<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_quiescent"))
+            .arg("serve")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("quiescent starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let stderr = child.stderr.take().expect("stderr is piped");
+        thread::spawn({
+            let log = Arc::clone(&log);
+            move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    let mut log = log.lock().expect("nobody panics with the log");
+                    log.push_str(&line);
+                    log.push('\n');
+                }
+            }
+        });
+
+        let mut banner = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let (mut url, mut admin, mut printed) = (None, None, String::new());
+        while url.is_none() || admin.is_none() {
+            let Some(Ok(line)) = banner.next() else {
+                let _ = child.wait();
+                let log = log.lock().expect("nobody panics with the log");
+                panic!("quiescent serve ended before it listened:\n{printed}{log}");
+            };
+            let mut words = line.split_whitespace();
+            match words.next() {
+                Some("webhook") => url = words.next().map(str::to_owned),
+                Some("admin") => admin = words.next().map(str::to_owned),
+                _ => {}
+            }
+            printed.push_str(&line);
+            printed.push('\n');
+        }
+        // The rest of the banner must go somewhere, or its writer would wait for a reader.
+        thread::spawn(move || banner.for_each(drop));
+
+        let webhook = Self {
+            child,
+            url: url.expect("the loop ends with it"),
+            admin: admin.expect("the loop ends with it"),
+            log,
+        };
+        eventually("quiescent serve is ready", Duration::from_secs(30), || {
+            webhook.admin("/readyz")
+        });
+        webhook
+    }
+
+    /// What a page of the admin port says, if it says 200.
+    pub fn admin(&self, path: &str) -> Option<String> {
+        let host = self.admin.strip_prefix("http://")?.trim_end_matches('/');
+        let mut stream = TcpStream::connect(host).ok()?;
+        // HTTP/1.0 has no chunks: what follows the empty line is the body.
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        head.split_whitespace()
+            .nth(1)
+            .filter(|status| *status == "200")?;
+        Some(body.to_owned())
+    }
+
+    /// The certificate that an API server has to trust.
+    pub fn ca(&self) -> String {
+        self.admin("/ca.pem").expect("/ca.pem")
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().expect("nobody panics with the log").clone()
+    }
+
+    /// Waits for a line of the log that has all of `words`.
+    #[track_caller]
+    pub fn logged(&self, words: &[&str]) -> String {
+        let what = format!("a line of the log with {words:?}");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let log = self.log();
+            if let Some(line) = log
+                .lines()
+                .find(|line| words.iter().all(|word| line.contains(word)))
+            {
+                return line.to_owned();
+            }
+            assert!(Instant::now() < deadline, "not found: {what} in\n{log}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// SIGKILL: no draining, no goodbye.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Webhook {
+    fn drop(&mut self) {
+        self.kill();
+        if thread::panicking() {
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            let end = &lines[lines.len().saturating_sub(40)..];
+            println!(
+                "the end of the log of quiescent serve at {}:\n{}",
+                self.url,
+                end.join("\n")
+            );
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The whole way once: a real cluster, a real Velero, a PostgreSQL that nobody has annotated. It is
+//! backed up, deleted and restored, and its rows are back. Then one whose hook has to fail.
+//!
+//! `cargo test --test it velero -- --nocapture` shows each step with its time.
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::{apiserver::kit::Webhook, support};
+
+mod cluster;
+mod database;
+
+use cluster::Cluster;
+use database::Database;
+
+const DUMP: &str = "quiescent-dump";
+
+#[test]
+fn velero_backs_up_and_restores_a_database_that_nobody_annotated() {
+    if !support::require(
+        cluster::can_be_started(),
+        "what a cluster with Velero needs (root, and all that tests/kit/README.md says)",
+    ) {
+        return;
+    }
+    let steps = Steps(Instant::now());
+    let cluster = Cluster::start(&steps);
+    let webhook = cluster.install_quiescent();
+    steps.done("quiescent serves behind a Service, with deploy/webhook.yaml and a certificate of certs/make");
+
+    rows_come_back(&cluster, &webhook, &steps);
+    a_failing_hook_is_not_a_backup(&cluster, &steps);
+    drop(cluster);
+    steps.done("the cluster is gone");
+}
+
+fn rows_come_back(cluster: &Cluster, webhook: &Webhook, steps: &Steps) {
+    let database = Database {
+        cluster,
+        namespace: "shop",
+    };
+    let before = database.start();
+    steps.done("PostgreSQL is ready, its StatefulSet has no annotation, its pod has hooks");
+
+    database.sql("postgres", "create database crm;");
+    database.sql("postgres", "create role reporting login;");
+    database.sql("shop", "create table orders as select id, md5(id::text) as item from generate_series(1, 50000) id;");
+    database.sql("shop", "grant select on orders to reporting;");
+    database.sql(
+        "crm",
+        "create table people as select id, 'Zoë ' || id as name from generate_series(1, 1000) id;",
+    );
+    let rows = database.fingerprint();
+    steps.done("51000 rows in two databases");
+
+    let backup = cluster.backup("shop-1", "shop");
+    assert_eq!(backup["status"]["phase"], "Completed", "{backup:#}");
+    assert_eq!(
+        backup["status"]["hookStatus"]["hooksAttempted"], 2,
+        "{backup:#}"
+    );
+    assert_eq!(
+        backup["status"]["hookStatus"]["hooksFailed"]
+            .as_u64()
+            .unwrap_or(0),
+        0,
+        "{backup:#}"
+    );
+    let uploads = cluster.uploads("shop-1");
+    assert_eq!(uploads.len(), 1, "{uploads:#?}");
+    assert_eq!(uploads[0]["spec"]["volume"], DUMP);
+    assert_eq!(uploads[0]["status"]["phase"], "Completed");
+    let size = uploads[0]["status"]["progress"]["totalBytes"]
+        .as_u64()
+        .unwrap_or(0);
+    assert!(size > 1000, "an upload of {size} bytes is no dump");
+    steps.done(&format!(
+        "Velero: Completed, 2 hooks, 0 failed, {DUMP} uploaded ({size} bytes) and nothing else"
+    ));
+
+    database.sql("shop", "insert into orders values (0, 'after the backup');");
+    cluster.kubectl.run("delete namespace shop --timeout 180s");
+    steps.done("the namespace is deleted");
+
+    let restore = cluster.restore("shop-1");
+    assert_eq!(restore["status"]["phase"], "Completed", "{restore:#}");
+    let log = cluster
+        .kubectl
+        .run("logs -n velero deployment/velero -c velero");
+    let hook = log.lines().find(|line| {
+        line.contains("running exec hook")
+            && line.contains("hookPhase=post")
+            && line.contains("restore=shop-1")
+    });
+    // Not from the status of the restore: its hookStatus may be empty although the hook ran.
+    assert!(
+        hook.is_some_and(|line| line.contains("/quiescent/postgresql-dump/")),
+        "{hook:?}"
+    );
+    assert_eq!(database.fingerprint(), rows);
+    steps.done("restored: the restore hook ran, and every row is back");
+
+    let after = database.pod();
+    assert_eq!(annotations_of_hooks(&after), annotations_of_hooks(&before));
+    assert_eq!(
+        names(&after["spec"]["volumes"]),
+        names(&before["spec"]["volumes"])
+    );
+    let mounts = |pod: &Value| names(&pod["spec"]["containers"][0]["volumeMounts"]);
+    assert_eq!(mounts(&after), mounts(&before));
+    assert_eq!(after["spec"]["initContainers"][0]["name"], "restore-wait");
+    let reviews = webhook
+        .log()
+        .lines()
+        .filter(|line| line.contains("pg-0"))
+        .count();
+    assert!(
+        reviews >= 2,
+        "the restored pod has passed the webhook too:\n{}",
+        webhook.log()
+    );
+    steps.done("the restored pod was not injected a second time");
+}
+
+fn a_failing_hook_is_not_a_backup(cluster: &Cluster, steps: &Steps) {
+    let database = Database {
+        cluster,
+        namespace: "broken",
+    };
+    database.start();
+    database.sql("shop", "create table orders as select 1 as id;");
+    // From here on the password in the container's environment is wrong, and nobody is trusted.
+    database.sql("postgres", "alter role postgres password 'another';");
+    database.trust(false);
+    let refused = database
+        .attempt("shop", "select 1")
+        .expect_err("a password is needed now");
+    assert!(refused.contains("password"), "{refused}");
+    steps.done("a second PostgreSQL takes its password no longer");
+
+    let backup = cluster.backup("broken-1", "broken");
+    assert_eq!(backup["status"]["phase"], "PartiallyFailed", "{backup:#}");
+    assert_eq!(
+        backup["status"]["hookStatus"]["hooksFailed"], 1,
+        "{backup:#}"
+    );
+    let uploads = cluster.uploads("broken-1");
+    assert!(uploads.is_empty(), "{uploads:#?}");
+    // Of the hook that was cut short nothing is left, and the restore hook takes nothing for a dump.
+    assert_eq!(database.shell("find /quiescent/dump -type f"), "");
+    database.trust(true);
+    let restore =
+        database.pod()["metadata"]["annotations"]["post.hook.restore.velero.io/command"].clone();
+    let argv: Vec<String> =
+        serde_json::from_str(restore.as_str().expect("a restore hook")).expect("an array");
+    let answer = cluster
+        .kubectl
+        .exec("broken", "pg-0", "postgres", &argv)
+        .expect("no dump is no failure");
+    assert!(answer.contains("reason=no-dump"), "{answer}");
+    steps.done("Velero: PartiallyFailed, nothing uploaded, no dump that looks finished");
+}
+
+fn annotations_of_hooks(pod: &Value) -> Value {
+    let mut annotations = pod["metadata"]["annotations"].clone();
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations
+            .retain(|key, _| key.contains(".velero.io/") || key.starts_with("quiescent.dev/"));
+    }
+    annotations
+}
+
+/// In order and with those that are there twice; the service account's has a random name.
+fn names(list: &Value) -> Vec<String> {
+    let mut names: Vec<_> = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|item| item["name"].as_str())
+        .filter(|name| !name.starts_with("kube-api-access-"))
+        .map(str::to_owned)
+        .collect();
+    names.sort();
+    names
+}
+
+/// Prints what has been done, and when.
+struct Steps(Instant);
+
+impl Steps {
+    fn done(&self, what: &str) {
+        println!("{:>6.1} s  {what}", self.0.elapsed().as_secs_f32());
+    }
+}
