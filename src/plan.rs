@@ -12,7 +12,7 @@ use crate::{
     pod::PodView,
     policy::{Policy, Volume},
     select::{Facts, Reason, Verdict},
-    velero::{BACKUP_VOLUMES, HookPhase, RestoreWait, backup_volumes},
+    velero::{BACKUP_VOLUMES, HookPhase, RESTORE_NAME_LABEL, RestoreWait, backup_volumes},
 };
 use choice::{Choice, Fate, choose};
 use compose::{Step, Undo};
@@ -120,6 +120,16 @@ pub fn plan<'p>(verdicts: &[Verdict<'p>], pod: &PodView<'_>, facts: Facts<'_>) -
             };
         }
     };
+    follow(choice, &existing, pod, facts)
+}
+
+/// The plan that carries a choice out.
+fn follow<'p>(
+    choice: Choice<'p>,
+    existing: &Existing,
+    pod: &PodView<'_>,
+    facts: Facts<'_>,
+) -> Plan<'p> {
     let Choice {
         followed,
         passed,
@@ -135,24 +145,36 @@ pub fn plan<'p>(verdicts: &[Verdict<'p>], pod: &PodView<'_>, facts: Facts<'_>) -
         return plan;
     };
     let container = pod.containers()[*container].name.to_string();
+    let names = followed.iter().map(|(policy, _)| policy.provenance());
+    let provenance = names.collect::<Vec<_>>().join(",");
+    if comes_with_others(pod, &provenance) {
+        let kept = followed.iter();
+        return Plan {
+            passed: kept
+                .map(|(policy, _)| (*policy, Reason::Restored))
+                .collect(),
+            ..Plan::default()
+        };
+    }
     for phase in HookPhase::ALL {
         let steps = followed
             .iter()
             .filter_map(|(policy, _)| hooks::step(policy, phase, pod, facts));
-        match with_author(steps.collect(), phase, &container, &existing, fate) {
-            Some(steps) => annotate_hook(&mut plan, phase, &steps, &container, &followed, pod),
-            None => plan.notes.push(Note {
-                subject: phase.prefix().to_owned(),
-                reason: Reason::AuthorsHooks,
-            }),
-        }
+        let kept = match with_author(steps.collect(), phase, &container, existing, fate) {
+            Some(_) if comes_without_dump(pod, phase, existing) => Reason::Restored,
+            Some(steps) => {
+                annotate_hook(&mut plan, phase, steps, &container, &followed, pod);
+                continue;
+            }
+            None => Reason::AuthorsHooks,
+        };
+        plan.notes.push(Note {
+            subject: phase.prefix().to_owned(),
+            reason: kept,
+        });
     }
     annotate_backup_volumes(&mut plan, &followed, pod);
-    let provenance: Vec<String> = followed
-        .iter()
-        .map(|(policy, _)| policy.provenance())
-        .collect();
-    set(&mut plan.changes, pod, PROVENANCE, provenance.join(","));
+    set(&mut plan.changes, pod, PROVENANCE, provenance);
     plan.applied = followed
         .into_iter()
         .map(|(policy, _)| Applied {
@@ -161,6 +183,26 @@ pub fn plan<'p>(verdicts: &[Verdict<'p>], pod: &PodView<'_>, facts: Facts<'_>) -
         })
         .collect();
     plan
+}
+
+/// Whether Velero restores the pod with hooks of other policies, or of other versions of them.
+///
+/// The scripts of those come back with it; the scripts of these may not be in its namespace.
+fn comes_with_others(pod: &PodView<'_>, provenance: &str) -> bool {
+    let theirs = pod.annotation(PROVENANCE);
+    is_restored(pod) && theirs.is_some_and(|theirs| theirs != provenance)
+}
+
+/// Whether Velero restores the pod from a backup without a restore hook.
+///
+/// There is no dump of ours in that backup, and the script may not be in the namespace yet: a
+/// restore hook that fails cancels those of all other pods.
+fn comes_without_dump(pod: &PodView<'_>, phase: HookPhase, existing: &Existing) -> bool {
+    phase == HookPhase::PostRestore && is_restored(pod) && *existing.of(phase) == Present::Nothing
+}
+
+fn is_restored(pod: &PodView<'_>) -> bool {
+    pod.label(RESTORE_NAME_LABEL).is_some()
 }
 
 /// Our steps with the author's first, or `None` where the author's hook stays as it is.
@@ -192,7 +234,7 @@ fn with_author(
 fn annotate_hook(
     plan: &mut Plan<'_>,
     phase: HookPhase,
-    steps: &[Step],
+    mut steps: Vec<Step>,
     container: &str,
     followed: &[(&Policy, usize)],
     pod: &PodView<'_>,
@@ -200,7 +242,6 @@ fn annotate_hook(
     if steps.is_empty() {
         return;
     }
-    let mut steps = steps.to_vec();
     if phase == HookPhase::Post {
         steps.reverse();
     }

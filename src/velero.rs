@@ -20,6 +20,9 @@ pub const RESTORE_WAIT: &str = "restore-wait";
 /// How long Velero lets a hook run at most: newer releases cut anything above.
 pub const LONGEST_TIMEOUT: Timeout = Timeout::from_seconds(4 * 60 * 60);
 
+/// The label that Velero puts on everything it restores.
+pub const RESTORE_NAME_LABEL: &str = "velero.io/restore-name";
+
 /// When a hook runs, which is also the prefix of its annotations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HookPhase {

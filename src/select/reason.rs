@@ -66,6 +66,7 @@ reasons! {
     VolumeTaken = "volume_taken" "the pod has another volume of that name",
     MountPathTaken = "mount_path_taken" "another volume is mounted at that path",
     NoSuchVolume = "no_such_volume" "the pod has no volume of the name that is to be backed up",
+    Restored = "restored" "the pod is restored from a backup with other hooks than these, and keeps what it had",
     Unprovable = "unprovable" "the patch did not pass its own proof, which is a bug of ours",
 }
 

@@ -117,11 +117,13 @@ fn labels() -> impl Strategy<Value = Value> {
     let app = select(vec!["pg", "web", ""]);
     let method = select(vec!["", "", "dump", "snapshot", "off"]);
     let inject = select(vec!["", "", "", "enabled", "disabled"]);
-    (app, method, inject).prop_map(|(app, method, inject)| {
+    let restore = select(vec!["", "", "", "nightly"]);
+    (app, method, inject, restore).prop_map(|(app, method, inject, restore)| {
         let pairs = [
             ("app", app),
             ("quiescent.dev/method", method),
             ("quiescent.dev/inject", inject),
+            ("velero.io/restore-name", restore),
         ];
         let said = pairs.into_iter().filter(|(_, value)| !value.is_empty());
         said.map(|(key, value)| (key.to_owned(), json!(value)))
