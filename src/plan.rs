@@ -157,10 +157,14 @@ fn follow<'p>(
         };
     }
     for phase in HookPhase::ALL {
-        let steps = followed
+        let steps: Vec<Step> = followed
             .iter()
-            .filter_map(|(policy, _)| hooks::step(policy, phase, pod, facts));
-        let kept = match with_author(steps.collect(), phase, &container, existing, fate) {
+            .filter_map(|(policy, _)| hooks::step(policy, phase, pod, facts))
+            .collect();
+        if steps.is_empty() {
+            continue;
+        }
+        let kept = match with_author(steps, phase, &container, existing, fate) {
             Some(_) if comes_without_dump(pod, phase, existing) => Reason::Restored,
             Some(steps) => {
                 annotate_hook(&mut plan, phase, steps, &container, &followed, pod);
@@ -213,9 +217,6 @@ fn with_author(
     existing: &Existing,
     fate: Fate,
 ) -> Option<Vec<Step>> {
-    if steps.is_empty() {
-        return Some(steps);
-    }
     match (existing.of(phase), fate) {
         (Present::Nothing | Present::Ours(None), _)
         | (_, Fate::Overridden)
@@ -239,9 +240,6 @@ fn annotate_hook(
     followed: &[(&Policy, usize)],
     pod: &PodView<'_>,
 ) {
-    if steps.is_empty() {
-        return;
-    }
     if phase == HookPhase::Post {
         steps.reverse();
     }

@@ -12,5 +12,7 @@ mod commands;
 mod databases;
 mod founding;
 mod properties;
+mod readme;
+mod reviews;
 mod support;
 mod velero;
