@@ -3,6 +3,7 @@
 //! Everything that can be wrong with a policy is found here, so that nothing after it can fail.
 
 pub mod file;
+mod findings;
 pub mod glob;
 mod image;
 mod lint;

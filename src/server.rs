@@ -4,10 +4,12 @@ mod admin;
 mod body;
 mod connection;
 mod deadline;
+mod failure;
 mod handshake;
 mod listener;
 mod metrics;
 mod reply;
+mod transport;
 mod webhook;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -25,9 +27,7 @@ pub use self::{
     reply::{JSON, Reply, Reviewer, TEXT},
 };
 use self::{
-    listener::{Listener, Transport},
-    metrics::ConnectionMetrics,
-    webhook::Webhook,
+    listener::Listener, metrics::ConnectionMetrics, transport::Transport, webhook::Webhook,
 };
 use crate::{shutdown::Shutdown, telemetry::metrics::Metrics};
 

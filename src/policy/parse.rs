@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 use super::{
     Place, Rule, ScriptFile,
     file::{API_VERSION, HookPolicy, KIND},
+    findings::Findings,
     lint,
 };
 use crate::{
-    diagnostic::{Diagnostic, Severity, Source, any_error},
+    diagnostic::{Diagnostic, Source},
     yaml::{self, DecodeError, Node, Value, Wrong},
 };
 
@@ -28,7 +29,7 @@ pub fn parse(input: &Input) -> (Vec<Place>, Vec<Diagnostic>) {
         Ok(documents) => documents,
         Err(syntax) => {
             findings.push(Rule::Syntax, syntax.span, syntax.message);
-            return (places, findings.found);
+            return (places, findings.into_diagnostics());
         }
     };
     for document in documents {
@@ -42,10 +43,10 @@ pub fn parse(input: &Input) -> (Vec<Place>, Vec<Diagnostic>) {
                 )
                 .help("remove one of them: only the last would count");
         }
-        let before = findings.found.len();
+        let before = findings.errors();
         if let Some(file) = typed(root.clone(), &mut findings) {
             let policy = lint::compile(&file, &root, &input.scripts, &mut findings);
-            let sound = !any_error(&findings.found[before..]);
+            let sound = findings.errors() == before;
             if let Some(policy) = policy.filter(|_| sound) {
                 places.push(Place {
                     policy,
@@ -55,62 +56,7 @@ pub fn parse(input: &Input) -> (Vec<Place>, Vec<Diagnostic>) {
             }
         }
     }
-    (places, findings.found)
-}
-
-/// The findings of one file.
-pub struct Findings<'s> {
-    source: &'s Arc<Source>,
-    found: Vec<Diagnostic>,
-}
-
-/// A finding that may yet get more to say.
-pub struct Finding<'f>(&'f mut Diagnostic);
-
-impl Finding<'_> {
-    pub fn help(self, help: impl Into<String>) -> Self {
-        self.0.help = Some(help.into());
-        self
-    }
-
-    pub fn label(self, label: impl Into<String>) -> Self {
-        self.0.label = Some(label.into());
-        self
-    }
-}
-
-impl<'s> Findings<'s> {
-    const fn new(source: &'s Arc<Source>) -> Self {
-        Self {
-            source,
-            found: Vec::new(),
-        }
-    }
-
-    pub fn push(
-        &mut self,
-        rule: Rule,
-        span: Range<usize>,
-        message: impl Into<String>,
-    ) -> Finding<'_> {
-        self.found.push(Diagnostic {
-            code: rule.code(),
-            severity: rule.severity(),
-            message: message.into(),
-            source: Arc::clone(self.source),
-            span,
-            label: None,
-            help: None,
-        });
-        Finding(self.found.last_mut().expect("a finding was just pushed"))
-    }
-
-    pub fn errors(&self) -> usize {
-        let errors = self.found.iter();
-        errors
-            .filter(|found| found.severity == Severity::Error)
-            .count()
-    }
+    (places, findings.into_diagnostics())
 }
 
 /// The document as types. Unknown fields are all named before anything else is.

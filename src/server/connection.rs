@@ -35,9 +35,10 @@ use tower::ServiceExt as _;
 
 use super::{
     Limits,
-    handshake::{Failure, Opened},
-    listener::Transport,
+    failure::Failure,
+    handshake::Opened,
     reply::{Reply, TEXT},
+    transport::Transport,
 };
 use crate::shutdown::Shutdown;
 

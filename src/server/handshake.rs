@@ -11,49 +11,11 @@ use rustls::{AlertDescription, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::metrics::ServerMetrics;
-use crate::telemetry::metrics::{Closed, Counters};
+use super::{failure::Failure, metrics::ServerMetrics};
+use crate::telemetry::metrics::Counters;
 
 /// The first byte of every TLS connection.
 const HANDSHAKE_RECORD: u8 = 0x16;
-
-/// Why a handshake came to nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The caller went away, as port scanners and TCP probes do.
-    Disconnected,
-    /// The caller does not trust our certificate.
-    CertificateRefused,
-    /// No common version, cipher or group.
-    Incompatible,
-    /// Somebody speaks HTTP without TLS.
-    PlainHttp,
-    NotTls,
-    TimedOut,
-}
-
-impl Closed for Failure {
-    const ALL: &'static [Self] = &[
-        Self::Disconnected,
-        Self::CertificateRefused,
-        Self::Incompatible,
-        Self::PlainHttp,
-        Self::NotTls,
-        Self::TimedOut,
-    ];
-
-    fn labels(self) -> Vec<(&'static str, &'static str)> {
-        let reason = match self {
-            Self::Disconnected => "disconnected",
-            Self::CertificateRefused => "certificate_refused",
-            Self::Incompatible => "incompatible",
-            Self::PlainHttp => "plain_http",
-            Self::NotTls => "not_tls",
-            Self::TimedOut => "timed_out",
-        };
-        vec![("reason", reason)]
-    }
-}
 
 /// What a connection turned out to be.
 pub(super) enum Opened {

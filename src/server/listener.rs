@@ -2,19 +2,13 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time,
 };
 
-use super::{
-    Limits,
-    connection::Connections,
-    handshake::Handshakes,
-    metrics::{ConnectionMetrics, ServerMetrics},
-};
+use super::{Limits, connection::Connections, metrics::ConnectionMetrics, transport::Transport};
 use crate::shutdown::Shutdown;
 
 /// After a failed accept, which mostly means that file descriptors have run out: trying again at
@@ -26,18 +20,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-}
-
-/// What the bytes on the wire are.
-pub(super) enum Transport {
-    Plain,
-    Tls(Handshakes),
-}
-
-impl Transport {
-    pub(super) fn tls(config: Arc<ServerConfig>, metrics: &ServerMetrics) -> Self {
-        Self::Tls(Handshakes::new(config, metrics))
-    }
 }
 
 impl Listener {

@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{handshake::Failure, reply::Outcome};
+use super::{failure::Failure, reply::Outcome};
 use crate::telemetry::metrics::Counters;
 
 /// From a review that matches nothing to one that the caller has nearly given up on, in seconds.

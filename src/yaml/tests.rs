@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use serde_json::json;
 
 use super::{Value, parse};
@@ -108,7 +110,8 @@ fn trees_without_end_are_refused() {
     let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
     for level in 1..10 {
         let below = format!("*a{}", level - 1);
-        bomb += &format!("a{level}: &a{level} [{}]\n", vec![below; 10].join(","));
+        let list = vec![below; 10].join(",");
+        writeln!(bomb, "a{level}: &a{level} [{list}]").unwrap();
     }
     let error = parse(&bomb).unwrap_err();
     assert!(

@@ -61,7 +61,7 @@ fn every_case_has_the_answer_that_stands_beside_it() {
         let cases = folder().join(compiled.name).join("cases");
         let files: Vec<String> = names(&cases)
             .into_iter()
-            .filter(|name| name.ends_with(".yaml"))
+            .filter(|name| Path::new(name).extension().is_some_and(|it| it == "yaml"))
             .collect();
         assert!(
             files.len() >= 2,

@@ -12,7 +12,7 @@ use crate::support::{quiescent, require};
 /// A running webhook.
 struct Webhook {
     child: Child,
-    webhook: String,
+    url: String,
     admin: String,
 }
 
@@ -47,12 +47,8 @@ impl Webhook {
                 break;
             }
         }
-        let [webhook, admin] = found.map(Option::unwrap);
-        Self {
-            child,
-            webhook,
-            admin,
-        }
+        let [url, admin] = found.map(Option::unwrap);
+        Self { child, url, admin }
     }
 
     /// Sends a body, and gives the status and the text of the answer.
@@ -65,7 +61,7 @@ impl Webhook {
             "@-",
             "-w",
             "\n%{http_code}",
-            &self.webhook,
+            &self.url,
         ];
         let mut curl = Command::new("curl")
             .args(arguments)

@@ -1,0 +1,263 @@
+//! What a policy runs: commands, scripts, their times.
+
+use super::{
+    super::{Action, Delivery, Hook, Hooks, Rule, ScriptFile, Scripts, file, scripts},
+    Compiler,
+};
+use crate::velero::{LONGEST_TIMEOUT, OnError, RestoreWait, Timeout};
+
+/// Words of commands that stop something until a second command starts it again.
+const FREEZES: [(&str, &str); 8] = [
+    ("fsfreeze --freeze", "fsfreeze --unfreeze"),
+    ("fsfreeze -f", "fsfreeze -u"),
+    ("fsyncLock", "fsyncUnlock"),
+    ("FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES"),
+    ("BACKUP STAGE", "BACKUP STAGE END"),
+    ("super_read_only=ON", "super_read_only=OFF"),
+    ("pg_backup_start", "pg_backup_stop"),
+    ("pg_start_backup", "pg_stop_backup"),
+];
+
+/// Inline scripts stand in an annotation, and all annotations of a pod share 256 KiB.
+const LARGEST_INLINE: usize = 60_000;
+
+impl Compiler<'_, '_> {
+    pub(super) fn hooks(&mut self, hooks: &file::Hooks) -> Hooks {
+        let file::Hooks { pre, post, restore } = hooks;
+        Hooks {
+            pre: pre
+                .as_ref()
+                .map(|hook| self.hook(hook, &["spec", "hooks", "pre"])),
+            post: post
+                .as_ref()
+                .map(|hook| self.hook(hook, &["spec", "hooks", "post"])),
+            restore: restore.as_ref().map(|hooks| self.restore(&hooks.post)),
+        }
+    }
+
+    fn hook(&mut self, hook: &file::Hook, path: &[&str]) -> Hook {
+        let file::Hook {
+            script,
+            command,
+            timeout,
+            on_error,
+            retry,
+        } = hook;
+        self.duration(*timeout, &[path, &["timeout"]].concat());
+        if let Some(file::Retry { attempts, delay }) = retry {
+            let path = [path, &["retry"]].concat();
+            if !(1..=10).contains(attempts) {
+                self.error(
+                    Rule::RetryTooLong,
+                    &path,
+                    format!("{attempts} attempts: at least 1, at most 10"),
+                );
+            }
+            let pauses = delay.saturating_mul(i64::from(attempts.saturating_sub(1)));
+            if pauses >= *timeout {
+                self.error(
+                    Rule::RetryTooLong,
+                    &path,
+                    format!(
+                        "the pauses alone take {pauses}, and the hook has {timeout} for all of it"
+                    ),
+                )
+                .help("raise the timeout, or lower attempts or delay");
+            }
+        }
+        Hook {
+            action: self.action(script.as_ref(), command.as_ref(), path),
+            timeout: *timeout,
+            on_error: *on_error,
+            retry: *retry,
+        }
+    }
+
+    fn restore(&mut self, hook: &file::RestoreHook) -> (Hook, RestoreWait) {
+        let path = ["spec", "hooks", "restore", "post"];
+        let file::RestoreHook {
+            script,
+            command,
+            exec_timeout,
+            wait_timeout,
+            wait_for_ready,
+            on_error,
+        } = hook;
+        self.duration(*exec_timeout, &[&path[..], &["execTimeout"]].concat());
+        self.duration(*wait_timeout, &[&path[..], &["waitTimeout"]].concat());
+        let hook = Hook {
+            action: self.action(script.as_ref(), command.as_ref(), &path),
+            timeout: *exec_timeout,
+            on_error: *on_error,
+            retry: None,
+        };
+        let wait = RestoreWait {
+            timeout: *wait_timeout,
+            for_ready: *wait_for_ready,
+        };
+        (hook, wait)
+    }
+
+    fn duration(&mut self, duration: Timeout, path: &[&str]) {
+        if duration.seconds() < 1 {
+            self.error(Rule::BadDuration, path, "a hook needs at least one second");
+        } else if duration > LONGEST_TIMEOUT {
+            self.error(
+                Rule::BadDuration,
+                path,
+                format!("Velero ends a hook after {LONGEST_TIMEOUT}, whatever is written"),
+            )
+            .help(format!("write {LONGEST_TIMEOUT} or less"));
+        }
+    }
+
+    fn action(
+        &mut self,
+        script: Option<&String>,
+        command: Option<&Vec<String>>,
+        path: &[&str],
+    ) -> Action {
+        match (script, command) {
+            (Some(script), None) => {
+                self.script(script, &[path, &["script"]].concat());
+                Action::Script(script.clone())
+            }
+            (None, Some(command)) => {
+                if command.first().is_none_or(String::is_empty) {
+                    self.error(
+                        Rule::BadAction,
+                        &[path, &["command"]].concat(),
+                        "a command needs a program",
+                    )
+                    .help("write a list: the program, then each of its arguments");
+                }
+                Action::Command(command.clone())
+            }
+            (Some(_), Some(_)) => {
+                self.error(
+                    Rule::BadAction,
+                    path,
+                    "a hook runs a script or a command, not both",
+                )
+                .help("remove one of them");
+                Action::Command(Vec::new())
+            }
+            (None, None) => {
+                self.error(Rule::BadAction, path, "this hook runs nothing")
+                    .help("add script: with a file's name, or command: with a list");
+                Action::Command(Vec::new())
+            }
+        }
+    }
+
+    fn script(&mut self, script: &str, path: &[&str]) {
+        if script.contains('/') || matches!(script, "." | "..") {
+            self.error(
+                Rule::ForeignScript,
+                path,
+                format!("{script:?} is not in the policy's own folder"),
+            )
+            .help(
+                "put the file into the folder scripts beside the policy, and write its name alone",
+            );
+            return;
+        }
+        match self.files.get(script) {
+            Some(ScriptFile::Text(_)) => {}
+            Some(ScriptFile::Binary) => {
+                self.error(Rule::MissingScript, path, format!("{script:?} is no text"));
+            }
+            Some(ScriptFile::Outside) => {
+                self.error(
+                    Rule::ForeignScript,
+                    path,
+                    format!("{script:?} is a link that leads out of the policy's folder"),
+                )
+                .help("copy the file instead");
+            }
+            None => {
+                let there: Vec<&str> = self.files.keys().map(String::as_str).collect();
+                let help = if there.is_empty() {
+                    "there is no folder scripts beside the policy, or nothing in it".to_owned()
+                } else {
+                    format!(
+                        "in the folder scripts beside the policy: {}",
+                        there.join(", ")
+                    )
+                };
+                self.error(
+                    Rule::MissingScript,
+                    path,
+                    format!("there is no script {script:?}"),
+                )
+                .help(help);
+            }
+        }
+    }
+
+    pub(super) fn scripts(&mut self, spec: &file::Spec, hooks: &Hooks) -> Scripts {
+        let texts = self.files.iter().filter_map(|(name, file)| match file {
+            ScriptFile::Text(text) => Some((name.clone(), text.clone())),
+            ScriptFile::Binary | ScriptFile::Outside => None,
+        });
+        let scripts = Scripts::new(texts.collect());
+        let size = scripts.size();
+        if size > scripts::LARGEST {
+            self.error(
+                Rule::LargeScripts,
+                &["spec", "hooks"],
+                format!(
+                    "the scripts have {size} bytes, and a ConfigMap holds {}",
+                    scripts::LARGEST
+                ),
+            )
+            .help("put what is large into the image");
+        }
+        if spec.scripts == Delivery::Inline {
+            let Hooks { pre, post, restore } = hooks;
+            let hooks = [
+                pre.as_ref(),
+                post.as_ref(),
+                restore.as_ref().map(|(hook, _)| hook),
+            ];
+            for hook in hooks.into_iter().flatten() {
+                if let Action::Script(name) = &hook.action {
+                    let size = scripts.inline(name).len();
+                    if size > LARGEST_INLINE {
+                        self.error(Rule::LargeScripts, &["spec", "scripts"], format!("{name:?} has {size} bytes with what it sources, too many for an annotation"))
+                            .help("write scripts: ConfigMap");
+                    }
+                }
+            }
+        }
+        scripts
+    }
+
+    pub(super) fn thaw(&mut self, spec: &file::Spec, hooks: &Hooks, scripts: &Scripts) {
+        let text = |hook: &Hook| match &hook.action {
+            Action::Script(name) => scripts.files().get(name).cloned().unwrap_or_default(),
+            Action::Command(command) => command.join(" "),
+        };
+        if let Some(pre) = &hooks.pre {
+            let pre_text = text(pre);
+            let post_text = hooks.post.as_ref().map(text).unwrap_or_default();
+            let frozen = FREEZES.iter().find(|(freeze, thaw)| {
+                pre_text.contains(freeze) && !pre_text.contains(thaw) && !post_text.contains(thaw)
+            });
+            if let Some((freeze, thaw)) = frozen {
+                self.error(Rule::FreezeWithoutThaw, &["spec", "hooks", "pre"], format!("{freeze:?} here, and {thaw:?} nowhere"))
+                    .help("add a post hook that undoes it, and undo it in the pre hook when that fails: Velero then runs no post hook");
+            }
+        }
+        let dumps = !spec.volumes.is_empty() && hooks.pre.is_some();
+        if dumps
+            && hooks
+                .pre
+                .as_ref()
+                .is_some_and(|pre| pre.on_error == OnError::Continue)
+        {
+            self.error(Rule::DumpMayBeOld, &["spec", "hooks", "pre", "onError"], "when this hook fails, the volume goes into the backup with what an earlier run left")
+                .help("write onError: Fail");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Whom a policy means: labels, namespaces, images, owners, and the container of its hooks.
+
+use super::{
+    super::{
+        ContainerChoice, Criteria, ImagePattern, Rule, file, image::ImagePatternError, name,
+        selector,
+    },
+    Compiler,
+};
+
+impl Compiler<'_, '_> {
+    pub(super) fn criteria(&mut self, criteria: &file::Criteria, path: &[&str]) -> Criteria {
+        let file::Criteria {
+            pod_selector,
+            namespace_selector,
+            namespaces,
+            images,
+            owners,
+        } = criteria;
+        let below = |steps: &[&str]| {
+            [path, steps]
+                .concat()
+                .iter()
+                .map(|step| (*step).to_owned())
+                .collect::<Vec<_>>()
+        };
+        for (field, selector) in [
+            ("podSelector", pod_selector),
+            ("namespaceSelector", namespace_selector),
+        ] {
+            for (steps, problem) in selector.iter().flat_map(selector::problems) {
+                let mut at = below(&[field]);
+                at.extend(steps);
+                let at: Vec<&str> = at.iter().map(String::as_str).collect();
+                self.error(Rule::BadSelector, &at, problem.to_string());
+            }
+        }
+        for (index, namespace) in namespaces.iter().enumerate() {
+            let plain = namespace.replace('*', "a");
+            if !name::is_dns_label(&plain) {
+                let index = index.to_string();
+                self.error(
+                    Rule::BadName,
+                    &[path, &["namespaces", &index]].concat(),
+                    format!("{namespace:?} cannot be the name of a namespace"),
+                );
+            }
+        }
+        Criteria {
+            pod_selector: pod_selector.clone().unwrap_or_default(),
+            namespace_selector: namespace_selector.clone().unwrap_or_default(),
+            namespaces: namespaces.clone(),
+            images: self.images(images, &[path, &["images"]].concat()),
+            owners: owners.clone(),
+        }
+    }
+
+    fn images(&mut self, patterns: &[String], path: &[&str]) -> Vec<ImagePattern> {
+        let mut images = Vec::with_capacity(patterns.len());
+        for (index, pattern) in patterns.iter().enumerate() {
+            match pattern.parse() {
+                Ok(image) => images.push(image),
+                Err(problem) => {
+                    let problem: ImagePatternError = problem;
+                    let index = index.to_string();
+                    self.error(
+                        Rule::BadImage,
+                        &[path, &[&index]].concat(),
+                        format!("{pattern:?} names no images: {problem}"),
+                    )
+                    .help("write a repository without its registry, such as postgres, */bitnami/postgresql or postgres:>=15");
+                }
+            }
+        }
+        images
+    }
+
+    pub(super) fn exclude(&mut self, spec: &file::Spec) -> Vec<Criteria> {
+        let mut excluded = Vec::new();
+        for (index, criteria) in spec.exclude.as_slice().iter().enumerate() {
+            let index = index.to_string();
+            let path: &[&str] = match spec.exclude {
+                file::OneOrMany::One(_) => &["spec", "exclude"],
+                file::OneOrMany::Many(_) => &["spec", "exclude", &index],
+            };
+            let criteria = self.criteria(criteria, path);
+            // `exclude: {}` stands in many a template; it excludes nothing rather than everything.
+            if criteria != Criteria::default() {
+                excluded.push(criteria);
+            }
+        }
+        excluded
+    }
+
+    pub(super) fn not_everything(&mut self, spec: &file::Spec, matching: &Criteria) {
+        let Criteria {
+            pod_selector,
+            namespace_selector,
+            namespaces,
+            images,
+            owners,
+        } = matching;
+        let says_nothing = selector::is_empty(pod_selector)
+            && selector::is_empty(namespace_selector)
+            && namespaces.is_empty()
+            && images.is_empty()
+            && spec.r#match.images.is_empty()
+            && owners.is_empty();
+        let all = says_nothing || (images.len() == 1 && images[0].to_string() == "*");
+        if all {
+            self.error(
+                Rule::MatchesEverything,
+                &["spec", "match"],
+                "this selects every pod of the cluster",
+            )
+            .help("name the images, labels, namespaces or owners it is meant for");
+        }
+    }
+
+    pub(super) fn container(&mut self, spec: &file::Spec, matching: &Criteria) -> ContainerChoice {
+        let path = ["spec", "container"];
+        let Some(container) = &spec.container else {
+            if spec.r#match.images.is_empty() {
+                self.error(
+                    Rule::ImpossibleContainer,
+                    &["spec"],
+                    "nothing says in which container the hooks run",
+                )
+                .help("add container: with a name, an image or a port; the first one may be anybody's proxy");
+            }
+            return ContainerChoice::Image(matching.images.clone());
+        };
+        let file::Container { name, image, port } = container;
+        let choice = match (name, image, port) {
+            (Some(name), None, None) => {
+                if !name::is_dns_label(name) {
+                    self.error(
+                        Rule::ImpossibleContainer,
+                        &["spec", "container", "name"],
+                        format!("no container can have the name {name:?}"),
+                    );
+                }
+                ContainerChoice::Name(name.clone())
+            }
+            (None, Some(image), None) => ContainerChoice::Image(
+                self.images(image.as_slice(), &["spec", "container", "image"]),
+            ),
+            (None, None, Some(port)) => {
+                if *port == 0 {
+                    self.error(
+                        Rule::ImpossibleContainer,
+                        &["spec", "container", "port"],
+                        "no container can have the port 0",
+                    );
+                }
+                ContainerChoice::Port(*port)
+            }
+            _ => {
+                self.error(
+                    Rule::ImpossibleContainer,
+                    &path,
+                    "a container is chosen by one of name, image and port",
+                )
+                .help("keep one of them");
+                return ContainerChoice::Image(Vec::new());
+            }
+        };
+        if let ContainerChoice::Image(chosen) = &choice {
+            let wanted = &matching.images;
+            let meet = |one: &ImagePattern| wanted.iter().any(|other| one.may_overlap(other));
+            if !chosen.is_empty() && !wanted.is_empty() && !chosen.iter().any(meet) {
+                // A pod may have both, but then `match` asks for the one and the hooks run in the other: a slip.
+                self.error(
+                    Rule::ImpossibleContainer,
+                    &["spec", "container", "image"],
+                    "no image that match asks for is one that container asks for",
+                )
+                .help("name the same images in both, or leave container out");
+            }
+        }
+        choice
+    }
+}
