@@ -8,6 +8,9 @@
 # The last line on stdout is for programs: `quiescent result=ok policy=… phase=… key=value …`.
 set -u
 umask 077
+# Messages of the tools in the words that the scripts look for.
+LC_ALL=C
+export LC_ALL
 
 SCRIPTS=${0%/*}
 POLICY=${SCRIPTS##*/}
@@ -140,7 +143,7 @@ within() {
     [ "$time" -gt 0 ] || return 124
     # Very old busybox wants another syntax, some images have no timeout at all.
     if timeout -k 1 1 true 2>/dev/null; then
-        timeout -k 5 "$time" "$@"
+        timeout -k 2 "$time" "$@"
         return
     fi
     # Our own child, watched from here: a watcher in the background would outlive us under PID 1, and

@@ -37,7 +37,7 @@ impl Injection<'_> {
             Verdict::Selected(..) => None,
         });
         let last = self.plan.passed.last().map(|(_, reason)| *reason);
-        last.or_else(|| passed.filter(|reason| *reason > Reason::Image).max())
+        last.or_else(|| passed.filter(|reason| reason.is_near()).max())
             .or(Some(Reason::NoPolicyMatches))
     }
 }

@@ -222,7 +222,7 @@ fn with_author(
         | (_, Fate::Overridden)
         | (Present::Fragment, Fate::Composed) => {}
         (Present::Ours(Some(author)), _) => {
-            steps.insert(0, with_undo(author.clone(), existing, phase));
+            steps.insert(0, with_undo(author.step.clone(), existing, phase));
         }
         (Present::Authors(authors), Fate::Composed) if authors.container == container => {
             steps.insert(0, with_undo(authors.step.clone(), existing, phase));
@@ -264,9 +264,8 @@ fn with_undo(author: Step, existing: &Existing, phase: HookPhase) -> Step {
         return author;
     }
     let post = match existing.of(HookPhase::Post) {
-        Present::Authors(authors) => Some(authors.step.clone()),
-        Present::Ours(author) => author.clone(),
-        Present::Nothing | Present::Fragment => None,
+        Present::Authors(author) | Present::Ours(Some(author)) => Some(author.step.clone()),
+        Present::Nothing | Present::Ours(None) | Present::Fragment => None,
     };
     let undo = post.map(|Step { argv, limit, .. }| Undo { argv, limit });
     Step {

@@ -112,12 +112,12 @@ fn judge<'p>(
     images: &[Image<'_>],
     facts: Facts<'_>,
 ) -> Verdict<'p> {
+    if let Some(why) = mismatch(&policy.matching, pod, images, facts) {
+        return Verdict::Passed(policy, why);
+    }
     let excluded = |criteria: &Criteria| mismatch(criteria, pod, images, facts).is_none();
     if policy.exclude.iter().any(excluded) {
         return Verdict::Passed(policy, Reason::Excluded);
-    }
-    if let Some(why) = mismatch(&policy.matching, pod, images, facts) {
-        return Verdict::Passed(policy, why);
     }
     if policy.parameters.iter().any(|(name, parameter)| {
         let set = parameter_value(policy, name, pod, facts);

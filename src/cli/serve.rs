@@ -14,7 +14,6 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use tracing::info;
 
 use super::{Ended, SettingsArgs, policies::PolicyArgs};
 use crate::{
@@ -165,7 +164,7 @@ async fn serve(args: Args) -> anyhow::Result<Ended> {
     };
     tokio::select! {
         ending = bound.run(service, shutdown.clone()) => {
-            info!(ending = ?ending?, "stopped");
+            ending?;
             Ok(Ended::Fine)
         }
         failed = follow(identity.follower, reload) => bail!("the task that follows the certificate ended: {failed}"),

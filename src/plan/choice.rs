@@ -115,8 +115,9 @@ fn beside_authors(
             (Present::Nothing | Present::Ours(None), _)
             | (_, Fate::Overridden)
             | (Present::Fragment, Fate::Composed) => {}
-            (Present::Ours(Some(_)), _) if composes => {}
-            (Present::Authors(authors), Fate::Composed) if composes => {
+            (Present::Ours(Some(authors)), _) | (Present::Authors(authors), Fate::Composed)
+                if composes =>
+            {
                 if authors.container != container {
                     return Err(Reason::OtherContainer);
                 }

@@ -22,13 +22,13 @@ const DEFAULT_TIMEOUT: Timeout = Timeout::from_seconds(30);
 pub enum Present {
     Nothing,
     /// Written by us, now or by an earlier version. It may have taken the author's hook in.
-    Ours(Option<Step>),
+    Ours(Option<Authors>),
     Authors(Authors),
     /// Keys of a hook whose command is missing. Velero runs nothing, yet somebody wrote them.
     Fragment,
 }
 
-/// A hook of the pod's author.
+/// A hook of the pod's author, in the container in which Velero runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authors {
     pub container: String,
@@ -83,18 +83,18 @@ fn present(pod: &PodView<'_>, phase: HookPhase, wanted: impl Fn(&[String]) -> bo
             Present::Nothing
         };
     };
-    if let Origin::Composed(author) = origin(&argv) {
-        return Present::Ours(author);
-    }
-    if is_script_of_ours(&argv) || wanted(&argv) {
-        return Present::Ours(None);
-    }
     let first = pod.containers().first();
     let first = first.map_or("", |container| &container.name);
-    Present::Authors(Authors {
-        container: pod.annotation(keys.container).unwrap_or(first).to_owned(),
-        step: authors_step(pod, phase, argv),
-    })
+    let container = pod.annotation(keys.container).unwrap_or(first).to_owned();
+    match origin(&argv) {
+        Origin::Composed(None) => Present::Ours(None),
+        Origin::Composed(Some(step)) => Present::Ours(Some(Authors { container, step })),
+        Origin::Elsewhere if is_script_of_ours(&argv) || wanted(&argv) => Present::Ours(None),
+        Origin::Elsewhere => Present::Authors(Authors {
+            container,
+            step: authors_step(pod, phase, argv),
+        }),
+    }
 }
 
 fn authors_step(pod: &PodView<'_>, phase: HookPhase, argv: Vec<String>) -> Step {

@@ -70,6 +70,47 @@ reasons! {
     Unprovable = "unprovable" "the patch did not pass its own proof, which is a bug of ours",
 }
 
+impl Reason {
+    /// Whether a policy came so close to a pod that its author may have expected it to apply.
+    #[must_use]
+    pub const fn is_near(self) -> bool {
+        match self {
+            Self::NamespaceUnknown
+            | Self::Excluded
+            | Self::NamespaceLabels
+            | Self::Method
+            | Self::BadParameter
+            | Self::NoContainer
+            | Self::SeveralContainers
+            | Self::NativeSidecar
+            | Self::AuthorsHooks
+            | Self::Denied
+            | Self::OtherContainer
+            | Self::VolumeTaken
+            | Self::MountPathTaken
+            | Self::NoSuchVolume
+            | Self::Restored
+            | Self::Unprovable => true,
+            Self::NotCreate
+            | Self::MirrorPod
+            | Self::WindowsPod
+            | Self::SystemNamespace
+            | Self::OwnNamespace
+            | Self::VeleroNamespace
+            | Self::DisabledByPod
+            | Self::DisabledByNamespace
+            | Self::NotEnabled
+            | Self::MethodOff
+            | Self::EndsByItself
+            | Self::NoPolicyMatches
+            | Self::NamespaceName
+            | Self::PodLabels
+            | Self::Owner
+            | Self::Image => false,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.sentence())

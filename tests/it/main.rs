@@ -10,6 +10,7 @@ mod broken;
 mod cases;
 mod commands;
 mod databases;
+mod engine;
 mod founding;
 mod properties;
 mod readme;

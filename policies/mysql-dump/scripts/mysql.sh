@@ -25,7 +25,9 @@ OVER_SOCKET=--protocol=socket
 
 # The words of OVER_TCP and OVER_SOCKET have no blanks.
 # shellcheck disable=SC2086
-client() { within "$CLIENT" $OVER --user="$ACCOUNT" --batch --raw --skip-column-names "$@"; }
+client() {
+    within "$CLIENT" $OVER --user="$ACCOUNT" --default-character-set=utf8mb4 --batch --raw --skip-column-names "$@"
+}
 sql() { client --connect-timeout=10 -e "$1" </dev/null; }
 
 # Connects over TCP first: while an image initialises its data directory, a first server answers on

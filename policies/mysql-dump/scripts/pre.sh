@@ -28,7 +28,7 @@ esac
 
 # shellcheck disable=SC2086 # the words of OVER have no blanks
 error=$(within "$dumper" $OVER --user="$ACCOUNT" "$@" --all-databases --quick --routines --events \
-    --triggers --hex-blob --flush-privileges --default-character-set=utf8mb4 \
+    --triggers --hex-blob --flush-privileges --comments --default-character-set=utf8mb4 \
     --result-file="$NEW/all.sql" 2>&1 </dev/null) ||
     case $error in
     *'field count'* | *'definition has changed'*)

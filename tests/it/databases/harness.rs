@@ -1,0 +1,416 @@
+//! Runs hooks as Velero does, without a cluster: a pod goes through the program, its volumes are laid
+//! out as a kubelet would, and the argv of an annotation runs beside the server as a container would
+//! run it, with the container's environment and nothing else.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support;
+
+/// Nobody: whom a server runs as, and most hooks.
+pub const NOBODY: u32 = 65534;
+
+/// How long anything in these tests may take.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Whether hooks can run here beside a server that needs `tools`.
+pub fn possible(tools: &[&str]) -> bool {
+    let missing = tools.iter().find(|tool| which(tool).is_none());
+    let namespace = in_namespace()
+        .args(["mount", "--make-rprivate", "/"])
+        .output()
+        .is_ok_and(|done| done.status.success());
+    support::require(
+        missing.is_none(),
+        &format!(
+            "{} (apt-get install postgresql-15 mariadb-server redis-server busybox)",
+            missing.unwrap_or(&"")
+        ),
+    ) && support::require(
+        namespace,
+        "root or user namespaces, to mount a container's volumes",
+    )
+}
+
+/// The place of a tool, the servers' own folders included.
+pub fn which(tool: &str) -> Option<PathBuf> {
+    path()
+        .split(':')
+        .map(|folder| Path::new(folder).join(tool))
+        .find(|file| file.is_file())
+}
+
+/// The PATH of a container that has every server.
+pub fn path() -> String {
+    let postgresql = (10..=99)
+        .rev()
+        .map(|major| format!("/usr/lib/postgresql/{major}/bin"));
+    let mut folders: Vec<String> = postgresql
+        .filter(|folder| Path::new(folder).is_dir())
+        .take(1)
+        .collect();
+    folders.push("/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin".into());
+    folders.join(":")
+}
+
+/// Whether this process may become another user.
+pub fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+fn in_namespace() -> Command {
+    let mut command = Command::new("unshare");
+    command.arg("--mount");
+    if !is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command
+}
+
+/// Asks again and again until the answer is yes.
+pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !check() {
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{what}: not within {PATIENCE:?}"
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Phase {
+    Pre,
+    Post,
+    Restore,
+}
+
+/// What the image and the cluster decide about a container.
+#[derive(Clone, Debug)]
+pub struct Container {
+    pub uid: u32,
+    pub shell: PathBuf,
+    pub path: String,
+    /// The dump volume's size in KiB, where it is small.
+    pub volume: Option<u32>,
+}
+
+impl Default for Container {
+    fn default() -> Self {
+        Self {
+            uid: NOBODY,
+            shell: "/bin/sh".into(),
+            path: path(),
+            volume: None,
+        }
+    }
+}
+
+impl Container {
+    pub fn of_user(uid: u32) -> Self {
+        Self {
+            uid,
+            ..Self::default()
+        }
+    }
+
+    pub fn with_shell(self, shell: &str) -> Self {
+        Self {
+            shell: which(shell).unwrap(),
+            ..self
+        }
+    }
+}
+
+/// A pod as the program gives it back, on a node of ours: each volume is a folder.
+pub struct Pod {
+    object: Value,
+    volumes: TempDir,
+}
+
+impl Pod {
+    /// Sends a pod with one container through the program; `arguments` come after `inject`.
+    pub fn inject(pod: &Value, arguments: &[&str]) -> Self {
+        let volumes = tempfile::tempdir().unwrap();
+        let done = support::run(
+            &[&["inject", "-f", "-", "-o", "json"], arguments].concat(),
+            &pod.to_string(),
+        );
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        let list: Value = serde_json::from_slice(&done.stdout).unwrap();
+        let items = list["items"].as_array().unwrap();
+        let object = items
+            .iter()
+            .find(|item| item["kind"] == "Pod")
+            .unwrap()
+            .clone();
+
+        // Others than root, and than us, have to get in.
+        open_to_all(volumes.path(), 0o755);
+        for volume in object["spec"]["volumes"].as_array().unwrap() {
+            let folder = volumes.path().join(volume["name"].as_str().unwrap());
+            fs::create_dir(&folder).unwrap();
+            open_to_all(&folder, 0o777);
+            let Some(name) = volume.pointer("/configMap/name") else {
+                continue;
+            };
+            let config_map = items
+                .iter()
+                .find(|item| &item["metadata"]["name"] == name)
+                .unwrap();
+            for (file, text) in config_map["data"].as_object().unwrap() {
+                fs::write(folder.join(file), text.as_str().unwrap()).unwrap();
+                open_to_all(&folder.join(file), 0o555);
+            }
+        }
+        Self { object, volumes }
+    }
+
+    /// The same pod after a disaster: Velero has put the dump volume back, nothing else.
+    pub fn restored_from(self, other: &Self) -> Self {
+        let copied = Command::new("cp")
+            .arg("-a")
+            .arg(other.volume().join("."))
+            .arg(self.volume())
+            .status();
+        assert!(copied.unwrap().success());
+        self
+    }
+
+    /// Where the dump volume is on this machine.
+    pub fn volume(&self) -> PathBuf {
+        self.volumes.path().join("quiescent-dump")
+    }
+
+    /// The argv that Velero would run.
+    fn argv(&self, phase: Phase) -> Vec<String> {
+        let prefix = match phase {
+            Phase::Pre => "pre.hook.backup",
+            Phase::Post => "post.hook.backup",
+            Phase::Restore => "post.hook.restore",
+        };
+        let annotations = &self.object["metadata"]["annotations"];
+        let container = &self.object["spec"]["containers"][0];
+        assert_eq!(
+            annotations[format!("{prefix}.velero.io/container")],
+            container["name"]
+        );
+        let command = annotations[format!("{prefix}.velero.io/command")]
+            .as_str()
+            .unwrap();
+        serde_json::from_str(command).unwrap()
+    }
+
+    /// Runs a hook to its end.
+    pub fn run(&self, phase: Phase, container: &Container) -> Outcome {
+        self.start(phase, container).finish()
+    }
+
+    /// Starts a hook.
+    pub fn start(&self, phase: Phase, container: &Container) -> Running {
+        let root = tempfile::tempdir().unwrap();
+        let ids = if is_root() {
+            format!("{0}:{0}", container.uid)
+        } else {
+            "own".into()
+        };
+        let mut command = in_namespace();
+        command.args(["sh", "-c", include_str!("enter.sh"), "enter.sh"]);
+        command.arg(root.path()).arg(&container.shell).arg(ids);
+        command.arg(container.volume.unwrap_or(0).to_string());
+
+        let spec = &self.object["spec"]["containers"][0];
+        let mut mounts: Vec<&Value> = spec["volumeMounts"].as_array().unwrap().iter().collect();
+        mounts.sort_by_key(|mount| mount["name"] == "quiescent-dump");
+        for mount in mounts {
+            command.arg(self.volumes.path().join(mount["name"].as_str().unwrap()));
+            command.arg(mount["mountPath"].as_str().unwrap());
+        }
+        command.args([
+            "--",
+            "/usr/bin/env",
+            "-i",
+            &format!("PATH={}", container.path),
+        ]);
+        for variable in spec["env"].as_array().into_iter().flatten() {
+            command.arg(format!(
+                "{}={}",
+                variable["name"].as_str().unwrap(),
+                variable["value"].as_str().unwrap()
+            ));
+        }
+        let child = command
+            .args(self.argv(phase))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        Running { child, _root: root }
+    }
+
+    /// The finished dump's manifest, if there is one.
+    pub fn manifest(&self) -> Option<BTreeMap<String, String>> {
+        let text = fs::read_to_string(self.finished().join("manifest")).ok()?;
+        let line = |line: &str| {
+            line.split_once('=')
+                .map(|(key, value)| (key.into(), value.into()))
+        };
+        Some(text.lines().filter_map(line).collect())
+    }
+
+    /// The folder of the finished dump.
+    pub fn finished(&self) -> PathBuf {
+        self.store().join("current")
+    }
+
+    /// The folder of the policy in the dump volume.
+    pub fn store(&self) -> PathBuf {
+        let argv = self.argv(Phase::Pre);
+        let script = Path::new(argv.last().unwrap());
+        self.volume()
+            .join(script.parent().unwrap().file_name().unwrap())
+    }
+
+    /// Every file of the dump volume.
+    pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![self.volume()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                let kind = entry.file_type().unwrap();
+                if kind.is_dir() {
+                    folders.push(entry.path());
+                } else if kind.is_file() {
+                    files.insert(entry.path(), fs::read(entry.path()).unwrap());
+                }
+            }
+        }
+        files
+    }
+}
+
+/// A pod whose only container has this image and environment.
+pub fn pod(image: &str, environment: &[(&str, &str)]) -> Value {
+    let variables: Vec<Value> = environment
+        .iter()
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": { "name": "db-0", "namespace": "shop" },
+        "spec": { "containers": [{ "name": "db", "image": image, "env": variables }] },
+    })
+}
+
+fn open_to_all(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A hook at work.
+pub struct Running {
+    child: Child,
+    _root: TempDir,
+}
+
+impl Running {
+    /// Waits until the hook has ended and nobody holds its output any more, as Velero's exec does.
+    pub fn finish(self) -> Outcome {
+        let group = self.child.id();
+        let (send, receive) = mpsc::channel();
+        thread::spawn(move || send.send(self.child.wait_with_output()));
+        let Ok(done) = receive.recv_timeout(PATIENCE) else {
+            signal_group(group);
+            panic!("the hook does not end within {PATIENCE:?}");
+        };
+        let done = done.unwrap();
+        Outcome {
+            code: done.status.code(),
+            said: String::from_utf8(done.stdout).unwrap(),
+            complained: String::from_utf8(done.stderr).unwrap(),
+        }
+    }
+
+    /// Ends the hook at once, as the kernel does when memory is short.
+    pub fn kill(mut self) {
+        signal_group(self.child.id());
+        self.child.wait().unwrap();
+    }
+}
+
+fn signal_group(group: u32) {
+    // The process may have ended by itself.
+    let _ = Command::new("kill")
+        .args(["-KILL", "--", &format!("-{group}")])
+        .stderr(Stdio::null())
+        .status();
+}
+
+/// How a hook ended.
+#[derive(Debug)]
+pub struct Outcome {
+    pub code: Option<i32>,
+    pub said: String,
+    pub complained: String,
+}
+
+impl Outcome {
+    /// It did what it is for, and its last line says so.
+    #[track_caller]
+    pub fn is_ok(&self) {
+        self.ends(0, "quiescent result=ok ");
+    }
+
+    /// It had nothing to do, for this reason.
+    #[track_caller]
+    pub fn is_skipped(&self, reason: &str) {
+        self.ends(0, "quiescent result=skipped ");
+        assert!(self.last_line().contains(reason), "{self:?}");
+    }
+
+    /// It failed with this code and one sentence that has these words.
+    #[track_caller]
+    pub fn failed(&self, code: i32, words: &[&str]) {
+        self.ends(code, "quiescent result=failed ");
+        let sentences = self
+            .complained
+            .lines()
+            .filter(|line| line.starts_with("quiescent: "))
+            .count();
+        assert_eq!(sentences, 1, "{self:?}");
+        for word in words {
+            assert!(
+                self.complained.contains(word),
+                "{word:?} is not in {self:?}"
+            );
+        }
+    }
+
+    #[track_caller]
+    fn ends(&self, code: i32, line: &str) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert!(self.last_line().starts_with(line), "{self:?}");
+    }
+
+    fn last_line(&self) -> &str {
+        self.said.lines().last().unwrap_or_default()
+    }
+}

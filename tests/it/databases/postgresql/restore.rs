@@ -1,0 +1,172 @@
+//! What was dumped is what is restored, whoever the container's user and whatever its shell is.
+
+use std::fs;
+
+use super::Postgres;
+use crate::databases::harness::{Container, NOBODY, Phase, Pod, path};
+
+/// Names that break scripts, owners, settings, and objects that a plain copy of tables forgets.
+fn furnish(server: &Postgres) {
+    server.sql("postgres", "create role app login password 'secret'");
+    server.sql("postgres", r#"create role "odd ""role""""#);
+    for statement in [
+        "create database shop owner app",
+        r#"create database "we ird'db=1""#,
+        r#"create database "a""b$c\d host=elsewhere""#,
+        "create database \"-d\"",
+        "alter database shop set work_mem = '7MB'",
+        "alter database postgres set work_mem = '8MB'",
+        "grant create on database postgres to app",
+    ] {
+        server.sql("postgres", statement);
+    }
+    server.sql("postgres", "create table \"Q\" (id serial, note text); insert into \"Q\" (note) values (E'\\u00e9\\U0001F600 ''')");
+    server.sql(
+        "we ird'db=1",
+        "create table t (x bytea); insert into t values ('\\x00ff'), (null)",
+    );
+    server.sql(
+        "shop",
+        "create extension hstore; create table item (id int primary key, tags hstore);
+         insert into item select id, 'a=>1' from generate_series(1, 5000) id;
+         create view cheap as select * from item where id < 10;
+         create materialized view counted as select count(*) from item;
+         select lo_from_bytea(4711, 'large')",
+    );
+}
+
+fn survives(container: &Container) {
+    if !Postgres::at_hand() {
+        return;
+    }
+    let server = Postgres::start();
+    furnish(&server);
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    pod.run(Phase::Pre, container).is_ok();
+    pod.run(Phase::Post, container).is_ok();
+    assert_eq!(pod.manifest().unwrap()["databases"], "6");
+
+    // The image has made the database that POSTGRES_DB names, empty and with another owner.
+    let fresh = Postgres::start();
+    fresh.sql("postgres", "create database shop");
+    let restored = Pod::inject(&fresh.pod(&[]), &[]).restored_from(&pod);
+    restored.run(Phase::Restore, container).is_ok();
+    assert_eq!(fresh.everything(), server.everything());
+
+    fresh.sql("shop", "insert into item values (5001)");
+    restored
+        .run(Phase::Restore, container)
+        .is_skipped("already-loaded");
+    assert_eq!(fresh.sql("shop", "select count(*) from item"), "5001");
+}
+
+#[test]
+fn a_dump_survives_as_the_servers_user() {
+    survives(&Container::of_user(NOBODY));
+}
+
+#[test]
+fn a_dump_survives_as_root_with_bash() {
+    survives(&Container::of_user(0).with_shell("bash"));
+}
+
+/// As on Alpine, where all tools are busybox's, and OpenShift, where the user has no name.
+#[test]
+fn a_dump_survives_as_any_user_with_busybox_alone() {
+    let applets = tempfile::tempdir().unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(applets.path(), mode).unwrap();
+    if Postgres::at_hand() {
+        let installed = std::process::Command::new("busybox")
+            .args(["--install", "-s"])
+            .arg(applets.path())
+            .status();
+        assert!(installed.unwrap().success());
+    }
+    let servers_own = path().split(':').next().unwrap().to_owned();
+    let container = Container {
+        path: format!("{}:{servers_own}", applets.path().display()),
+        ..Container::of_user(4242).with_shell("busybox")
+    };
+    survives(&container);
+}
+
+#[test]
+fn user_data_are_never_overwritten() {
+    if !Postgres::at_hand() {
+        return;
+    }
+    let server = Postgres::start();
+    furnish(&server);
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+
+    let fresh = Postgres::start();
+    fresh.sql("postgres", "create database shop");
+    fresh.sql("shop", "create table orders (id int)");
+    let before = fresh.everything();
+    let restored = Pod::inject(&fresh.pod(&[]), &[]).restored_from(&pod);
+    restored
+        .run(Phase::Restore, &Container::default())
+        .failed(6, &["\"shop\"", "nothing was changed"]);
+    assert_eq!(fresh.everything(), before);
+}
+
+#[test]
+fn a_dump_without_its_mark_or_with_a_cut_file_is_not_loaded() {
+    if !Postgres::at_hand() {
+        return;
+    }
+    let server = Postgres::start();
+    furnish(&server);
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+    let fresh = Postgres::start();
+    let before = fresh.everything();
+
+    let cut = Pod::inject(&fresh.pod(&[]), &[]).restored_from(&pod);
+    let largest = fs::read_dir(cut.finished())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let largest = largest
+        .max_by_key(|file| fs::metadata(file).unwrap().len())
+        .unwrap();
+    let size = fs::metadata(&largest).unwrap().len();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&largest)
+        .unwrap()
+        .set_len(size / 2)
+        .unwrap();
+    cut.run(Phase::Restore, &Container::default())
+        .failed(1, &["not what was written"]);
+
+    let unmarked = Pod::inject(&fresh.pod(&[]), &[]).restored_from(&pod);
+    fs::remove_file(unmarked.finished().join("manifest")).unwrap();
+    unmarked
+        .run(Phase::Restore, &Container::default())
+        .failed(1, &["no mark of completion"]);
+    assert_eq!(fresh.everything(), before);
+
+    let nothing = Pod::inject(&fresh.pod(&[]), &[]);
+    nothing
+        .run(Phase::Restore, &Container::default())
+        .is_skipped("no-dump");
+}
+
+/// A superuser's password is that of the Secret, which may have changed since the dump.
+#[test]
+fn the_restore_keeps_the_password_that_the_container_knows() {
+    if !Postgres::at_hand() {
+        return;
+    }
+    let server = Postgres::start_with_password("of then");
+    let pod = Pod::inject(&server.pod(&[("POSTGRES_PASSWORD", "of then")]), &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+
+    let fresh = Postgres::start_with_password("of now");
+    let now = [("POSTGRES_PASSWORD", "of now")];
+    let restored = Pod::inject(&fresh.pod(&now), &[]).restored_from(&pod);
+    restored.run(Phase::Restore, &Container::default()).is_ok();
+    restored.run(Phase::Pre, &Container::default()).is_ok();
+}

@@ -1,0 +1,105 @@
+//! What goes wrong is said in a sentence, and the last good dump stays.
+
+use super::Redis;
+use crate::databases::harness::{Container, Phase, Pod, eventually};
+
+#[test]
+fn a_wrong_password_is_said_and_costs_no_dump() {
+    if !Redis::at_hand() {
+        return;
+    }
+    let server = Redis::start("right", &[]);
+    for environment in [&[][..], &[("REDIS_PASSWORD", "wrong")]] {
+        let pod = Pod::inject(&server.pod(environment), &[]);
+        let refused = pod.run(Phase::Pre, &Container::default());
+        refused.failed(2, &["does not let us in", "passwordEnv"]);
+        assert_eq!(pod.manifest(), None);
+        pod.run(Phase::Post, &Container::default())
+            .failed(1, &["no finished dump"]);
+    }
+}
+
+#[test]
+fn a_server_that_is_down_is_said_and_costs_no_dump() {
+    if !Redis::at_hand() {
+        return;
+    }
+    let server = Redis::start("", &[]);
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+    let good = pod.files();
+    drop(server);
+    pod.run(Phase::Pre, &Container::default())
+        .failed(1, &["does not answer on 127.0.0.1"]);
+    assert_eq!(pod.files(), good);
+}
+
+#[test]
+fn a_full_volume_is_said_and_keeps_the_last_dump() {
+    if !Redis::at_hand() {
+        return;
+    }
+    let server = Redis::start("", &["--repl-diskless-sync-delay", "0"]);
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    let small = Container {
+        volume: Some(300),
+        ..Container::default()
+    };
+    pod.run(Phase::Pre, &small).is_ok();
+    let good = pod.files();
+    server.ask(&["debug", "populate", "20000", "key", "30"]);
+    pod.run(Phase::Pre, &small)
+        .failed(1, &["is full", "sizeLimit"]);
+    assert_eq!(pod.files(), good);
+}
+
+#[test]
+fn a_second_run_at_once_says_so_and_a_killed_one_leaves_the_last_dump() {
+    if !Redis::at_hand() {
+        return;
+    }
+    // The server waits so long for more replicas before it sends the first snapshot.
+    let server = Redis::start("", &["--repl-diskless-sync-delay", "3"]);
+    server.ask(&["set", "key", "value"]);
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+    let good = pod.manifest();
+
+    let hook = pod.start(Phase::Pre, &Container::default());
+    eventually("the hook waits for the snapshot", || {
+        server
+            .ask(&["info", "replication"])
+            .contains("connected_slaves:1")
+    });
+    pod.run(Phase::Pre, &Container::default())
+        .failed(3, &["another run", "is active"]);
+    hook.kill();
+    assert_eq!(pod.manifest(), good);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+    assert_ne!(pod.manifest(), good);
+}
+
+/// A restore that was killed leaves the server a replica of one that nobody knows any more.
+#[test]
+fn a_killed_restore_is_undone_and_done_by_the_next() {
+    if !Redis::at_hand() {
+        return;
+    }
+    let server = Redis::start("", &["--repl-diskless-sync-delay", "0"]);
+    server.ask(&["debug", "populate", "1000", "key", "30"]);
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+
+    let fresh = Redis::start("", &[]);
+    let restored = Pod::inject(&fresh.pod(&[]), &[]).restored_from(&pod);
+    let hook = restored.start(Phase::Restore, &Container::default());
+    eventually("the server is a replica", || {
+        fresh.ask(&["role"]).starts_with("slave") || restored.store().join("loaded").exists()
+    });
+    hook.kill();
+    let again = restored.run(Phase::Restore, &Container::default());
+    assert_eq!(again.code, Some(0), "{again:?}");
+    assert!(fresh.ask(&["role"]).starts_with("master"));
+    assert_eq!(fresh.ask(&["config", "get", "masterauth"]), "masterauth");
+    assert_eq!(fresh.ask(&["dbsize"]), "1000");
+}

@@ -1,0 +1,104 @@
+//! What was dumped is what is restored, and nothing else is touched.
+
+use super::Redis;
+use crate::databases::harness::{Container, Phase, Pod};
+
+fn furnish(server: &Redis) {
+    server.ask(&["debug", "populate", "1000", "key", "30"]);
+    server.ask(&["set", "short-lived", "x", "ex", "5000"]);
+    server.ask(&["set", "awk\"ward \\ key", "😀\n'"]);
+    server.ask(&["-n", "3", "hset", "elsewhere", "field", "value"]);
+}
+
+fn survives(container: &Container, password: &'static str, settings: &[&str]) {
+    if !Redis::at_hand() {
+        return;
+    }
+    let known = [("REDIS_PASSWORD", password)];
+    let known = if password.is_empty() {
+        &[][..]
+    } else {
+        &known[..]
+    };
+    let server = Redis::start(password, &[]);
+    furnish(&server);
+    let pod = Pod::inject(&server.pod(known), &[]);
+    pod.run(Phase::Pre, container).is_ok();
+    pod.run(Phase::Post, container).is_ok();
+
+    let fresh = Redis::start(password, settings);
+    let for_replicas = fresh.ask(&["config", "get", "masterauth"]);
+    let restored = Pod::inject(&fresh.pod(known), &[]).restored_from(&pod);
+    restored.run(Phase::Restore, container).is_ok();
+    assert_eq!(
+        fresh.ask(&["debug", "digest"]),
+        server.ask(&["debug", "digest"])
+    );
+    let lives = fresh.ask(&["ttl", "short-lived"]).parse::<u32>().unwrap();
+    assert!((4000..=5000).contains(&lives), "{lives}");
+    assert_eq!(fresh.ask(&["config", "get", "masterauth"]), for_replicas);
+    assert!(fresh.ask(&["role"]).starts_with("master"));
+
+    fresh.ask(&["set", "since", "then"]);
+    restored
+        .run(Phase::Restore, container)
+        .is_skipped("already-loaded");
+    assert_eq!(fresh.ask(&["get", "since"]), "then");
+}
+
+#[test]
+fn a_snapshot_survives_without_a_password() {
+    survives(&Container::default(), "", &[]);
+}
+
+#[test]
+fn a_snapshot_survives_as_root_with_bash_an_append_only_file_and_a_password() {
+    survives(
+        &Container::of_user(0).with_shell("bash"),
+        "p\"w \\x",
+        &["--appendonly", "yes"],
+    );
+}
+
+#[test]
+fn a_snapshot_survives_as_any_user_with_busybox_and_a_password_for_replicas() {
+    let container = Container::of_user(4242).with_shell("busybox");
+    survives(&container, "p\"w \\x", &["--masterauth", "an\\other\""]);
+}
+
+#[test]
+fn keys_of_others_are_never_overwritten() {
+    if !Redis::at_hand() {
+        return;
+    }
+    let server = Redis::start("", &[]);
+    furnish(&server);
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+
+    let fresh = Redis::start("", &[]);
+    fresh.ask(&["set", "mine", "1"]);
+    let before = fresh.ask(&["debug", "digest"]);
+    let restored = Pod::inject(&fresh.pod(&[]), &[]).restored_from(&pod);
+    restored
+        .run(Phase::Restore, &Container::default())
+        .failed(6, &["1 keys", "nothing was changed"]);
+    assert_eq!(fresh.ask(&["debug", "digest"]), before);
+}
+
+#[test]
+fn a_replica_is_skipped() {
+    if !Redis::at_hand() {
+        return;
+    }
+    let server = Redis::start("", &[]);
+    let replica = Redis::start(
+        "",
+        &["--replicaof", &format!("127.0.0.1 {}", server.server.port)],
+    );
+    let pod = Pod::inject(&replica.pod(&[]), &[]);
+    pod.run(Phase::Pre, &Container::default())
+        .is_skipped("role=replica");
+    pod.run(Phase::Restore, &Container::default())
+        .is_skipped("skipped-at-backup");
+}
