@@ -3,9 +3,11 @@
 //! What cannot be read is refused with a 4xx, so that the webhook's `failurePolicy` decides. A pod
 //! is never refused for a fault of ours.
 
+use std::fmt;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::{error::Category, json, value::RawValue};
 
 use crate::{
     inject::{Injection, inject},
@@ -40,9 +42,9 @@ pub enum Refusal {
     #[error("the body is not UTF-8")]
     NotUtf8,
     #[error("the body is not an AdmissionReview in JSON: {0}")]
-    NotJson(serde_json::Error),
+    NotJson(Unreadable),
     #[error(
-        "this is {api_version} {kind}, and only admission.k8s.io/v1 AdmissionReview is answered"
+        "the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is {api_version:?}, its kind {kind:?}"
     )]
     OtherVersion { api_version: String, kind: String },
     #[error("the review has no request")]
@@ -56,7 +58,41 @@ pub enum Refusal {
     #[error("the request has no object")]
     NoObject,
     #[error("the object is not a pod that can be read: {0}")]
-    BadPod(serde_json::Error),
+    BadPod(Unreadable),
+}
+
+/// Where JSON could not be read, without a word of what stands there: it may be a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    category: Category,
+    line: usize,
+    column: usize,
+}
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        Self {
+            category: error.classify(),
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            category,
+            line,
+            column,
+        } = self;
+        let what = match category {
+            Category::Syntax | Category::Io => "it is no JSON",
+            Category::Data => "a value has another type than it must have",
+            Category::Eof => "it ends too early",
+        };
+        write!(f, "{what}, at line {line}, column {column}")
+    }
 }
 
 impl Refusal {
@@ -130,12 +166,12 @@ struct Kind<'a> {
 /// What keeps it from being answered.
 pub fn parse(body: &[u8]) -> Result<Review<'_>, Refusal> {
     let body = std::str::from_utf8(body).map_err(|_| Refusal::NotUtf8)?;
-    let envelope: Envelope<'_> = serde_json::from_str(body).map_err(Refusal::NotJson)?;
+    let envelope: Envelope<'_> =
+        serde_json::from_str(body).map_err(|error| Refusal::NotJson(error.into()))?;
     if &*envelope.api_version != "admission.k8s.io/v1" || &*envelope.kind != "AdmissionReview" {
-        let shown = |text: &str| if text.is_empty() { "something" } else { text }.to_owned();
         return Err(Refusal::OtherVersion {
-            api_version: shown(&envelope.api_version),
-            kind: shown(&envelope.kind),
+            api_version: envelope.api_version.to_string(),
+            kind: envelope.kind.to_string(),
         });
     }
     let request = envelope.request.ok_or(Refusal::NoRequest)?;
@@ -152,7 +188,7 @@ pub fn parse(body: &[u8]) -> Result<Review<'_>, Refusal> {
     let pod = if &*request.operation == "CREATE" && whole {
         let object = request.object.ok_or(Refusal::NoObject)?;
         Subject::Pod(Box::new(
-            PodView::parse(object.get()).map_err(Refusal::BadPod)?,
+            PodView::parse(object.get()).map_err(|error| Refusal::BadPod(error.into()))?,
         ))
     } else {
         Subject::NotACreation

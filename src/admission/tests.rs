@@ -158,3 +158,13 @@ fn warnings_are_short_enough_to_be_shown() {
     assert!(warning.contains("postgresql-dump"), "{warning}");
     assert!(warning.chars().count() <= 120);
 }
+
+#[test]
+fn a_refusal_never_says_what_stood_there() {
+    let mut secret = review();
+    secret["request"]["object"]["spec"]["containers"] = "hunter2".into();
+    let body = secret.to_string();
+    let refusal = parse(body.as_bytes()).unwrap_err().to_string();
+    assert!(!refusal.contains("hunter2"), "{refusal}");
+    assert!(refusal.contains("line 1, column"), "{refusal}");
+}

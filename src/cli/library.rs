@@ -63,23 +63,41 @@ fn policy(name: &str) -> anyhow::Result<Policy> {
 }
 
 fn list() -> String {
-    let mut text = Style::Strong.paint(format!(
-        "{:<20}  {:<12}  {:<8}  {:<24}  {}\n",
-        "POLICY", "ENGINE", "METHOD", "PROVEN ON", "DESCRIPTION"
-    ));
-    for place in policies() {
-        let policy = place.policy;
-        let _ = writeln!(
-            text,
-            "{:<20}  {:<12}  {:<8}  {:<24}  {}",
-            policy.name,
-            policy.about.engine,
-            method(&policy),
-            policy.about.proven.as_deref().unwrap_or("unproven"),
-            policy.about.description,
-        );
+    let mut rows =
+        vec![["POLICY", "ENGINE", "METHOD", "PROVEN ON", "DESCRIPTION"].map(str::to_owned)];
+    rows.extend(policies().iter().map(|place| row(&place.policy)));
+    let widths: [usize; 5] = std::array::from_fn(|column| {
+        let cells = rows.iter().map(|row| row[column].len());
+        cells.max().unwrap_or_default()
+    });
+    let mut text = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        let cells = row.iter().zip(widths);
+        let line: Vec<String> = cells
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        let line = line.join("  ");
+        let line = line.trim_end();
+        let _ = match number {
+            0 => writeln!(text, "{}", Style::Strong.paint(line)),
+            _ => writeln!(text, "{line}"),
+        };
     }
     text
+}
+
+fn row(policy: &Policy) -> [String; 5] {
+    let about = &policy.about;
+    [
+        policy.name.clone(),
+        about.engine.clone(),
+        method(policy).to_owned(),
+        about
+            .proven
+            .clone()
+            .unwrap_or_else(|| "unproven".to_owned()),
+        about.description.clone(),
+    ]
 }
 
 fn method(policy: &Policy) -> &str {

@@ -139,7 +139,7 @@ fn bad_bodies_get_a_sentence_and_harm_nobody() {
             "no request",
         ),
         (&other.to_string().into_bytes(), 400, "Deployment"),
-        (trailing.as_bytes(), 400, "trailing"),
+        (trailing.as_bytes(), 400, "no JSON"),
         (deep.as_bytes(), 400, "AdmissionReview"),
         (&huge, 413, "too large"),
     ];
