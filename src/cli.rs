@@ -65,7 +65,7 @@ enum Command {
 }
 
 /// How a command ended, when nothing broke.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Ended {
     Fine,
     /// There is something that a person should look at.

@@ -1,7 +1,7 @@
 //! The whole way for one pod: the same for a review, a manifest and a question.
 
 use crate::{
-    patch::{Patch, patch, prove},
+    patch::{Flaw, Patch, patch, prove},
     plan::{Plan, plan},
     pod::PodView,
     policy::PolicySet,
@@ -73,13 +73,15 @@ fn decide<'p>(
     }
     let verdicts = ask(policies, pod, facts);
     let mut plan = plan(&verdicts, pod, facts);
-    // Better no hooks than a pod that the API server refuses for our mistake.
-    if prove(&plan, pod).is_err() {
+    // Better no hooks than a pod that the API server refuses.
+    if let Err(flaw) = prove(&plan, pod) {
+        let why = match flaw {
+            Flaw::ManyAnnotations(_) => Reason::ManyAnnotations,
+            _ => Reason::Unprovable,
+        };
         let applied = std::mem::take(&mut plan.applied);
-        let unproven = applied
-            .into_iter()
-            .map(|it| (it.policy, Reason::Unprovable));
-        plan.passed.extend(unproven);
+        plan.passed
+            .extend(applied.into_iter().map(|it| (it.policy, why)));
         plan.changes.clear();
     }
     let patch = patch(&plan, pod);

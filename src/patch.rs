@@ -28,6 +28,8 @@ pub struct Operation {
 pub enum Op {
     Add,
     Replace,
+    /// Of annotations that we wrote, and nothing else.
+    Remove,
 }
 
 /// A JSON patch.
@@ -47,23 +49,24 @@ impl Patch {
         operations
             .iter()
             .map(|Operation { op, path, value }| {
-                let op = match op {
-                    Op::Add => "add",
-                    Op::Replace => "replace",
-                };
-                json!({"op": op, "path": format!("{root}{path}"), "value": value})
+                let path = format!("{root}{path}");
+                match op {
+                    Op::Add => json!({"op": "add", "path": path, "value": value}),
+                    Op::Replace => json!({"op": "replace", "path": path, "value": value}),
+                    Op::Remove => json!({"op": "remove", "path": path}),
+                }
             })
             .collect()
     }
 
     /// Carries the patch out on the pod at `root` of an object.
     ///
-    /// # Panics
-    /// When an operation does not apply, which the proof of its plan rules out.
-    pub fn apply(&self, object: &mut Value, root: &str) {
+    /// # Errors
+    /// When an operation does not apply. The object is as it was, then.
+    pub fn apply(&self, object: &mut Value, root: &str) -> Result<(), json_patch::PatchError> {
         let operations = serde_json::from_value(self.to_json(root));
         let operations: json_patch::Patch = operations.expect("what we write is RFC 6902");
-        json_patch::patch(object, &operations).expect("a proven patch applies");
+        json_patch::patch(object, &operations)
     }
 }
 
@@ -90,6 +93,11 @@ pub fn patch(plan: &Plan<'_>, pod: &PodView<'_>) -> Patch {
                 let path = format!("/spec/containers/{}/volumeMounts/-", mount.container);
                 operations.push(add(path, mount_json(mount)));
             }
+            Change::NoAnnotation { key, .. } => operations.push(Operation {
+                op: Op::Remove,
+                path: format!("/metadata/annotations/{}", escape(key)),
+                value: Value::Null,
+            }),
             Change::Annotation {
                 key,
                 value,

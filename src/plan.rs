@@ -12,14 +12,21 @@ use crate::{
     pod::PodView,
     policy::{Policy, Volume},
     select::{Facts, Reason, Verdict},
-    velero::{BACKUP_VOLUMES, HookPhase, RESTORE_NAME_LABEL, RestoreWait, backup_volumes},
+    velero::{
+        BACKUP_VOLUMES, HookPhase, LEGACY_PRE, RESTORE_NAME_LABEL, RESTORE_WAIT_FOR_READY,
+        RESTORE_WAIT_TIMEOUT, backup_volumes,
+    },
 };
 use choice::{Choice, Fate, choose};
-use compose::{Step, Undo};
+use compose::{AUTHOR, Step, Undo};
 use hooks::{Existing, Present};
 
 /// Which policies a pod was changed by, and in which version.
 pub const PROVENANCE: &str = "quiescent.dev/policies";
+
+/// Which of the pod's hooks we wrote: a fingerprint of each command, so that one that was changed
+/// since counts as its author's.
+const WRITTEN: &str = "quiescent.dev/hooks";
 
 /// The outcome for one pod.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,6 +68,11 @@ pub enum Change {
         config_map: String,
     },
     Mount(NewMount),
+    /// One of ours that has no meaning any more.
+    NoAnnotation {
+        key: String,
+        was: String,
+    },
     Annotation {
         key: String,
         value: String,
@@ -110,17 +122,23 @@ pub fn plan<'p>(verdicts: &[Verdict<'p>], pod: &PodView<'_>, facts: Facts<'_>) -
     if selected.is_empty() {
         return Plan::default();
     }
+    if comes_with_others(pod, &selected) {
+        let kept = selected
+            .iter()
+            .map(|(policy, _)| (*policy, Reason::Restored));
+        return Plan {
+            passed: kept.collect(),
+            ..Plan::default()
+        };
+    }
     let existing = Existing::read(pod, &selected, facts);
-    let choice = match choose(&selected, pod, &existing) {
-        Ok(choice) => choice,
-        Err(policy) => {
-            return Plan {
-                denied: Some(policy),
-                ..Plan::default()
-            };
-        }
-    };
-    follow(choice, &existing, pod, facts)
+    match choose(&selected, pod, &existing) {
+        Ok(choice) => follow(choice, &existing, pod, facts),
+        Err(policy) => Plan {
+            denied: Some(policy),
+            ..Plan::default()
+        },
+    }
 }
 
 /// The plan that carries a choice out.
@@ -134,7 +152,8 @@ fn follow<'p>(
         followed,
         passed,
         changes,
-        fate,
+        backup,
+        restore,
     } = choice;
     let mut plan = Plan {
         passed,
@@ -145,40 +164,42 @@ fn follow<'p>(
         return plan;
     };
     let container = pod.containers()[*container].name.to_string();
-    let names = followed.iter().map(|(policy, _)| policy.provenance());
-    let provenance = names.collect::<Vec<_>>().join(",");
-    if comes_with_others(pod, &provenance) {
-        let kept = followed.iter();
-        return Plan {
-            passed: kept
-                .map(|(policy, _)| (*policy, Reason::Restored))
-                .collect(),
-            ..Plan::default()
-        };
-    }
+    let mut written = Vec::new();
     for phase in HookPhase::ALL {
-        let steps: Vec<Step> = followed
+        let steps = followed
             .iter()
-            .filter_map(|(policy, _)| hooks::step(policy, phase, pod, facts))
-            .collect();
-        if steps.is_empty() {
-            continue;
-        }
-        let kept = match with_author(steps, phase, &container, existing, fate) {
-            Some(_) if comes_without_dump(pod, phase, existing) => Reason::Restored,
-            Some(steps) => {
-                annotate_hook(&mut plan, phase, steps, &container, &followed, pod);
-                continue;
-            }
-            None => Reason::AuthorsHooks,
+            .filter_map(|(policy, _)| hooks::step(policy, phase, pod, facts));
+        let fate = match phase {
+            HookPhase::Pre | HookPhase::Post => backup,
+            HookPhase::PostRestore => restore,
         };
-        plan.notes.push(Note {
-            subject: phase.prefix().to_owned(),
-            reason: kept,
-        });
+        match resolve(steps.collect(), phase, &container, existing, fate, pod) {
+            Hook::Write(steps) => {
+                let wait = hooks::wait(phase, &followed, existing, pod);
+                // An author's hook that stands alone again is theirs.
+                let ours = steps.iter().any(|step| step.name != AUTHOR);
+                for (key, value) in hooks::annotations(phase, &container, &steps, wait) {
+                    if ours && key == phase.keys().command {
+                        written.push((phase, value.clone()));
+                    }
+                    set(&mut plan.changes, pod, key, value);
+                }
+            }
+            Hook::Remove => remove(&mut plan.changes, pod, phase),
+            Hook::Leave(None) => {}
+            Hook::Leave(Some(reason)) => plan.notes.push(Note {
+                subject: phase.prefix().to_owned(),
+                reason,
+            }),
+        }
     }
     annotate_backup_volumes(&mut plan, &followed, pod);
+    let provenance = followed.iter().map(|(policy, _)| policy.provenance());
+    let provenance = provenance.collect::<Vec<_>>().join(",");
     set(&mut plan.changes, pod, PROVENANCE, provenance);
+    if !written.is_empty() {
+        set(&mut plan.changes, pod, WRITTEN, hooks::record(&written));
+    }
     plan.applied = followed
         .into_iter()
         .map(|(policy, _)| Applied {
@@ -192,69 +213,79 @@ fn follow<'p>(
 /// Whether Velero restores the pod with hooks of other policies, or of other versions of them.
 ///
 /// The scripts of those come back with it; the scripts of these may not be in its namespace.
-fn comes_with_others(pod: &PodView<'_>, provenance: &str) -> bool {
-    let theirs = pod.annotation(PROVENANCE);
-    is_restored(pod) && theirs.is_some_and(|theirs| theirs != provenance)
-}
-
-/// Whether Velero restores the pod from a backup without a restore hook.
-///
-/// There is no dump of ours in that backup, and the script may not be in the namespace yet: a
-/// restore hook that fails cancels those of all other pods.
-fn comes_without_dump(pod: &PodView<'_>, phase: HookPhase, existing: &Existing) -> bool {
-    phase == HookPhase::PostRestore && is_restored(pod) && *existing.of(phase) == Present::Nothing
+fn comes_with_others(pod: &PodView<'_>, selected: &[(&Policy, usize)]) -> bool {
+    let ours = |entry: &str| {
+        selected
+            .iter()
+            .any(|(policy, _)| policy.provenance() == entry)
+    };
+    let theirs = pod.annotation(PROVENANCE).filter(|_| is_restored(pod));
+    theirs.is_some_and(|theirs| !theirs.split(',').all(ours))
 }
 
 fn is_restored(pod: &PodView<'_>) -> bool {
     pod.label(RESTORE_NAME_LABEL).is_some()
 }
 
-/// Our steps with the author's first, or `None` where the author's hook stays as it is.
-fn with_author(
+/// What is done about the hook of one phase.
+enum Hook {
+    Write(Vec<Step>),
+    /// Ours from before, or the author's in whose place others have come.
+    Remove,
+    /// It stays as it is, or absent, and why if that is news.
+    Leave(Option<Reason>),
+}
+
+/// Our steps beside what is there.
+fn resolve(
     mut steps: Vec<Step>,
     phase: HookPhase,
     container: &str,
     existing: &Existing,
     fate: Fate,
-) -> Option<Vec<Step>> {
-    match (existing.of(phase), fate) {
+    pod: &PodView<'_>,
+) -> Hook {
+    let present = existing.of(phase);
+    let author = match (present, fate) {
+        (Present::Nothing, _) if steps.is_empty() => return Hook::Leave(None),
+        // There is no dump of ours in the backup it comes from, and the script may not be in the
+        // namespace yet: a restore hook that fails cancels those of all other pods.
+        (Present::Nothing, _) if phase == HookPhase::PostRestore && is_restored(pod) => {
+            return Hook::Leave(Some(Reason::Restored));
+        }
         (Present::Nothing | Present::Ours(None), _)
         | (_, Fate::Overridden)
-        | (Present::Fragment, Fate::Composed) => {}
-        (Present::Ours(Some(author)), _) => {
-            steps.insert(0, with_undo(author.step.clone(), existing, phase));
+        | (Present::Fragment, Fate::Composed) => None,
+        (Present::Ours(Some(author)), _) => Some(author),
+        (Present::Authors(author), Fate::Composed) if author.container == container => Some(author),
+        (Present::Authors(_) | Present::Fragment, _) if steps.is_empty() => {
+            return Hook::Leave(None);
         }
-        (Present::Authors(authors), Fate::Composed) if authors.container == container => {
-            steps.insert(0, with_undo(authors.step.clone(), existing, phase));
+        (Present::Authors(_) | Present::Fragment, _) => {
+            return Hook::Leave(Some(Reason::AuthorsHooks));
         }
-        (Present::Authors(_) | Present::Fragment, _) => return None,
-    }
-    Some(steps)
-}
-
-fn annotate_hook(
-    plan: &mut Plan<'_>,
-    phase: HookPhase,
-    mut steps: Vec<Step>,
-    container: &str,
-    followed: &[(&Policy, usize)],
-    pod: &PodView<'_>,
-) {
-    if phase == HookPhase::Post {
-        steps.reverse();
-    }
-    let waits = followed
-        .iter()
-        .filter_map(|(policy, _)| policy.hooks.restore.as_ref());
-    let wait = waits
-        .map(|(_, wait)| *wait)
-        .reduce(|one, other| RestoreWait {
-            timeout: one.timeout.max(other.timeout),
-            for_ready: one.for_ready || other.for_ready,
-        })
-        .filter(|_| phase == HookPhase::PostRestore);
-    for (key, value) in hooks::annotations(phase, container, &steps, wait) {
-        set(&mut plan.changes, pod, key, value);
+    };
+    match author {
+        // Only what we composed gets the author's hook back as it was.
+        Some(_) if steps.is_empty() && matches!(present, Present::Authors(_)) => Hook::Leave(None),
+        Some(author) => {
+            let author = with_undo(author.step.clone(), existing, phase);
+            match phase {
+                HookPhase::Post => {
+                    steps.reverse();
+                    steps.push(author);
+                }
+                HookPhase::Pre | HookPhase::PostRestore => steps.insert(0, author),
+            }
+            Hook::Write(steps)
+        }
+        None if steps.is_empty() => Hook::Remove,
+        None => {
+            if phase == HookPhase::Post {
+                steps.reverse();
+            }
+            Hook::Write(steps)
+        }
     }
 }
 
@@ -321,5 +352,25 @@ fn set(changes: &mut Vec<Change>, pod: &PodView<'_>, key: &str, value: String) {
             value,
             instead_of: there.map(str::to_owned),
         });
+    }
+}
+
+/// Takes out all keys of a phase.
+fn remove(changes: &mut Vec<Change>, pod: &PodView<'_>, phase: HookPhase) {
+    let waits = [RESTORE_WAIT_TIMEOUT, RESTORE_WAIT_FOR_READY];
+    let waits = waits
+        .into_iter()
+        .filter(|_| phase == HookPhase::PostRestore);
+    let legacy = LEGACY_PRE
+        .all()
+        .into_iter()
+        .filter(|_| phase == HookPhase::Pre);
+    for key in phase.keys().all().into_iter().chain(waits).chain(legacy) {
+        if let Some(was) = pod.annotation(key) {
+            changes.push(Change::NoAnnotation {
+                key: key.to_owned(),
+                was: was.to_owned(),
+            });
+        }
     }
 }

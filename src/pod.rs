@@ -14,7 +14,7 @@ pub use text::{Pairs, Text};
 #[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub struct PodView<'a> {
     pub metadata: Option<Metadata<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub spec: Spec<'a>,
 }
 
@@ -63,6 +63,7 @@ pub struct Container<'a> {
     pub image: Option<Text<'a>>,
     pub ports: Option<Vec<ContainerPort>>,
     pub volume_mounts: Option<Vec<VolumeMount<'a>>>,
+    pub volume_devices: Option<Vec<VolumeDevice<'a>>>,
     /// `Always` makes an init container a native sidecar.
     pub restart_policy: Option<Text<'a>>,
 }
@@ -80,6 +81,25 @@ pub struct VolumeMount<'a> {
     pub name: Text<'a>,
     #[serde(default)]
     pub mount_path: Text<'a>,
+    pub read_only: Option<bool>,
+    pub sub_path: Option<Text<'a>>,
+    pub sub_path_expr: Option<Text<'a>>,
+}
+
+/// A volume as a block device, which takes a path as a mount does.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
+pub struct VolumeDevice<'a> {
+    #[serde(default)]
+    pub device_path: Text<'a>,
+}
+
+impl VolumeMount<'_> {
+    /// Whether the root of the volume is mounted, and not a part of it.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.sub_path.is_none() && self.sub_path_expr.is_none()
+    }
 }
 
 /// A volume, with as much of its source as tells ours from others.
@@ -100,6 +120,25 @@ pub struct ConfigMapSource<'a> {
     pub name: Text<'a>,
 }
 
+/// `null` is what is absent.
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A path as the kubelet compares it: `/a//b/./` is `/a/b`.
+#[must_use]
+pub fn clean_path(path: &str) -> String {
+    let parts = path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".");
+    let parts: Vec<&str> = parts.collect();
+    format!("/{}", parts.join("/"))
+}
+
 impl<'a> PodView<'a> {
     /// Reads a pod from JSON.
     ///
@@ -117,6 +156,14 @@ impl<'a> PodView<'a> {
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         let labels = self.metadata.as_ref().and_then(|it| it.labels.as_ref());
         labels.into_iter().flat_map(Pairs::iter)
+    }
+
+    pub fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
+        let annotations = self
+            .metadata
+            .as_ref()
+            .and_then(|it| it.annotations.as_ref());
+        annotations.into_iter().flat_map(Pairs::iter)
     }
 
     #[must_use]
@@ -153,6 +200,16 @@ impl<'a> Container<'a> {
     #[must_use]
     pub fn mounts(&self) -> &[VolumeMount<'a>] {
         self.volume_mounts.as_deref().unwrap_or_default()
+    }
+
+    /// The paths that volumes take in this container, as mounts and as devices.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        let devices = self.volume_devices.iter().flatten();
+        let devices = devices.map(|device| &*device.device_path);
+        self.mounts()
+            .iter()
+            .map(|mount| &*mount.mount_path)
+            .chain(devices)
     }
 
     #[must_use]

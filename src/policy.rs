@@ -4,6 +4,7 @@
 
 pub mod file;
 mod findings;
+mod fingerprint;
 pub mod glob;
 mod image;
 mod lint;
@@ -17,6 +18,7 @@ mod set;
 use std::collections::BTreeMap;
 
 pub use file::{Delivery, OnConflict, ParameterType};
+pub use fingerprint::fingerprint;
 pub use image::{Image, ImagePattern};
 pub use lint::TIMEOUT_VARIABLE;
 pub use parse::{Input, parse};

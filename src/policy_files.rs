@@ -83,7 +83,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Input>, ReadError> {
     let mut inputs = Vec::new();
     for path in paths {
         let mut files = Vec::new();
-        yaml_files(path, &mut files)?;
+        yaml_files(path, &mut Vec::new(), &mut files)?;
         if files.is_empty() {
             return Err(ReadError::Nothing(path.clone()));
         }
@@ -96,7 +96,11 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Input>, ReadError> {
 
 /// Hidden names are left out: `..data` and its kin hold the same files of a mounted ConfigMap again.
 /// `cases` beside a policy are pods to try it on.
-fn yaml_files(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), ReadError> {
+fn yaml_files(
+    path: &Path,
+    above: &mut Vec<PathBuf>,
+    files: &mut Vec<PathBuf>,
+) -> Result<(), ReadError> {
     let failed = |source| ReadError::Read {
         path: path.to_owned(),
         source,
@@ -109,16 +113,20 @@ fn yaml_files(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), ReadError> {
         .and_then(Iterator::collect::<io::Result<Vec<_>>>)
         .map_err(failed)?;
     entries.sort_by_key(fs::DirEntry::file_name);
+    above.push(fs::canonicalize(path).map_err(failed)?);
     for entry in entries {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let below = entry.path();
         let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
         let skipped = name.starts_with('.') || name == "cases" || name == "scripts";
-        if !skipped && (is_yaml || below.is_dir()) {
-            yaml_files(&below, files)?;
+        // A link back up would be followed for ever.
+        let loops = fs::canonicalize(&below).is_ok_and(|real| above.contains(&real));
+        if !skipped && !loops && (is_yaml || below.is_dir()) {
+            yaml_files(&below, above, files)?;
         }
     }
+    above.pop();
     Ok(())
 }
 
@@ -169,8 +177,8 @@ fn scripts(folder: &Path) -> Result<BTreeMap<String, ScriptFile>, ReadError> {
         let entry = entry.map_err(|source| failed(from, source))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = entry.path();
-        let wanted =
-            !name.starts_with('.') && (all || path.extension().is_some_and(|it| it == "sh"));
+        let of_an_editor = name.starts_with('.') || name.ends_with('~');
+        let wanted = !of_an_editor && (all || path.extension().is_some_and(|it| it == "sh"));
         if !wanted || path.is_dir() {
             continue;
         }
@@ -269,6 +277,10 @@ impl Watcher {
                 );
             }
             warn!("the policies have errors, the last good ones stay in force");
+            return Reload::Refused;
+        }
+        if policies.is_empty() {
+            warn!("there is no policy any more, the last good ones stay in force");
             return Reload::Refused;
         }
         info!(policies = policies.len(), "policies changed");

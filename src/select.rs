@@ -115,9 +115,15 @@ fn judge<'p>(
     if let Some(why) = mismatch(&policy.matching, pod, images, facts) {
         return Verdict::Passed(policy, why);
     }
-    let excluded = |criteria: &Criteria| mismatch(criteria, pod, images, facts).is_none();
-    if policy.exclude.iter().any(excluded) {
-        return Verdict::Passed(policy, Reason::Excluded);
+    for criteria in &policy.exclude {
+        match mismatch(criteria, pod, images, facts) {
+            None => return Verdict::Passed(policy, Reason::Excluded),
+            // It may be excluded: nobody knows.
+            Some(Reason::NamespaceUnknown) => {
+                return Verdict::Passed(policy, Reason::NamespaceUnknown);
+            }
+            Some(_) => {}
+        }
     }
     if policy.parameters.iter().any(|(name, parameter)| {
         let set = parameter_value(policy, name, pod, facts);

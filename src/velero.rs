@@ -14,9 +14,6 @@ pub use timeout::{Timeout, TimeoutError};
 /// The volumes of a pod that file-system backup uploads, by name: a set, split at `,` untrimmed.
 pub const BACKUP_VOLUMES: &str = "backup.velero.io/backup-volumes";
 
-/// The init container that holds a restored pod back until its volumes are filled.
-pub const RESTORE_WAIT: &str = "restore-wait";
-
 /// How long Velero lets a hook run at most: newer releases cut anything above.
 pub const LONGEST_TIMEOUT: Timeout = Timeout::from_seconds(4 * 60 * 60);
 
@@ -82,15 +79,28 @@ impl HookPhase {
     }
 }
 
-/// The command of the pre hook in its oldest form, which Velero still reads when the
-/// `pre.` one is absent.
-pub const LEGACY_PRE_COMMAND: &str = "hook.backup.velero.io/command";
+/// The pre hook in its oldest form. Velero still reads it where the `pre.` command is absent, and
+/// never mixes the keys of the two.
+pub const LEGACY_PRE: HookKeys = HookKeys {
+    command: "hook.backup.velero.io/command",
+    container: "hook.backup.velero.io/container",
+    on_error: "hook.backup.velero.io/on-error",
+    timeout: "hook.backup.velero.io/timeout",
+};
 
 /// How long a restored pod's hook waits for its container. Unset is for ever.
 pub const RESTORE_WAIT_TIMEOUT: &str = "post.hook.restore.velero.io/wait-timeout";
 
 /// Whether that hook waits until the container is ready, not only running.
 pub const RESTORE_WAIT_FOR_READY: &str = "post.hook.restore.velero.io/wait-for-ready";
+
+impl HookKeys {
+    /// All of them, the command first.
+    #[must_use]
+    pub const fn all(&self) -> [&'static str; 4] {
+        [self.command, self.container, self.on_error, self.timeout]
+    }
+}
 
 /// What a failed hook means for its pod. Velero compares the exact word: `fail` is `Continue`.
 #[derive(
@@ -117,15 +127,6 @@ impl fmt::Display for OnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// One hook as Velero runs it: an argv in a container, without a shell, terminal or input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExecHook {
-    pub command: Vec<String>,
-    pub container: String,
-    pub on_error: OnError,
-    pub timeout: Timeout,
 }
 
 /// What a restore hook waits for before it runs.

@@ -10,5 +10,5 @@ pub struct Args {
 pub fn run(args: &Args, mut command: clap::Command) -> anyhow::Result<Ended> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "quiescent", &mut script);
-    output::print(&String::from_utf8_lossy(&script))
+    output::print_raw(&String::from_utf8_lossy(&script))
 }

@@ -56,6 +56,9 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
                     }
                 };
                 let injection = explain(&policies, &view, facts);
+                if injection.plan.denied.is_some() {
+                    ended = ended.max(Ended::Findings);
+                }
                 match args.output {
                     Format::Text => texts.push(explanation::text(&title, &injection, &view, facts)),
                     Format::Json => values.push(explanation::value(
@@ -70,7 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
         }
     }
     match args.output {
-        Format::Json => output::print(&output::json(&values.into()))?,
+        Format::Json => output::print_raw(&output::json(&values.into()))?,
         Format::Text if texts.is_empty() && ended == Ended::Fine => {
             anstream::eprintln!("no pod and no pod template in there");
             return Ok(Ended::Fine);

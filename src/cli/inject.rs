@@ -67,7 +67,7 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
         Format::Json => output::json(&list(&manifests, work.config_maps.values())),
         Format::Patch => output::json(&Value::from(work.patches.clone())),
     };
-    output::print(&text)?;
+    output::print_raw(&text)?;
     for (subject, text) in &work.summary {
         anstream::eprintln!("{subject:<COLUMN$} {text}");
     }
@@ -106,7 +106,7 @@ impl<'w> Work<'w> {
             let injection = inject(self.policies, &view, facts);
             self.describe(&place, facts, &injection);
             if injection.plan.denied.is_some() {
-                self.ended = Ended::Findings;
+                self.ended = self.ended.max(Ended::Findings);
             }
             for applied in &injection.plan.applied {
                 self.add_scripts(applied.policy, &place, facts);
@@ -120,7 +120,13 @@ impl<'w> Work<'w> {
                 "name": place.name,
                 "patch": injection.patch.to_json(&place.pointer),
             }));
-            injection.patch.apply(document, &place.pointer);
+            if let Err(error) = injection.patch.apply(document, &place.pointer) {
+                self.ended = Ended::Undone;
+                let problem =
+                    format!("in {file}: the patch does not apply, which is a bug: {error}");
+                self.say(title(&place, facts), Style::Bad.paint(problem));
+                continue;
+            }
             changed = true;
         }
         changed
@@ -234,9 +240,13 @@ fn yaml<'v>(
 ) -> anyhow::Result<String> {
     let mut text = String::new();
     for (manifest, changed) in manifests.iter().zip(changed) {
+        let mut whole = false;
         for (document, changed) in manifest.documents.iter().zip(changed) {
             let written = &manifest.text[document.range.clone()];
-            if !changed {
+            if !changed && whole {
+                // Neighbours are kept apart by what their author wrote between them.
+                text.push_str(written);
+            } else if !changed {
                 append(&mut text, written);
             } else if written.trim_start().starts_with('{') {
                 append(&mut text, &output::json(&document.object));
@@ -246,6 +256,7 @@ fn yaml<'v>(
                 }
                 append(&mut text, &output::yaml(&document.object)?);
             }
+            whole = !changed;
         }
     }
     for config_map in config_maps {
@@ -256,7 +267,8 @@ fn yaml<'v>(
 
 /// Documents are kept apart, also where a file ends without a line break.
 fn append(text: &mut String, document: &str) {
-    if !text.is_empty() && !text.ends_with("---\n") {
+    let separated = text == "---\n" || text.ends_with("\n---\n");
+    if !text.is_empty() && !separated {
         if !text.ends_with('\n') {
             text.push('\n');
         }

@@ -150,6 +150,13 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn manifest(name: String, text: String) -> anyhow::Result<Manifest> {
+    if let Some(documents) = json(&text) {
+        return Ok(Manifest {
+            name,
+            text,
+            documents,
+        });
+    }
     let documents = yaml::parse(&text).map_err(|error| {
         let before = &text[..error.span.start.min(text.len())];
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
@@ -171,4 +178,27 @@ fn manifest(name: String, text: String) -> anyhow::Result<Manifest> {
         text,
         documents,
     })
+}
+
+/// JSON objects, one after the other, where the text is that. YAML would do for most of them, but
+/// not for every character that JSON takes.
+fn json(text: &str) -> Option<Vec<Document>> {
+    if !text.trim_start().starts_with('{') {
+        return None;
+    }
+    let mut documents = Vec::new();
+    let mut start = 0;
+    let mut objects = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    while let Some(object) = objects.next() {
+        let end = objects.byte_offset();
+        documents.push(Document {
+            range: start..end,
+            object: object.ok()?,
+        });
+        start = end;
+    }
+    if let Some(last) = documents.last_mut() {
+        last.range.end = text.len();
+    }
+    Some(documents)
 }

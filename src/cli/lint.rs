@@ -7,10 +7,9 @@ use serde_json::{Value, json};
 use super::{Ended, output};
 use crate::{
     diagnostic::any_error,
-    policy::{PolicySet, file, parse},
+    policy::{PolicySet, parse},
     policy_files::read,
     report::diagnostics,
-    yaml,
 };
 
 #[derive(Debug, clap::Args)]
@@ -33,13 +32,6 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
     let mut places = Vec::new();
     let mut files = 0;
     for input in read(&args.paths)? {
-        if is_about_something_else(&input.source.text) {
-            anstream::eprintln!(
-                "{}: no policy in there, nothing was judged",
-                input.source.name
-            );
-            continue;
-        }
         files += 1;
         let (policies, diagnostics) = parse(&input);
         places.extend(policies);
@@ -55,7 +47,7 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
         }
         Format::Json => {
             let findings: Vec<Value> = found.iter().map(diagnostics::value).collect();
-            output::print(&output::json(
+            output::print_raw(&output::json(
                 &json!({"files": files, "findings": findings}),
             ))?;
         }
@@ -65,26 +57,4 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
     } else {
         Ended::Fine
     })
-}
-
-/// Whether a readable file has objects, and all of them are of another API than ours.
-fn is_about_something_else(text: &str) -> bool {
-    let group = file::API_VERSION.split('/').next().unwrap_or_default();
-    let Ok(documents) = yaml::parse(text) else {
-        return false;
-    };
-    let mut roots = documents
-        .iter()
-        .filter_map(|document| document.root.as_ref())
-        .peekable();
-    roots.peek().is_some()
-        && roots.all(|root| {
-            let field = |name: &str| {
-                root.get(name)
-                    .and_then(yaml::Node::as_str)
-                    .unwrap_or_default()
-            };
-            let version = field("apiVersion");
-            !version.is_empty() && !version.starts_with(group) && field("kind") != file::KIND
-        })
 }

@@ -11,5 +11,5 @@ pub fn text() -> String {
 }
 
 pub fn run() -> anyhow::Result<Ended> {
-    output::print(&text())
+    output::print_raw(&text())
 }

@@ -33,9 +33,9 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
         Format::Yaml => {
             let documents: anyhow::Result<Vec<String>> =
                 manifests.iter().map(output::yaml).collect();
-            output::print(&documents?.join("---\n"))
+            output::print_raw(&documents?.join("---\n"))
         }
-        Format::Json => output::print(&output::json(&json!({
+        Format::Json => output::print_raw(&output::json(&json!({
             "apiVersion": "v1",
             "kind": "List",
             "items": manifests,

@@ -7,11 +7,15 @@ use std::collections::HashSet;
 
 use crate::{
     plan::{Change, NewMount, NewVolume, Plan},
-    pod::PodView,
+    pod::{PodView, clean_path},
     velero::HookPhase,
 };
 
-/// What is wrong with a plan, which is always a bug of ours.
+/// How many bytes all annotations of an object may have together, keys and values (Kubernetes'
+/// `TotalAnnotationSizeLimitB`).
+const MOST_ANNOTATIONS: usize = 256 * 1024;
+
+/// What is wrong with a plan. All but the size of annotations are bugs of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
     #[error("the volume {0:?} would be there twice")]
@@ -28,6 +32,8 @@ pub enum Flaw {
     OtherAnnotation(String),
     #[error("the volume at position {0} has no scripts")]
     NoScripts(usize),
+    #[error("the annotations would have {0} bytes, and {MOST_ANNOTATIONS} are allowed")]
+    ManyAnnotations(usize),
 }
 
 /// Holds a plan against its pod.
@@ -36,10 +42,13 @@ pub enum Flaw {
 /// The first thing that would make the patch fail or the pod invalid.
 pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>) -> Result<(), Flaw> {
     let mut volumes: HashSet<&str> = pod.volumes().iter().map(|volume| &*volume.name).collect();
-    let mut paths: HashSet<(usize, &str)> = HashSet::new();
+    let mut paths: HashSet<(usize, String)> = HashSet::new();
+    let mut annotations: usize = pod
+        .annotations()
+        .map(|(key, value)| key.len() + value.len())
+        .sum();
     for (position, container) in pod.containers().iter().enumerate() {
-        let mounts = container.mounts().iter();
-        paths.extend(mounts.map(|mount| (position, mount.mount_path.trim_end_matches('/'))));
+        paths.extend(container.paths().map(|path| (position, clean_path(path))));
     }
     for change in &plan.changes {
         match change {
@@ -66,9 +75,15 @@ pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>) -> Result<(), Flaw> {
                 if !volumes.contains(volume.as_str()) {
                     return Err(Flaw::NoVolume(volume.clone()));
                 }
-                if !paths.insert((*container, path.trim_end_matches('/'))) {
+                if !paths.insert((*container, clean_path(path))) {
                     return Err(Flaw::PathTwice(path.clone()));
                 }
+            }
+            Change::NoAnnotation { key, was } => {
+                if pod.annotation(key) != Some(was) {
+                    return Err(Flaw::OtherAnnotation(key.clone()));
+                }
+                annotations -= key.len() + was.len();
             }
             Change::Annotation {
                 key,
@@ -78,6 +93,10 @@ pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>) -> Result<(), Flaw> {
                 if pod.annotation(key) != instead_of.as_deref() {
                     return Err(Flaw::OtherAnnotation(key.clone()));
                 }
+                annotations += key.len() + value.len();
+                annotations -= instead_of
+                    .as_ref()
+                    .map_or(0, |before| key.len() + before.len());
                 let names_container = HookPhase::ALL
                     .iter()
                     .any(|phase| phase.keys().container == key);
@@ -91,6 +110,9 @@ pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>) -> Result<(), Flaw> {
                 }
             }
         }
+    }
+    if annotations > MOST_ANNOTATIONS {
+        return Err(Flaw::ManyAnnotations(annotations));
     }
     Ok(())
 }

@@ -2,14 +2,15 @@
 
 use super::{
     Change,
-    hooks::{Existing, Present},
+    hooks::{Existing, Present, hook},
+    is_restored,
     volumes::Volumes,
 };
 use crate::{
     pod::PodView,
     policy::{OnConflict, Policy},
     select::Reason,
-    velero::HookPhase,
+    velero::{HookPhase, LONGEST_TIMEOUT, Timeout},
 };
 
 /// What becomes of the hooks that a pod's author wrote.
@@ -26,7 +27,10 @@ pub struct Choice<'p> {
     pub followed: Vec<(&'p Policy, usize)>,
     pub passed: Vec<(&'p Policy, Reason)>,
     pub changes: Vec<Change>,
-    pub fate: Fate,
+    /// What becomes of the author's pre and post hook, which belong together.
+    pub backup: Fate,
+    /// What becomes of the author's restore hook.
+    pub restore: Fate,
 }
 
 /// Chooses among the selected policies, in their order.
@@ -42,16 +46,18 @@ pub fn choose<'p>(
     existing: &Existing,
 ) -> Result<Choice<'p>, &'p Policy> {
     let refuses = |(policy, _): &&(&Policy, usize)| policy.on_conflict == OnConflict::Deny;
+    let held = BACKUP.iter().any(|phase| is_authors(existing.of(*phase)));
+    // Nobody may lose a restore to a policy that came after the backup.
     if let Some((policy, _)) = selected.iter().find(refuses)
-        && BACKUP.iter().any(|phase| is_authors(existing.of(*phase)))
+        && held
+        && !is_restored(pod)
     {
         return Err(policy);
     }
-    for (fate, wanted) in [
-        (Fate::Overridden, OnConflict::Override),
-        (Fate::Composed, OnConflict::Compose),
-    ] {
-        let wants = |(policy, _): &(&Policy, usize)| policy.on_conflict == wanted;
+    for (fate, wanted) in STRONGER {
+        let wants = |(policy, _): &(&Policy, usize)| {
+            policy.on_conflict == wanted && has_backup_hook(policy)
+        };
         if selected.iter().any(wants) {
             let choice = under(fate, selected, pod, existing);
             // Who wanted it may have been passed over for another reason.
@@ -61,6 +67,26 @@ pub fn choose<'p>(
         }
     }
     Ok(under(Fate::Kept, selected, pod, existing))
+}
+
+/// The fates beside keeping, the strongest first, and what asks for them.
+const STRONGER: [(Fate, OnConflict); 2] = [
+    (Fate::Overridden, OnConflict::Override),
+    (Fate::Composed, OnConflict::Compose),
+];
+
+/// What the followed policies make of the author's restore hook.
+fn restore_fate(followed: &[(&Policy, usize)]) -> Fate {
+    let asks = |wanted: OnConflict| {
+        let mut followed = followed.iter();
+        followed.any(|(policy, _)| policy.on_conflict == wanted && policy.hooks.restore.is_some())
+    };
+    let stronger = STRONGER.into_iter().find(|(_, wanted)| asks(*wanted));
+    stronger.map_or(Fate::Kept, |(fate, _)| fate)
+}
+
+const fn has_backup_hook(policy: &Policy) -> bool {
+    policy.hooks.pre.is_some() || policy.hooks.post.is_some()
 }
 
 const BACKUP: [HookPhase; 2] = [HookPhase::Pre, HookPhase::Post];
@@ -88,6 +114,7 @@ fn under<'p>(
             Err(Reason::OtherContainer)
         } else {
             beside_authors(policy, name, existing, fate)
+                .and_then(|()| in_time(policy, &followed, existing, fate))
                 .and_then(|()| volumes.add(policy, *container))
         };
         match admitted {
@@ -96,10 +123,11 @@ fn under<'p>(
         }
     }
     Choice {
+        restore: restore_fate(&followed),
+        backup: fate,
         followed,
         passed,
         changes: volumes.into_changes(),
-        fate,
     }
 }
 
@@ -110,6 +138,9 @@ fn beside_authors(
     fate: Fate,
 ) -> Result<(), Reason> {
     let composes = policy.on_conflict == OnConflict::Compose;
+    if !has_backup_hook(policy) {
+        return Ok(());
+    }
     for phase in BACKUP {
         match (existing.of(phase), fate) {
             (Present::Nothing | Present::Ours(None), _)
@@ -123,6 +154,34 @@ fn beside_authors(
                 }
             }
             _ => return Err(Reason::AuthorsHooks),
+        }
+    }
+    Ok(())
+}
+
+/// Whether the hooks of a phase still fit into the time after which Velero ends any.
+fn in_time(
+    policy: &Policy,
+    followed: &[(&Policy, usize)],
+    existing: &Existing,
+    fate: Fate,
+) -> Result<(), Reason> {
+    for phase in HookPhase::ALL {
+        let Some(hook) = hook(policy, phase) else {
+            continue;
+        };
+        let of_author = match (existing.of(phase), fate) {
+            (Present::Authors(author), Fate::Composed)
+            | (Present::Ours(Some(author)), Fate::Composed | Fate::Kept) => author.step.timeout,
+            _ => Timeout::from_seconds(0),
+        };
+        let others = followed
+            .iter()
+            .filter_map(|(policy, _)| self::hook(policy, phase))
+            .map(|hook| hook.timeout);
+        let sum = others.fold(of_author, Timeout::saturating_add);
+        if sum.saturating_add(hook.timeout) > LONGEST_TIMEOUT {
+            return Err(Reason::TooLong);
         }
     }
     Ok(())

@@ -1,16 +1,16 @@
 //! The hooks of the applied policies as Velero's annotations.
 
 use super::{
-    PROVENANCE,
+    PROVENANCE, WRITTEN,
     compose::{AUTHOR, Origin, Step, Undo, compose, origin, overall},
 };
 use crate::{
     pod::PodView,
-    policy::{Action, Delivery, Hook, Policy, TIMEOUT_VARIABLE},
+    policy::{Action, Delivery, Hook, Policy, TIMEOUT_VARIABLE, fingerprint},
     select::{Facts, parameter_value},
     velero::{
-        HookPhase, LEGACY_PRE_COMMAND, LONGEST_TIMEOUT, OnError, RESTORE_WAIT_FOR_READY,
-        RESTORE_WAIT_TIMEOUT, RestoreWait, Timeout, decode_command, encode_command,
+        HookKeys, HookPhase, LEGACY_PRE, LONGEST_TIMEOUT, OnError, RESTORE_WAIT_FOR_READY,
+        RESTORE_WAIT_TIMEOUT, RestoreWait, Timeout, decode_command, encode_command, parse_bool,
     },
 };
 
@@ -65,17 +65,14 @@ impl Existing {
 /// Whose the hook of a phase is.
 fn present(pod: &PodView<'_>, phase: HookPhase, wanted: impl Fn(&[String]) -> bool) -> Present {
     let keys = phase.keys();
-    let legacy = || {
-        pod.annotation(LEGACY_PRE_COMMAND)
-            .filter(|_| phase == HookPhase::Pre)
+    let (keys, text) = match pod.annotation(keys.command).filter(|text| !text.is_empty()) {
+        Some(text) => (keys, Some(text)),
+        None if phase == HookPhase::Pre => (LEGACY_PRE, pod.annotation(LEGACY_PRE.command)),
+        None => (keys, None),
     };
-    let argv = pod
-        .annotation(keys.command)
-        .or_else(legacy)
-        .and_then(decode_command);
-    let Some(argv) = argv else {
-        let keys = [keys.container, keys.on_error, keys.timeout];
-        let fragment = keys.iter().any(|key| pod.annotation(key).is_some());
+    let Some((text, argv)) = text.and_then(|text| Some((text, decode_command(text)?))) else {
+        let mut keys = phase.keys().all().into_iter();
+        let fragment = keys.any(|key| pod.annotation(key).is_some());
         // Beside our provenance they are what is left of a hook of ours.
         return if fragment && pod.annotation(PROVENANCE).is_none() {
             Present::Fragment
@@ -86,19 +83,45 @@ fn present(pod: &PodView<'_>, phase: HookPhase, wanted: impl Fn(&[String]) -> bo
     let first = pod.containers().first();
     let first = first.map_or("", |container| &container.name);
     let container = pod.annotation(keys.container).unwrap_or(first).to_owned();
+    let ours = || is_recorded(pod, phase, text) || is_script_of_ours(&argv) || wanted(&argv);
     match origin(&argv) {
         Origin::Composed(None) => Present::Ours(None),
         Origin::Composed(Some(step)) => Present::Ours(Some(Authors { container, step })),
-        Origin::Elsewhere if is_script_of_ours(&argv) || wanted(&argv) => Present::Ours(None),
+        Origin::Elsewhere if ours() => Present::Ours(None),
         Origin::Elsewhere => Present::Authors(Authors {
             container,
-            step: authors_step(pod, phase, argv),
+            step: authors_step(pod, keys, argv),
         }),
     }
 }
 
-fn authors_step(pod: &PodView<'_>, phase: HookPhase, argv: Vec<String>) -> Step {
-    let keys = phase.keys();
+/// The commands that we wrote, as an annotation remembers them.
+#[must_use]
+pub fn record(written: &[(HookPhase, String)]) -> String {
+    let entries = written
+        .iter()
+        .map(|(phase, command)| entry(*phase, command));
+    entries.collect::<Vec<_>>().join(",")
+}
+
+fn is_recorded(pod: &PodView<'_>, phase: HookPhase, command: &str) -> bool {
+    let record = pod.annotation(WRITTEN).unwrap_or_default();
+    !record.is_empty()
+        && record
+            .split(',')
+            .any(|written| written == entry(phase, command))
+}
+
+fn entry(phase: HookPhase, command: &str) -> String {
+    let phase = match phase {
+        HookPhase::Pre => "pre",
+        HookPhase::Post => "post",
+        HookPhase::PostRestore => "restore",
+    };
+    format!("{phase}@{}", fingerprint([command.as_bytes()], 12))
+}
+
+fn authors_step(pod: &PodView<'_>, keys: HookKeys, argv: Vec<String>) -> Step {
     let timeout = pod
         .annotation(keys.timeout)
         .and_then(|text| text.parse::<Timeout>().ok())
@@ -120,6 +143,40 @@ fn authors_step(pod: &PodView<'_>, phase: HookPhase, argv: Vec<String>) -> Step 
         delay: 0,
         undo: None,
     }
+}
+
+/// What the restore hook waits for: the longest and the most that anybody asks.
+#[must_use]
+pub fn wait(
+    phase: HookPhase,
+    followed: &[(&Policy, usize)],
+    existing: &Existing,
+    pod: &PodView<'_>,
+) -> Option<RestoreWait> {
+    if phase != HookPhase::PostRestore {
+        return None;
+    }
+    let of_policies = followed
+        .iter()
+        .filter_map(|(policy, _)| policy.hooks.restore.as_ref());
+    let of_policies = of_policies.map(|(_, wait)| *wait);
+    let of_author = match existing.of(phase) {
+        Present::Authors(_) | Present::Ours(Some(_)) => Some(RestoreWait {
+            // Unset is for ever, and for ever blocks every other restore: ours counts alone then.
+            timeout: pod
+                .annotation(RESTORE_WAIT_TIMEOUT)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(Timeout::from_seconds(0)),
+            for_ready: pod.annotation(RESTORE_WAIT_FOR_READY).and_then(parse_bool) == Some(true),
+        }),
+        Present::Nothing | Present::Ours(None) | Present::Fragment => None,
+    };
+    of_policies
+        .chain(of_author)
+        .reduce(|one, other| RestoreWait {
+            timeout: one.timeout.max(other.timeout),
+            for_ready: one.for_ready || other.for_ready,
+        })
 }
 
 /// Every script of ours is started in one way.
@@ -164,7 +221,8 @@ pub fn step(
     })
 }
 
-fn hook(policy: &Policy, phase: HookPhase) -> Option<&Hook> {
+/// The hook that a policy has for a phase.
+pub fn hook(policy: &Policy, phase: HookPhase) -> Option<&Hook> {
     let hooks = &policy.hooks;
     match phase {
         HookPhase::Pre => hooks.pre.as_ref(),
@@ -198,7 +256,8 @@ fn argv(policy: &Policy, hook: &Hook, pod: &PodView<'_>, facts: Facts<'_>) -> Ve
                 Delivery::Inline => {
                     argv.push("-c".to_owned());
                     argv.push(policy.scripts.inline(name));
-                    argv.push(name.clone());
+                    // Scripts find out from their path which policy they belong to.
+                    argv.push(format!("{}/{name}", policy.scripts_path()));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{Change, NewMount, NewVolume, Source};
 use crate::{
-    pod::{PodView, Volume},
+    pod::{PodView, Volume, clean_path},
     policy::{Policy, VolumeSource},
     select::Reason,
 };
@@ -79,20 +79,28 @@ impl<'v> Volumes<'v> {
 
     fn mount_fits(&self, mount: &NewMount) -> Result<(), Reason> {
         let container = &self.pod.containers()[mount.container];
-        let in_pod = container.mounts().iter();
-        let in_pod = in_pod.map(|it| (&*it.mount_path, &*it.name));
+        let path = clean_path(&mount.path);
         let planned = self
             .mounts
             .iter()
-            .filter(|it| it.container == mount.container);
-        let planned = planned.map(|it| (it.path.as_str(), it.volume.as_str()));
-        let taken = in_pod
-            .chain(planned)
-            .any(|(path, volume)| same_path(path, &mount.path) && volume != mount.volume);
-        if taken {
-            Err(Reason::MountPathTaken)
-        } else {
+            .filter(|it| it.container == mount.container && clean_path(&it.path) == path);
+        let mut planned = planned.map(|it| it.volume == mount.volume);
+        let as_wanted = match container
+            .mounts()
+            .iter()
+            .find(|it| clean_path(&it.mount_path) == path)
+        {
+            Some(there) => {
+                let writable = mount.read_only || there.read_only != Some(true);
+                *there.name == *mount.volume && there.is_whole() && writable
+            }
+            // What takes the path and is no mount is a device.
+            None => !container.paths().any(|it| clean_path(it) == path),
+        };
+        if as_wanted && planned.all(|same| same) {
             Ok(())
+        } else {
+            Err(Reason::MountPathTaken)
         }
     }
 
@@ -118,7 +126,7 @@ impl<'v> Volumes<'v> {
         let mounted = container
             .mounts()
             .iter()
-            .any(|it| same_path(&it.mount_path, &mount.path));
+            .any(|it| clean_path(&it.mount_path) == clean_path(&mount.path));
         if !mounted && !self.mounts.contains(&mount) {
             self.mounts.push(mount);
         }
@@ -140,11 +148,6 @@ impl<'v> Volumes<'v> {
         let mounts = mounts.into_iter().map(Change::Mount);
         volumes.chain(updates).chain(mounts).collect()
     }
-}
-
-/// The kubelet cleans paths, so that `/a/` is `/a`.
-fn same_path(one: &str, other: &str) -> bool {
-    one.trim_end_matches('/') == other.trim_end_matches('/')
 }
 
 fn wanted(policy: &Policy, container: usize) -> Vec<Wanted> {

@@ -42,9 +42,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<'de>, E> {
                 Ok(Text(Cow::Owned(text.to_owned())))
             }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Text<'de>, E> {
+                Ok(Text::default())
+            }
         }
 
-        deserializer.deserialize_str(Borrow)
+        // Any: `null` is an empty string, as it is for the API server.
+        deserializer.deserialize_any(Borrow)
     }
 }
 

@@ -107,6 +107,8 @@ pub enum ImagePatternError {
     EmptyComponent(String),
     #[error("{0:?} is no version to compare with")]
     Version(String),
+    #[error("no version is in {0:?}")]
+    EmptyRange(String),
     #[error("{0:?} is no digest: write sha256: and 64 hexadecimal digits")]
     Digest(String),
 }
@@ -138,6 +140,18 @@ impl ImagePattern {
             .last()
             .map(String::as_str)
             .filter(|name| !glob::has_wildcard(name))
+    }
+
+    /// Whether every image is meant.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        let free = |component: &String| component.bytes().all(|c| c == b'*');
+        let every_version = match &self.version {
+            Wanted::Any => true,
+            Wanted::Tag(tag) => tag.bytes().all(|c| c == b'*'),
+            Wanted::Range(_) | Wanted::Digest(_) => false,
+        };
+        self.registry.is_none() && self.components.iter().all(free) && every_version
     }
 
     /// Whether some image can be named by both; true when in doubt.
@@ -241,8 +255,28 @@ fn tag_wanted(tag: &str) -> Result<Wanted, ImagePatternError> {
                 .ok_or_else(|| ImagePatternError::Version(version.to_owned()))?;
             Ok((comparison, version))
         })
-        .collect::<Result<_, _>>()
-        .map(Wanted::Range)
+        .collect::<Result<Vec<_>, _>>()
+        .and_then(|bounds| {
+            if can_be_met(&bounds) {
+                Ok(Wanted::Range(bounds))
+            } else {
+                Err(ImagePatternError::EmptyRange(tag.to_owned()))
+            }
+        })
+}
+
+/// Whether some version is within all bounds: one that is named, or a neighbour of it.
+fn can_be_met(bounds: &[(Comparison, Version)]) -> bool {
+    let all = |version: &Version| bounds.iter().all(|(is, bound)| is.holds(version, bound));
+    bounds.iter().any(|(_, bound)| {
+        let (last, before) = match bound.0.split_last() {
+            Some((last, before)) => (*last, before),
+            None => return true,
+        };
+        [last.saturating_sub(1), last, last.saturating_add(1)]
+            .into_iter()
+            .any(|last| all(&Version([before, &[last]].concat())))
+    })
 }
 
 impl Wanted {

@@ -7,16 +7,13 @@ mod volumes;
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest, Sha256};
-
 pub use parameters::TIMEOUT_VARIABLE;
 
 use super::{
     About, Policy, Rule, ScriptFile, Scripts,
     file::{self, HookPolicy},
     findings::{Finding, Findings},
-    name,
-    scripts::hexadecimal,
+    fingerprint, name,
 };
 use crate::yaml::Node;
 
@@ -69,6 +66,7 @@ impl Compiler<'_, '_> {
         let container = self.container(spec, &matching);
         let parameters = self.parameters(spec, &metadata.name);
         let hooks = self.hooks(&spec.hooks);
+        self.pair(&spec.hooks);
         let scripts = self.scripts(spec, &hooks);
         self.thaw(spec, &hooks, &scripts);
         let volumes = self.volumes(spec, &metadata.name);
@@ -93,7 +91,9 @@ impl Compiler<'_, '_> {
     }
 
     fn name(&mut self, name: &str) {
-        if !name::is_dns_label(name) || name.len() > name::LONGEST_POLICY {
+        // The name of the step that is the pod's own hook.
+        let reserved = name == "author";
+        if reserved || !name::is_dns_label(name) || name.len() > name::LONGEST_POLICY {
             self.error(
                 Rule::BadName,
                 &["metadata", "name"],
@@ -135,8 +135,5 @@ fn about(annotations: &BTreeMap<String, String>) -> About {
 /// Over what the policy says, not over how it is written: comments and the order of keys do not count.
 fn digest(file: &HookPolicy, scripts: &Scripts) -> String {
     let written = serde_json::to_vec(file).unwrap_or_default();
-    let mut hash = Sha256::new();
-    hash.update(&written);
-    hash.update(scripts.digest());
-    hexadecimal(&hash.finalize(), 12)
+    fingerprint([written.as_slice(), scripts.digest().as_bytes()], 12)
 }

@@ -15,6 +15,19 @@ pub fn is_dns_label(name: &str) -> bool {
         && bytes.last() != Some(&b'-')
 }
 
+/// DNS labels with dots between them (RFC 1123), at most 253 characters.
+#[must_use]
+pub fn is_dns_subdomain(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_dns_label)
+}
+
+/// The key of a ConfigMap's entry.
+#[must_use]
+pub fn is_config_map_key(name: &str) -> bool {
+    let inside = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+    !name.is_empty() && name.len() <= 253 && name.bytes().all(inside)
+}
+
 /// A Kubernetes quantity above zero, such as `10Gi` or `1.5G`.
 #[must_use]
 pub fn is_quantity(text: &str) -> bool {

@@ -32,6 +32,15 @@ pub fn parse(input: &Input) -> (Vec<Place>, Vec<Diagnostic>) {
             return (places, findings.into_diagnostics());
         }
     };
+    if documents.iter().all(|document| document.root.is_none()) {
+        findings
+            .push(
+                Rule::Empty,
+                0..input.source.text.len(),
+                "there is no policy in this file",
+            )
+            .help("write one, or remove the file");
+    }
     for document in documents {
         let Some(root) = document.root else { continue };
         for twice in document.duplicates {
@@ -88,6 +97,16 @@ fn typed(mut root: Node, findings: &mut Findings<'_>) -> Option<HookPolicy> {
 
 /// Said first, so that a Deployment among the policies is not read field by field.
 fn is_policy(root: &Node, findings: &mut Findings<'_>) -> bool {
+    if is_another_api(root) {
+        findings
+            .push(
+                Rule::NotOurs,
+                first_line(root),
+                "this is an object of another API, and is passed over",
+            )
+            .help("name the folder or the file that has the policies");
+        return false;
+    }
     let expected = [("apiVersion", API_VERSION), ("kind", KIND)];
     for (field, wanted) in expected {
         let node = root.get(field);
@@ -104,6 +123,14 @@ fn is_policy(root: &Node, findings: &mut Findings<'_>) -> bool {
         return false;
     }
     true
+}
+
+/// Such as a kustomization, or a pod to try a policy on.
+fn is_another_api(root: &Node) -> bool {
+    let field = |name: &str| root.get(name).and_then(Node::as_str).unwrap_or_default();
+    let group = field("apiVersion").split('/').next().unwrap_or_default();
+    let ours = API_VERSION.split('/').next().unwrap_or_default();
+    !group.is_empty() && group != ours && field("kind") != KIND
 }
 
 /// A whole mapping is too much to point at.
@@ -177,17 +204,24 @@ fn other(findings: &mut Findings<'_>, wrong: Wrong, span: Range<usize>) {
                 .help(format!("add {field}: quiescent schema says what it takes"));
         }
         Wrong::Type { found, expected } => {
+            let text_expected = expected == "a string";
             let expected = match expected.as_str() {
-                "i32" | "u8" | "u16" => "a whole number",
+                "i32" => "a whole number",
+                "u8" => "a whole number from 0 to 255",
+                "u16" => "a whole number from 0 to 65535",
+                "a sequence" => "a list",
+                "a map" => "a mapping",
+                structure if structure.starts_with("struct ") => "a mapping",
                 expected => expected,
             };
-            findings
-                .push(
-                    Rule::WrongType,
-                    span,
-                    format!("found {found} where {expected} belongs"),
-                )
-                .help("a number or yes/no that is meant as text needs quotes");
+            let finding = findings.push(
+                Rule::WrongType,
+                span,
+                format!("found {found} where {expected} belongs"),
+            );
+            if text_expected {
+                finding.help("a number or yes/no that is meant as text needs quotes");
+            }
         }
         Wrong::Value(message) => {
             // The only values that are judged while reading are durations.

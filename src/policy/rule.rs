@@ -79,4 +79,10 @@ rules! {
     NothingToDo = "QP023" Warning,
     /// A dump beside a pre hook whose failure does not count.
     DumpMayBeOld = "QP024" Warning,
+    /// An object of another API among the policies.
+    NotOurs = "QP025" Warning,
+    /// A pre hook without a post hook, or the other way round.
+    LoneHook = "QP026" Warning,
+    /// A file without a policy.
+    Empty = "QP027" Warning,
 }

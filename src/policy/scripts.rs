@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest, Sha256};
+use super::fingerprint;
 
 /// The name of the shell library that every policy's scripts can source.
 pub const SHELL_LIBRARY: &str = "quiescent.sh";
@@ -61,42 +61,41 @@ impl Scripts {
     #[must_use]
     pub fn digest(&self) -> String {
         let Self(files) = self;
-        let mut hash = Sha256::new();
-        for (name, text) in files {
-            hash.update(format!("{}:{name}:{}:", name.len(), text.len()));
-            hash.update(text);
-        }
-        hexadecimal(&hash.finalize(), 10)
+        fingerprint(
+            files
+                .iter()
+                .flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]),
+            10,
+        )
     }
 
-    /// A script as one text, with what it sources from its own folder put in.
+    /// A script as one text, with what it sources from its own folder put in, each file once.
     #[must_use]
     pub fn inline(&self, name: &str) -> String {
+        let mut whole = String::new();
+        self.expand(name, &mut Vec::new(), &mut whole);
+        whole
+    }
+
+    fn expand<'s>(&'s self, name: &str, seen: &mut Vec<&'s str>, whole: &mut String) {
         let Self(files) = self;
-        let Some(text) = files.get(name) else {
-            return String::new();
-        };
-        let mut whole = String::with_capacity(text.len());
+        let Some(text) = files.get(name) else { return };
         for line in text.lines() {
             let sourced = line
                 .strip_prefix(SOURCE.0)
                 .and_then(|rest| rest.strip_suffix(SOURCE.1))
-                .and_then(|name| files.get(name));
-            whole.push_str(sourced.map_or(line, |text| text.trim_end()));
-            whole.push('\n');
+                .and_then(|name| files.get_key_value(name));
+            match sourced {
+                Some((name, _)) if seen.contains(&name.as_str()) => {}
+                Some((name, _)) => {
+                    seen.push(name);
+                    self.expand(name, seen, whole);
+                }
+                None => {
+                    whole.push_str(line);
+                    whole.push('\n');
+                }
+            }
         }
-        whole
     }
-}
-
-/// The first digits of a hash.
-pub fn hexadecimal(hash: &[u8], digits: usize) -> String {
-    use std::fmt::Write as _;
-
-    let mut text = String::with_capacity(digits + 1);
-    for byte in &hash[..digits.div_ceil(2)] {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text.truncate(digits);
-    text
 }

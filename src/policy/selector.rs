@@ -109,9 +109,7 @@ fn is_key(key: &str) -> bool {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
     };
-    let domain = prefix.is_none_or(|prefix| {
-        prefix.len() <= 253 && prefix.split('.').all(super::name::is_dns_label)
-    });
+    let domain = prefix.is_none_or(super::name::is_dns_subdomain);
     domain && !name.is_empty() && is_value(name)
 }
 

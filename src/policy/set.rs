@@ -163,6 +163,7 @@ fn contradictions(places: &[Place]) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     let mut by_name: BTreeMap<&str, &Place> = BTreeMap::new();
     let mut by_volume: BTreeMap<&str, Vec<(&Place, &Volume)>> = BTreeMap::new();
+    let mut by_path: BTreeMap<&str, Vec<(&Place, &Volume)>> = BTreeMap::new();
     for place in places {
         if let Some(first) = by_name.get(place.policy.name.as_str()) {
             diagnostics.push(place.contradicts(
@@ -191,6 +192,22 @@ fn contradictions(places: &[Place]) -> Vec<Diagnostic> {
                 ));
             }
             others.push((place, volume));
+            let paths = by_path.entry(&volume.mount_path).or_default();
+            let elsewhere = paths.iter().find(|(other, theirs)| {
+                theirs.name != volume.name
+                    && may_meet(&other.policy.matching, &place.policy.matching)
+            });
+            if let Some((other, theirs)) = elsewhere {
+                diagnostics.push(place.contradicts(
+                    other,
+                    format!(
+                        "{:?} is where the policy {:?} mounts its volume {:?}, and one pod may match both",
+                        volume.mount_path, other.policy.name, theirs.name
+                    ),
+                    "mount it elsewhere, or give it the same name in both",
+                ));
+            }
+            paths.push((place, volume));
         }
     }
     diagnostics

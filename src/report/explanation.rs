@@ -212,6 +212,19 @@ fn changes(out: &mut String, plan: &Plan<'_>, pod: &PodView<'_>) {
                     );
                 }
             }
+            Change::NoAnnotation { key, .. } => {
+                let phase = HookPhase::ALL
+                    .into_iter()
+                    .find(|phase| phase.keys().command == key);
+                if let Some(phase) = phase {
+                    line(
+                        out,
+                        Mark::Change,
+                        phase.prefix(),
+                        "taken out: no policy has it any more",
+                    );
+                }
+            }
             Change::Annotation {
                 key,
                 value,

@@ -66,6 +66,8 @@ reasons! {
     VolumeTaken = "volume_taken" "the pod has another volume of that name",
     MountPathTaken = "mount_path_taken" "another volume is mounted at that path",
     NoSuchVolume = "no_such_volume" "the pod has no volume of the name that is to be backed up",
+    TooLong = "too_long" "with the hooks before it the time would exceed the 4h after which Velero ends any",
+    ManyAnnotations = "many_annotations" "the pod's annotations would exceed the 256 KiB that Kubernetes allows",
     Restored = "restored" "the pod is restored from a backup with other hooks than these, and keeps what it had",
     Unprovable = "unprovable" "the patch did not pass its own proof, which is a bug of ours",
 }
@@ -90,6 +92,8 @@ impl Reason {
             | Self::MountPathTaken
             | Self::NoSuchVolume
             | Self::Restored
+            | Self::TooLong
+            | Self::ManyAnnotations
             | Self::Unprovable => true,
             Self::NotCreate
             | Self::MirrorPod

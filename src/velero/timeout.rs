@@ -206,9 +206,25 @@ impl fmt::Display for Decimal {
 
 impl<'de> Deserialize<'de> for Timeout {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        struct Text;
+
+        impl serde::de::Visitor<'_> for Text {
+            type Value = Timeout;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Timeout, E> {
+                text.parse().map_err(E::custom)
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Timeout, E> {
+                Err(E::custom(TimeoutError::MissingUnit(number.to_string())))
+            }
+        }
+
+        deserializer.deserialize_any(Text)
     }
 }
 

@@ -173,6 +173,22 @@ impl<'de> Deserializer<'de> for At<'_> {
             .map_err(|failure| failure.at(span))
     }
 
+    /// A list is no struct, though serde would take one for the fields in their order.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Failure> {
+        match &self.0.value {
+            Value::Sequence(_) => {
+                let wrong = de::Error::invalid_type(Unexpected::Seq, &"a mapping");
+                Err(Failure::at(wrong, &self.0.span))
+            }
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -186,7 +202,7 @@ impl<'de> Deserializer<'de> for At<'_> {
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
-        unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
+        unit unit_struct seq tuple tuple_struct map identifier ignored_any
     }
 }
 

@@ -56,6 +56,13 @@ pub fn parse(text: &str) -> Result<Vec<Document>, SyntaxError> {
             event => builder.take(event, &span, here)?,
         }
     }
+    if documents.is_empty() {
+        documents.push(Document {
+            range: 0..text.len(),
+            root: None,
+            duplicates: Vec::new(),
+        });
+    }
     Ok(documents)
 }
 
@@ -73,7 +80,8 @@ fn at(text: &str, offset: usize) -> Range<usize> {
 struct Builder {
     open: Vec<Open>,
     root: Option<Node>,
-    anchors: HashMap<usize, Node>,
+    /// With the depth of the trees they name.
+    anchors: HashMap<usize, (Node, usize)>,
     duplicates: Vec<Duplicate>,
     nodes: usize,
 }
@@ -90,7 +98,8 @@ enum Content {
     Mapping {
         entries: Vec<(Key, Node)>,
         merged: Vec<Node>,
-        key: Option<Key>,
+        /// The key whose value comes next, and whether that is to be merged in.
+        key: Option<(Key, bool)>,
     },
 }
 
@@ -113,16 +122,20 @@ impl Builder {
                     span: here.clone(),
                     value,
                 };
-                self.close(anchor, node, Some(text.into_owned()), span)?;
+                let merges = style == ScalarStyle::Plain && text == "<<";
+                self.close(anchor, node, Some((text.into_owned(), merges)), span)?;
             }
             Event::Alias(anchor) => {
-                let mut node = self
+                let (node, depth) = self
                     .anchors
                     .get(&anchor)
-                    .cloned()
                     .ok_or_else(|| error("an alias cannot be part of what it names"))?;
+                if self.open.len() + depth > DEEPEST {
+                    return Err(error("the aliases in this document are nested too deeply"));
+                }
+                let mut node = node.clone();
                 node.span = here.clone();
-                let name = node.as_str().map(str::to_owned);
+                let name = node.as_str().map(|text| (text.to_owned(), false));
                 self.nodes += size(&node);
                 self.close(0, node, name, span)?;
             }
@@ -246,17 +259,19 @@ impl Builder {
         unique
     }
 
-    /// Puts a finished node where it belongs. `text` is what it would be as a key.
+    /// Puts a finished node where it belongs. `text` is what it would be as a key, and whether that
+    /// is the one that merges.
     fn close(
         &mut self,
         anchor: usize,
         node: Node,
-        text: Option<String>,
+        text: Option<(String, bool)>,
         span: &Span,
     ) -> Result<(), SyntaxError> {
         self.nodes += 1;
         if anchor != 0 {
-            self.anchors.insert(anchor, node.clone());
+            let depth = depth(&node);
+            self.anchors.insert(anchor, (node.clone(), depth));
         }
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
@@ -270,17 +285,21 @@ impl Builder {
                 key,
             } => match key.take() {
                 None => {
-                    let name = text.ok_or_else(|| SyntaxError {
+                    let (name, merges) = text.ok_or_else(|| SyntaxError {
                         message: "a key must be a string".to_owned(),
                         span: span.byte_range().unwrap_or(0..0),
                     })?;
-                    *key = Some(Key {
-                        name,
+                    let span = node.span;
+                    *key = Some((Key { name, span }, merges));
+                }
+                Some((_, true)) if can_be_merged(&node) => merged.push(node),
+                Some((_, true)) => {
+                    return Err(SyntaxError {
+                        message: "only a mapping, or a list of them, can be merged in".to_owned(),
                         span: node.span,
                     });
                 }
-                Some(key) if key.name == "<<" => merged.push(node),
-                Some(key) => entries.push((key, node)),
+                Some((key, false)) => entries.push((key, node)),
             },
         }
         Ok(())
@@ -293,6 +312,23 @@ impl Builder {
             .filter(|root| !(matches!(root.value, Value::Null) && root.span.is_empty()));
         (root, std::mem::take(&mut self.duplicates))
     }
+}
+
+fn can_be_merged(node: &Node) -> bool {
+    let is_mapping = |node: &Node| matches!(node.value, Value::Mapping(_));
+    match &node.value {
+        Value::Sequence(items) => items.iter().all(is_mapping),
+        _ => is_mapping(node),
+    }
+}
+
+fn depth(node: &Node) -> usize {
+    let below = match &node.value {
+        Value::Sequence(items) => items.iter().map(depth).max(),
+        Value::Mapping(entries) => entries.iter().map(|(_, value)| depth(value)).max(),
+        _ => None,
+    };
+    below.map_or(0, |below| below + 1)
 }
 
 fn size(node: &Node) -> usize {

@@ -89,6 +89,87 @@ fn folders_and_several_files_are_read() {
 }
 
 #[test]
+fn a_document_that_ends_in_dashes_is_still_one_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificate = "kind: ConfigMap\napiVersion: v1\ndata:\n  ca.pem: |\n    -----BEGIN CERTIFICATE-----\n    MA==\n    -----END CERTIFICATE-----\n";
+    fs::write(dir.path().join("a.yaml"), certificate).unwrap();
+    fs::write(dir.path().join("b.yaml"), POD).unwrap();
+    let text = stdout(&["inject", dir.path().to_str().unwrap()], "");
+    assert!(text.starts_with(&format!("{certificate}---\n")), "{text}");
+}
+
+#[test]
+fn json_is_read_as_json() {
+    let pod = "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"spec\":{\"containers\":[{\"name\":\"db\",\"image\":\"postgres\",\"args\":[\"\u{7f}\"]}]}}";
+    let service = "{\"apiVersion\":\"v1\",\"kind\":\"Service\"}";
+    let text = stdout(
+        &["inject", "-f", "-", "-o", "json"],
+        &format!("{service}\n{pod}\n"),
+    );
+    let services = format!("{service}\n {service}");
+    assert_eq!(stdout(&["inject", "-f", "-"], &services), services);
+    let list: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(list["items"][0]["kind"], "Service");
+    assert_eq!(
+        list["items"][1]["spec"]["containers"][0]["args"][0],
+        "\u{7f}"
+    );
+}
+
+#[test]
+fn what_is_written_anew_means_the_same() {
+    let odd = [
+        "yes",
+        "0755",
+        "1e3",
+        "~",
+        "null",
+        " x ",
+        "a: b",
+        "# c",
+        "- d",
+        "\ttab\n\tmore\n",
+        "\n\tx",
+        "line\n\n",
+        "é\u{1f980}",
+        "'",
+        "\"",
+        "",
+        "y",
+        "2024-01-01",
+        "0x10",
+        "{",
+        "[a",
+        "&a",
+        "*a",
+        "!x",
+        "%x",
+        "@x",
+        "`x",
+        "|",
+        ">",
+        "key:",
+        "trailing \nspace",
+    ];
+    let mut pod = serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pg"}, "spec": {"containers": [{"name": "db", "image": "postgres", "args": odd}]}});
+    pod["metadata"]["labels"] = serde_json::json!({"yes": "no", "012": "x"});
+    let injected = stdout(
+        &["inject", "-f", "-", "-o", "yaml"],
+        &format!(
+            "---\n{}",
+            serde_json::json!({"apiVersion": "v1", "kind": "List", "items": [pod]})
+        ),
+    );
+    let text = injected.split("\n---\n").next().unwrap();
+    let documents = quiescent::yaml::parse(text).unwrap();
+    let list = documents[0].root.as_ref().unwrap().to_json();
+    assert_eq!(
+        list["items"][0]["spec"]["containers"][0]["args"],
+        serde_json::json!(odd)
+    );
+}
+
+#[test]
 fn the_namespace_decides_where_its_labels_are_told() {
     let explain = |labels: &[&str]| stdout(&[&["explain", "-f", "-"][..], labels].concat(), POD);
     assert!(

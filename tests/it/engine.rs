@@ -60,7 +60,7 @@ fn ask(policies: &str, pod: Value) -> Question {
 fn ask_library(pod: Value) -> Question {
     Question {
         policies: PolicySet::new(library::defaults()).0,
-        ..ask("", pod)
+        ..ask(&policy("unused", ""), pod)
     }
 }
 
@@ -88,7 +88,7 @@ impl Question {
         };
         let injection = inject(&self.policies, &view, facts);
         let mut pod = self.pod.clone();
-        injection.patch.apply(&mut pod, "");
+        injection.patch.apply(&mut pod, "").unwrap();
         let plan = &injection.plan;
         Found {
             pod,
@@ -369,7 +369,7 @@ fn the_container_is_the_one_that_is_meant_and_never_the_first_for_want_of_it() {
 
 #[test]
 fn parameters_come_from_the_pod_then_its_namespace_then_the_policy() {
-    let text = policy("a", "  parameters: {lockWait: {type: duration, default: 1m}, database: {}, mode: {enum: [x, y], default: x}}").replace("{command: [pre-a]", "{script: pre.sh");
+    let text = policy("a", "  parameters: {lockWait: {type: duration, default: 1m}, database: {}, mode: {enum: [x, w], default: x}}").replace("{command: [pre-a]", "{script: pre.sh");
     let variables = |question: &Question| {
         let argv = question.answer().argv("pre.hook.backup");
         argv.into_iter()
@@ -679,4 +679,161 @@ fn a_restored_pod_keeps_what_it_was_backed_up_with() {
         old_backup.annotation("post.hook.restore.velero.io/command"),
         ""
     );
+}
+
+#[test]
+fn a_newer_version_of_a_command_takes_the_place_of_the_older_one() {
+    for conflict in ["Keep", "Compose", "Deny", "Override"] {
+        let more = format!("  onConflict: {conflict}");
+        let older = ask(&policy("a", &more), pod()).answer().pod;
+        let newer = policy("a", &more).replace("pre-a", "pre-new");
+        let answer = ask(&newer, older).answer();
+        assert_eq!(answer.applied, ["a"], "{conflict}");
+        assert_eq!(answer.argv("pre.hook.backup"), ["pre-new"], "{conflict}");
+        // What somebody has changed since is theirs.
+        let mut changed = answer.pod;
+        changed["metadata"]["annotations"]["pre.hook.backup.velero.io/command"] =
+            "[\"mine\"]".into();
+        let kept = ask(&policy("a", "  onConflict: Keep"), changed).answer();
+        assert_eq!(kept.reason, Some(Reason::AuthorsHooks), "{conflict}");
+    }
+}
+
+#[test]
+fn a_phase_that_a_policy_no_longer_has_is_taken_out() {
+    let restore = "    restore: {post: {command: [load], execTimeout: 1m, waitTimeout: 1m, onError: Continue}}";
+    let with_restore = policy("a", restore);
+    let older = ask(&with_restore, pod()).answer().pod;
+    let answer = ask(&policy("a", ""), older).answer();
+    assert_eq!(answer.annotation("post.hook.restore.velero.io/command"), "");
+    assert_eq!(
+        answer.annotation("post.hook.restore.velero.io/wait-timeout"),
+        ""
+    );
+    assert_eq!(answer.argv("pre.hook.backup"), ["pre-a"]);
+    // The author's hook that was taken in comes back as it was.
+    let authored = with(|pod| {
+        pod["metadata"]["annotations"] = json!({
+            "post.hook.restore.velero.io/command": "[\"/mine\"]",
+            "post.hook.restore.velero.io/exec-timeout": "7s",
+            "post.hook.restore.velero.io/wait-timeout": "9m",
+            "post.hook.restore.velero.io/wait-for-ready": "true",
+        });
+    });
+    let composed = ask(
+        &policy("a", &format!("{restore}\n  onConflict: Compose")),
+        authored,
+    )
+    .answer();
+    assert_eq!(
+        composed.annotation("post.hook.restore.velero.io/wait-timeout"),
+        "9m"
+    );
+    assert_eq!(
+        composed.annotation("post.hook.restore.velero.io/wait-for-ready"),
+        "true"
+    );
+    let alone = ask(&policy("a", "  onConflict: Compose"), composed.pod).answer();
+    assert_eq!(alone.argv("post.hook.restore"), ["/mine"]);
+    assert_eq!(
+        alone.annotation("post.hook.restore.velero.io/exec-timeout"),
+        "7s"
+    );
+    let again = ask(&policy("a", "  onConflict: Compose"), alone.pod).answer();
+    assert_eq!(again.operations, 0);
+}
+
+#[test]
+fn the_oldest_form_of_a_hook_keeps_its_own_keys() {
+    let legacy = with(|pod| {
+        pod["metadata"]["annotations"] = json!({
+            "hook.backup.velero.io/command": "/freeze",
+            "hook.backup.velero.io/container": "db",
+            "hook.backup.velero.io/timeout": "10m",
+            "hook.backup.velero.io/on-error": "Fail",
+            "pre.hook.backup.velero.io/timeout": "1s",
+        });
+    });
+    let answer = ask(&policy("a", "  onConflict: Compose"), legacy).answer();
+    assert_eq!(
+        answer.annotation("pre.hook.backup.velero.io/timeout"),
+        "10m20s"
+    );
+    let argv = answer.argv("pre.hook.backup");
+    let author = argv.iter().position(|word| word == "author").unwrap();
+    assert_eq!(argv[author + 1..author + 3], ["600", "Fail"]);
+}
+
+#[test]
+fn override_takes_both_hooks_of_a_backup_and_only_where_it_brings_one() {
+    let authored = with(|pod| {
+        pod["metadata"]["annotations"] = json!({
+            "pre.hook.backup.velero.io/command": "/freeze",
+            "post.hook.backup.velero.io/command": "/thaw",
+        });
+    });
+    let lone = "apiVersion: quiescent.dev/v1\nkind: HookPolicy\nmetadata: {name: a}\nspec:\n  match: {images: [postgres]}\n  hooks:\n    restore: {post: {command: [load], execTimeout: 1m, waitTimeout: 1m, onError: Continue}}\n  onConflict: Override\n";
+    let both = lone.to_owned() + &policy("keeper", "");
+    let answer = ask(&both, authored.clone()).answer();
+    assert_eq!(answer.applied, ["a"]);
+    assert_eq!(
+        answer.annotation("pre.hook.backup.velero.io/command"),
+        "/freeze"
+    );
+    assert_eq!(answer.passed, [("keeper".to_owned(), Reason::AuthorsHooks)]);
+
+    let overridden = ask(&policy("a", "  onConflict: Override"), authored).answer();
+    assert_eq!(overridden.argv("post.hook.backup"), ["post-a"]);
+}
+
+#[test]
+fn an_exclusion_that_nobody_can_judge_keeps_a_policy_away() {
+    let text = policy(
+        "a",
+        "  exclude: {namespaceSelector: {matchLabels: {env: dev}}}",
+    );
+    assert_eq!(
+        ask(&text, pod()).answer().reason,
+        Some(Reason::NamespaceUnknown)
+    );
+    assert_eq!(
+        ask(&text, pod())
+            .labels(json!({"env": "dev"}))
+            .answer()
+            .reason,
+        Some(Reason::Excluded)
+    );
+    assert_eq!(ask(&text, pod()).labels(json!({})).answer().applied, ["a"]);
+}
+
+#[test]
+fn what_the_pod_cannot_take_is_not_put_into_it() {
+    let volumes = "  volumes: {dump: {mountPath: /dump, emptyDir: {}}}";
+    let device = with(|pod| {
+        pod["spec"]["containers"][0]["volumeDevices"] =
+            json!([{"name": "raw", "devicePath": "/dump"}]);
+    });
+    assert_eq!(
+        ask(&policy("a", volumes), device).answer().reason,
+        Some(Reason::MountPathTaken)
+    );
+    let read_only = with(|pod| {
+        pod["spec"]["volumes"] = json!([{"name": "dump", "emptyDir": {}}]);
+        pod["spec"]["containers"][0]["volumeMounts"] =
+            json!([{"name": "dump", "mountPath": "/dump", "readOnly": true}]);
+    });
+    assert_eq!(
+        ask(&policy("a", volumes), read_only).answer().reason,
+        Some(Reason::MountPathTaken)
+    );
+    let full = with(|pod| pod["metadata"]["annotations"] = json!({"big": "x".repeat(262_000)}));
+    let answer = ask(&policy("a", ""), full).answer();
+    assert_eq!(
+        (answer.operations, answer.passed[0].1),
+        (0, Reason::ManyAnnotations)
+    );
+    let long = |name: &str| policy(name, "").replace("timeout: 20s", "timeout: 3h");
+    let answer = ask(&(long("a") + &long("b")), pod()).answer();
+    assert_eq!(answer.applied, ["a"]);
+    assert_eq!(answer.passed, [("b".to_owned(), Reason::TooLong)]);
 }

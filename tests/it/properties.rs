@@ -48,7 +48,7 @@ fn injected<T>(
 fn patched(case: &Case, pod: &Value) -> Value {
     injected(case, pod, |injection, _, _| {
         let mut after = pod.clone();
-        injection.patch.apply(&mut after, "");
+        injection.patch.apply(&mut after, "").unwrap();
         after
     })
 }

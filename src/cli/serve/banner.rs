@@ -52,7 +52,7 @@ impl Banner<'_> {
         let namespaces = if *cluster {
             "watched for their labels"
         } else {
-            "labels unknown (no cluster): a namespaceSelector never matches"
+            "labels unknown (no cluster): policies that ask for them are passed over"
         };
         let mut text = format!("quiescent {}\n", env!("CARGO_PKG_VERSION"));
         let mut line = |what: &str, says: &str, more: &str| {

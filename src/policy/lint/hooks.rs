@@ -1,25 +1,32 @@
 //! What a policy runs: commands, scripts, their times.
 
 use super::{
-    super::{Action, Delivery, Hook, Hooks, Rule, ScriptFile, Scripts, file, scripts},
+    super::{Action, Delivery, Hook, Hooks, Rule, ScriptFile, Scripts, file, name, scripts},
     Compiler,
 };
-use crate::velero::{LONGEST_TIMEOUT, OnError, RestoreWait, Timeout};
+use crate::velero::{LONGEST_TIMEOUT, OnError, RestoreWait, Timeout, encode_command};
 
-/// Words of commands that stop something until a second command starts it again.
-const FREEZES: [(&str, &str); 8] = [
-    ("fsfreeze --freeze", "fsfreeze --unfreeze"),
-    ("fsfreeze -f", "fsfreeze -u"),
-    ("fsyncLock", "fsyncUnlock"),
-    ("FLUSH TABLES WITH READ LOCK", "UNLOCK TABLES"),
-    ("BACKUP STAGE", "BACKUP STAGE END"),
-    ("super_read_only=ON", "super_read_only=OFF"),
-    ("pg_backup_start", "pg_backup_stop"),
-    ("pg_start_backup", "pg_stop_backup"),
+/// Spellings of what stops something, and of what starts it again.
+const FREEZES: [(&[&str], &[&str]); 6] = [
+    (
+        &["fsfreeze --freeze", "fsfreeze -f", "xfs_freeze -f"],
+        &["fsfreeze --unfreeze", "fsfreeze -u", "xfs_freeze -u"],
+    ),
+    (&["fsyncLock"], &["fsyncUnlock"]),
+    (&["FLUSH TABLES WITH READ LOCK"], &["UNLOCK TABLES"]),
+    (&["BACKUP STAGE START"], &["BACKUP STAGE END"]),
+    (
+        &["super_read_only=ON", "super_read_only = ON"],
+        &["super_read_only=OFF", "super_read_only = OFF"],
+    ),
+    (
+        &["pg_backup_start", "pg_start_backup"],
+        &["pg_backup_stop", "pg_stop_backup"],
+    ),
 ];
 
-/// Inline scripts stand in an annotation, and all annotations of a pod share 256 KiB.
-const LARGEST_INLINE: usize = 60_000;
+/// Inline scripts stand in annotations, and all annotations of a pod share 256 KiB.
+const LARGEST_INLINE: usize = 100_000;
 
 impl Compiler<'_, '_> {
     pub(super) fn hooks(&mut self, hooks: &file::Hooks) -> Hooks {
@@ -33,6 +40,23 @@ impl Compiler<'_, '_> {
                 .map(|hook| self.hook(hook, &["spec", "hooks", "post"])),
             restore: restore.as_ref().map(|hooks| self.restore(&hooks.post)),
         }
+    }
+
+    /// Velero takes the hook of each phase from one place: ours alone would be paired with another's.
+    pub(super) fn pair(&mut self, hooks: &file::Hooks) {
+        let (there, missing) = match (&hooks.pre, &hooks.post) {
+            (Some(_), None) => ("pre", "post"),
+            (None, Some(_)) => ("post", "pre"),
+            _ => return,
+        };
+        let span = self.root.key(&["spec", "hooks", there]).clone();
+        self.findings
+            .push(
+                Rule::LoneHook,
+                span,
+                format!("a {there} hook without a {missing} hook is paired with the {missing} hook of somebody's Backup"),
+            )
+            .help(format!("add a {missing} hook, if only one that runs /bin/true"));
     }
 
     fn hook(&mut self, hook: &file::Hook, path: &[&str]) -> Hook {
@@ -52,6 +76,9 @@ impl Compiler<'_, '_> {
                     &path,
                     format!("{attempts} attempts: at least 1, at most 10"),
                 );
+            }
+            if delay.nanoseconds() < 0 {
+                self.error(Rule::BadDuration, &path, "a pause cannot be negative");
             }
             let pauses = delay.saturating_mul(i64::from(attempts.saturating_sub(1)));
             if pauses >= *timeout {
@@ -123,6 +150,19 @@ impl Compiler<'_, '_> {
                 Action::Script(script.clone())
             }
             (None, Some(command)) => {
+                let shell_words = [' ', '|', ';', '&', '>', '<', '$'];
+                if let [alone] = command.as_slice()
+                    && alone.contains(shell_words)
+                {
+                    self.error(
+                        Rule::BadAction,
+                        &[path, &["command", "0"]].concat(),
+                        format!("no program is called {alone:?}, and no shell takes it apart"),
+                    )
+                    .help(format!(
+                        "write [/bin/sh, -c, {alone:?}], or each word as an item"
+                    ));
+                }
                 if command.first().is_none_or(String::is_empty) {
                     self.error(
                         Rule::BadAction,
@@ -196,6 +236,18 @@ impl Compiler<'_, '_> {
     }
 
     pub(super) fn scripts(&mut self, spec: &file::Spec, hooks: &Hooks) -> Scripts {
+        for name in self
+            .files
+            .keys()
+            .filter(|name| !name::is_config_map_key(name))
+        {
+            self.error(
+                Rule::MissingScript,
+                &["spec", "hooks"],
+                format!("the file {name:?} in the folder scripts can be no key of a ConfigMap"),
+            )
+            .help("use letters, digits and - _ . for its name, or take it out of the folder");
+        }
         let texts = self.files.iter().filter_map(|(name, file)| match file {
             ScriptFile::Text(text) => Some((name.clone(), text.clone())),
             ScriptFile::Binary | ScriptFile::Outside => None,
@@ -215,19 +267,21 @@ impl Compiler<'_, '_> {
         }
         if spec.scripts == Delivery::Inline {
             let Hooks { pre, post, restore } = hooks;
+            // The post hook stands in the annotation of the pre hook too, which undoes by it.
             let hooks = [
                 pre.as_ref(),
                 post.as_ref(),
+                post.as_ref(),
                 restore.as_ref().map(|(hook, _)| hook),
             ];
-            for hook in hooks.into_iter().flatten() {
-                if let Action::Script(name) = &hook.action {
-                    let size = scripts.inline(name).len();
-                    if size > LARGEST_INLINE {
-                        self.error(Rule::LargeScripts, &["spec", "scripts"], format!("{name:?} has {size} bytes with what it sources, too many for an annotation"))
-                            .help("write scripts: ConfigMap");
-                    }
-                }
+            let size = |hook: &Hook| match &hook.action {
+                Action::Script(name) => encode_command(&[scripts.inline(name)]).len(),
+                Action::Command(_) => 0,
+            };
+            let size: usize = hooks.into_iter().flatten().map(size).sum();
+            if size > LARGEST_INLINE {
+                self.error(Rule::LargeScripts, &["spec", "scripts"], format!("the scripts take {size} bytes of annotations with all they source, and {LARGEST_INLINE} are left to them"))
+                    .help("write scripts: ConfigMap");
             }
         }
         scripts
@@ -235,17 +289,20 @@ impl Compiler<'_, '_> {
 
     pub(super) fn thaw(&mut self, spec: &file::Spec, hooks: &Hooks, scripts: &Scripts) {
         let text = |hook: &Hook| match &hook.action {
-            Action::Script(name) => scripts.files().get(name).cloned().unwrap_or_default(),
+            Action::Script(name) => scripts.inline(name),
             Action::Command(command) => command.join(" "),
         };
         if let Some(pre) = &hooks.pre {
             let pre_text = text(pre);
             let post_text = hooks.post.as_ref().map(text).unwrap_or_default();
+            let has = |text: &str, words: &[&str]| words.iter().any(|word| text.contains(word));
             let frozen = FREEZES.iter().find(|(freeze, thaw)| {
-                pre_text.contains(freeze) && !pre_text.contains(thaw) && !post_text.contains(thaw)
+                has(&pre_text, freeze) && !has(&pre_text, thaw) && !has(&post_text, thaw)
             });
-            if let Some((freeze, thaw)) = frozen {
-                self.error(Rule::FreezeWithoutThaw, &["spec", "hooks", "pre"], format!("{freeze:?} here, and {thaw:?} nowhere"))
+            if let Some((freeze, [thaw, ..])) = frozen {
+                let found = freeze.iter().find(|word| pre_text.contains(*word));
+                let found = found.copied().unwrap_or_default();
+                self.error(Rule::FreezeWithoutThaw, &["spec", "hooks", "pre"], format!("{found:?} here, and {thaw:?} nowhere"))
                     .help("add a post hook that undoes it, and undo it in the pre hook when that fails: Velero then runs no post hook");
             }
         }

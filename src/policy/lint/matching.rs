@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        ContainerChoice, Criteria, ImagePattern, Rule, file, image::ImagePatternError, name,
-        selector,
+        ContainerChoice, Criteria, ImagePattern, METHOD_LABEL, Rule, file,
+        image::ImagePatternError, name, selector,
     },
     Compiler,
 };
@@ -44,6 +44,17 @@ impl Compiler<'_, '_> {
                     &[path, &["namespaces", &index]].concat(),
                     format!("{namespace:?} cannot be the name of a namespace"),
                 );
+            }
+        }
+        for (index, owner) in owners.iter().enumerate() {
+            if !owner.kind.starts_with(|c: char| c.is_ascii_uppercase()) {
+                let index = index.to_string();
+                self.error(
+                    Rule::BadName,
+                    &[path, &["owners", &index, "kind"]].concat(),
+                    format!("{:?} is no kind", owner.kind),
+                )
+                .help("write it as kubectl api-resources does, such as StatefulSet");
             }
         }
         Criteria {
@@ -100,14 +111,21 @@ impl Compiler<'_, '_> {
             images,
             owners,
         } = matching;
-        let says_nothing = selector::is_empty(pod_selector)
-            && selector::is_empty(namespace_selector)
-            && namespaces.is_empty()
-            && images.is_empty()
-            && spec.r#match.images.is_empty()
-            && owners.is_empty();
-        let all = says_nothing || (images.len() == 1 && images[0].to_string() == "*");
-        if all {
+        // The method is every pod's, by default.
+        let labels = pod_selector
+            .match_labels
+            .keys()
+            .any(|key| key != METHOD_LABEL)
+            || !pod_selector.match_expressions.is_empty();
+        let some_images =
+            !spec.r#match.images.is_empty() && !images.iter().any(ImagePattern::is_any);
+        let some_namespaces = !namespaces.is_empty() && !namespaces.iter().any(|name| name == "*");
+        let restricted = labels
+            || some_images
+            || some_namespaces
+            || !selector::is_empty(namespace_selector)
+            || !owners.is_empty();
+        if !restricted {
             self.error(
                 Rule::MatchesEverything,
                 &["spec", "match"],
@@ -142,9 +160,18 @@ impl Compiler<'_, '_> {
                 }
                 ContainerChoice::Name(name.clone())
             }
-            (None, Some(image), None) => ContainerChoice::Image(
-                self.images(image.as_slice(), &["spec", "container", "image"]),
-            ),
+            (None, Some(image), None) => {
+                let path = ["spec", "container", "image"];
+                if image.is_empty() {
+                    self.error(
+                        Rule::ImpossibleContainer,
+                        &path,
+                        "no container has one of no images",
+                    )
+                    .help("name an image, or leave container out");
+                }
+                ContainerChoice::Image(self.images(image.as_slice(), &path))
+            }
             (None, None, Some(port)) => {
                 if *port == 0 {
                     self.error(

@@ -21,25 +21,21 @@ impl Compiler<'_, '_> {
                 self.key_error(Rule::BadVolume, &path, format!("no volume here can have the name {name:?}"))
                     .help("use small letters, digits and -, at most 63, and not the name of the volume with the scripts");
             }
-            let clean = mount_path.starts_with('/')
-                && mount_path.len() > 1
-                && !mount_path.contains([':', '\0'])
-                && !mount_path.split('/').any(|part| part == "..");
-            if !clean {
+            if !is_mount_path(mount_path) {
                 self.error(
                     Rule::BadVolume,
                     &["spec", "volumes", name, "mountPath"],
                     format!("{mount_path:?} is no path to mount at"),
                 )
-                .help("write an absolute path without .. and :");
+                .help("write an absolute path to a folder of its own, without . and .. and : and a / at its end");
             }
-            if volumes.iter().any(|other| other.mount_path == *mount_path)
-                || *mount_path == scripts_path
+            let taken = volumes.iter().any(|other| other.mount_path == *mount_path);
+            if taken || is_within(mount_path, &scripts_path) || is_within(&scripts_path, mount_path)
             {
                 self.error(
                     Rule::BadVolume,
                     &["spec", "volumes", name, "mountPath"],
-                    format!("another volume is mounted at {mount_path:?}"),
+                    format!("{mount_path:?} meets another volume: the scripts are mounted at {scripts_path:?}"),
                 );
             }
             let source = match (empty_dir, ephemeral) {
@@ -55,6 +51,7 @@ impl Compiler<'_, '_> {
                         Some(&ephemeral.size),
                         &["spec", "volumes", name, "ephemeral", "size"],
                     );
+                    self.storage_class(ephemeral.storage_class.as_ref(), name);
                     VolumeSource::Ephemeral(ephemeral.clone())
                 }
                 _ => {
@@ -76,6 +73,17 @@ impl Compiler<'_, '_> {
         volumes
     }
 
+    fn storage_class(&mut self, class: Option<&String>, volume: &str) {
+        if let Some(class) = class.filter(|class| !name::is_dns_subdomain(class)) {
+            self.error(
+                Rule::BadVolume,
+                &["spec", "volumes", volume, "ephemeral", "storageClass"],
+                format!("no storage class can have the name {class:?}"),
+            )
+            .help("write one that kubectl get storageclass lists, or leave it out for the default");
+        }
+    }
+
     fn quantity(&mut self, quantity: Option<&String>, path: &[&str]) {
         if let Some(quantity) = quantity.filter(|quantity| !name::is_quantity(quantity)) {
             self.error(Rule::BadVolume, path, format!("{quantity:?} is no size"))
@@ -91,4 +99,20 @@ impl Compiler<'_, '_> {
             }
         }
     }
+}
+
+/// A path as it comes out of cleaning, to a folder in which a container can do without its own.
+fn is_mount_path(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    let plain = |part: &&str| !matches!(*part, "" | "." | "..");
+    let systems = ["proc", "sys", "dev"];
+    path.starts_with('/')
+        && !path.contains([':', '\0'])
+        && parts.iter().all(plain)
+        && !parts.first().is_some_and(|first| systems.contains(first))
+}
+
+fn is_within(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -50,7 +50,7 @@ fn labels_are_compared_as_kubernetes_does() {
 #[test]
 fn what_kubernetes_would_refuse_is_told_with_its_place() {
     let wrong = selector(
-        "{matchLabels: {-a: b, ok: '-'}, matchExpressions: [{key: a/b/c, operator: In}, {key: x, operator: Exists, values: [y]}, {key: x, operator: In, values: [ok, 'not ok']}]}",
+        "{matchLabels: {-a: b, ok: '-'}, matchExpressions: [{key: a/b/c, operator: In}, {key: x, operator: Exists, values: [v]}, {key: x, operator: In, values: [ok, 'not ok']}]}",
     );
     let problems = super::problems(&wrong);
     let paths: Vec<String> = problems.iter().map(|(path, _)| path.join(".")).collect();

@@ -42,7 +42,7 @@ fn policies_are_ordered_by_priority_and_name_however_they_come() {
 
 #[test]
 fn of_two_with_one_name_one_stays_and_the_other_is_told() {
-    let text = policy("a", 1, "match: {images: [x]}") + &policy("a", 1, "match: {images: [y]}");
+    let text = policy("a", 1, "match: {images: [x]}") + &policy("a", 1, "match: {images: [w]}");
     let (set, diagnostics) = PolicySet::new(places(&text));
     assert_eq!(set.len(), 1);
     assert_eq!(diagnostics[0].code, "QP018");
