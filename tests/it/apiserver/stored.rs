@@ -8,7 +8,7 @@ const SCRIPTS: &str = "quiescent-postgresql-dump";
 const DUMP: &str = "quiescent-dump";
 
 /// Every annotation that `postgresql-dump` writes, but for `backup-volumes`, which others write too.
-const ANNOTATIONS: [&str; 15] = [
+const ANNOTATIONS: [&str; 16] = [
     "pre.hook.backup.velero.io/command",
     "pre.hook.backup.velero.io/container",
     "pre.hook.backup.velero.io/on-error",
@@ -24,6 +24,7 @@ const ANNOTATIONS: [&str; 15] = [
     "post.hook.restore.velero.io/wait-timeout",
     "post.hook.restore.velero.io/wait-for-ready",
     "quiescent.dev/policies",
+    "quiescent.dev/hooks",
 ];
 const BACKUP_VOLUMES: &str = "backup.velero.io/backup-volumes";
 
