@@ -404,6 +404,18 @@ impl Outcome {
         }
     }
 
+    /// It ran as one of several steps and the whole failed with this code, saying these words.
+    #[track_caller]
+    pub fn failed_together(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        for word in words {
+            assert!(
+                self.complained.contains(word),
+                "{word:?} is not in {self:?}"
+            );
+        }
+    }
+
     #[track_caller]
     fn ends(&self, code: i32, line: &str) {
         assert_eq!(self.code, Some(code), "{self:?}");

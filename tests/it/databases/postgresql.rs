@@ -1,5 +1,6 @@
 //! PostgreSQL: a server for a test, and what its hooks must do.
 
+mod deliveries;
 mod faults;
 mod interrupted;
 mod load;
