@@ -360,10 +360,13 @@ const fn is_surprising(reason: Reason) -> bool {
             | Reason::SeveralContainers
             | Reason::NativeSidecar
             | Reason::NamespaceUnknown
+            | Reason::NamespaceNotSeen
             | Reason::OtherContainer
             | Reason::VolumeTaken
             | Reason::MountPathTaken
             | Reason::NoSuchVolume
+            | Reason::TooLong
+            | Reason::ManyAnnotations
             | Reason::Unprovable
     )
 }

@@ -32,12 +32,24 @@ pub struct Facts<'a> {
 /// What is known of a namespace.
 #[derive(Clone, Copy, Debug)]
 pub enum Namespace<'a> {
-    /// There is no cluster to ask, or it has not answered yet.
+    /// There is no cluster to ask.
     Unknown,
+    /// There is one, and it has not told of this namespace yet.
+    NotSeen,
     Known {
         labels: &'a BTreeMap<String, String>,
         annotations: &'a BTreeMap<String, String>,
     },
+}
+
+impl Namespace<'_> {
+    /// Why nothing can be said of its labels.
+    const fn why_unknown(self) -> Reason {
+        match self {
+            Self::NotSeen => Reason::NamespaceNotSeen,
+            Self::Unknown | Self::Known { .. } => Reason::NamespaceUnknown,
+        }
+    }
 }
 
 /// What an operator decides once for all pods.
@@ -119,8 +131,8 @@ fn judge<'p>(
         match mismatch(criteria, pod, images, facts) {
             None => return Verdict::Passed(policy, Reason::Excluded),
             // It may be excluded: nobody knows.
-            Some(Reason::NamespaceUnknown) => {
-                return Verdict::Passed(policy, Reason::NamespaceUnknown);
+            Some(why @ (Reason::NamespaceUnknown | Reason::NamespaceNotSeen)) => {
+                return Verdict::Passed(policy, why);
             }
             Some(_) => {}
         }
@@ -181,9 +193,9 @@ fn mismatch(
                 return Some(Reason::NamespaceLabels);
             }
         }
-        Namespace::Unknown => {
+        unknown => {
             if *namespace_selector != LabelSelector::default() {
-                return Some(Reason::NamespaceUnknown);
+                return Some(unknown.why_unknown());
             }
         }
     }
@@ -229,7 +241,7 @@ fn pod_label<'a>(key: &str, pod: &'a PodView<'_>, facts: Facts<'a>) -> Option<&'
 pub fn method<'a>(pod: &'a PodView<'_>, facts: Facts<'a>) -> &'a str {
     let of_namespace = || match facts.about_namespace {
         Namespace::Known { labels, .. } => labels.get(METHOD_LABEL).map(String::as_str),
-        Namespace::Unknown => None,
+        Namespace::Unknown | Namespace::NotSeen => None,
     };
     pod.label(METHOD_LABEL)
         .or_else(of_namespace)
@@ -251,7 +263,7 @@ pub fn parameter_value<'a>(
     );
     let of_namespace = || match facts.about_namespace {
         Namespace::Known { annotations, .. } => annotations.get(&key).map(String::as_str),
-        Namespace::Unknown => None,
+        Namespace::Unknown | Namespace::NotSeen => None,
     };
     pod.annotation(&key).or_else(of_namespace)
 }

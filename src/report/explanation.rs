@@ -95,7 +95,7 @@ fn considered(pod: &PodView<'_>, facts: Facts<'_>) -> String {
     let said_by = |whose: &str, value: &str| format!("{whose} label {inject}={value}");
     let of_namespace = match facts.about_namespace {
         Namespace::Known { labels, .. } => labels.get(inject).map(String::as_str),
-        Namespace::Unknown => None,
+        Namespace::Unknown | Namespace::NotSeen => None,
     };
     let why = match (pod.label(inject), of_namespace, facts.settings.mode) {
         (Some(value), ..) => said_by("pod's", value),

@@ -82,10 +82,10 @@ fn not_wanted(pod: &PodView<'_>, facts: Facts<'_>) -> Option<Reason> {
     }
     let of_namespace = match facts.about_namespace {
         Namespace::Known { labels, .. } => labels.get(INJECT_LABEL).map(String::as_str),
-        Namespace::Unknown if facts.settings.mode == Mode::OptIn => {
-            return Some(Reason::NamespaceUnknown);
+        unknown if facts.settings.mode == Mode::OptIn => {
+            return Some(unknown.why_unknown());
         }
-        Namespace::Unknown => None,
+        Namespace::Unknown | Namespace::NotSeen => None,
     };
     match (of_namespace, facts.settings.mode) {
         (Some("enabled"), _) => None,

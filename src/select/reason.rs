@@ -43,7 +43,8 @@ reasons! {
     DisabledByPod = "disabled_by_pod" "the pod's label quiescent.dev/inject says disabled",
     DisabledByNamespace = "disabled_by_namespace" "the namespace's label quiescent.dev/inject says disabled",
     NotEnabled = "not_enabled" "neither pod nor namespace has the label quiescent.dev/inject=enabled",
-    NamespaceUnknown = "namespace_unknown" "the labels of the namespace are not known",
+    NamespaceUnknown = "namespace_unknown" "the labels of the namespace are not known, for want of a cluster",
+    NamespaceNotSeen = "namespace_not_seen" "the labels of the namespace have not come from the API server yet",
     MethodOff = "method_off" "the label quiescent.dev/method says off",
     EndsByItself = "ends_by_itself" "the pod ends by itself, and Velero fails hooks of pods that have",
     NoPolicyMatches = "no_policy_matches" "no policy matches",
@@ -78,6 +79,7 @@ impl Reason {
     pub const fn is_near(self) -> bool {
         match self {
             Self::NamespaceUnknown
+            | Self::NamespaceNotSeen
             | Self::Excluded
             | Self::NamespaceLabels
             | Self::Method

@@ -51,7 +51,8 @@ impl Reviews {
                 labels: &metadata.labels,
                 annotations: &metadata.annotations,
             },
-            Some(Lookup::Unknown | Lookup::NotSynced) | None => Namespace::Unknown,
+            Some(Lookup::Unknown | Lookup::NotSynced) => Namespace::NotSeen,
+            None => Namespace::Unknown,
         };
         let facts = Facts {
             namespace: &review.namespace,
