@@ -6,12 +6,11 @@
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde::Deserialize;
 use serde_json::{error::Category, json, value::RawValue};
 
 use crate::{
     inject::{Injection, inject},
-    pod::{PodView, Text},
+    pod::{PodView, Text, view},
     policy::PolicySet,
     select::{Facts, Reason, Verdict},
 };
@@ -123,41 +122,28 @@ impl Refusal {
     ];
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-struct Envelope<'a> {
-    #[serde(default)]
-    api_version: Text<'a>,
-    #[serde(default)]
-    kind: Text<'a>,
-    request: Option<Request<'a>>,
-}
+view! {
+    struct Envelope<'a> {
+        api_version: Text<'a> = "apiVersion",
+        kind: Text<'a> = "kind",
+        request: Option<Request<'a>> = "request",
+    }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-struct Request<'a> {
-    #[serde(default)]
-    uid: Text<'a>,
-    kind: Option<Kind<'a>>,
-    #[serde(default)]
-    namespace: Text<'a>,
-    name: Option<Text<'a>>,
-    sub_resource: Option<Text<'a>>,
-    #[serde(default)]
-    operation: Text<'a>,
-    #[serde(default)]
-    dry_run: Option<bool>,
-    #[serde(borrow)]
-    object: Option<&'a RawValue>,
-}
+    struct Request<'a> {
+        uid: Text<'a> = "uid",
+        kind: Option<GroupKind<'a>> = "kind",
+        namespace: Text<'a> = "namespace",
+        name: Option<Text<'a>> = "name",
+        sub_resource: Option<Text<'a>> = "subResource",
+        operation: Text<'a> = "operation",
+        dry_run: bool = "dryRun",
+        object: Option<&'a RawValue> = "object",
+    }
 
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-struct Kind<'a> {
-    #[serde(default)]
-    group: Text<'a>,
-    #[serde(default)]
-    kind: Text<'a>,
+    struct GroupKind<'a> {
+        group: Text<'a> = "group",
+        kind: Text<'a> = "kind",
+    }
 }
 
 /// Reads a review.
@@ -197,7 +183,7 @@ pub fn parse(body: &[u8]) -> Result<Review<'_>, Refusal> {
         uid: request.uid,
         namespace: request.namespace,
         name: request.name.filter(|name| !name.is_empty()),
-        dry_run: request.dry_run.unwrap_or_default(),
+        dry_run: request.dry_run,
         pod,
     })
 }

@@ -4,94 +4,84 @@
 //! `null` count as absent, as they do for the API server.
 
 mod text;
+mod view;
 
-use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 pub use text::{Pairs, Text};
+pub(crate) use view::view;
 
-/// A pod, or the template of one.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-pub struct PodView<'a> {
-    pub metadata: Option<Metadata<'a>>,
-    #[serde(default, deserialize_with = "or_default")]
-    pub spec: Spec<'a>,
-}
+view! {
+    /// A pod, or the template of one.
+    pub struct PodView<'a> {
+        metadata: Option<Metadata<'a>> = "metadata",
+        spec: Spec<'a> = "spec",
+    }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-pub struct Metadata<'a> {
-    pub name: Option<Text<'a>>,
-    pub generate_name: Option<Text<'a>>,
-    pub labels: Option<Pairs<'a>>,
-    pub annotations: Option<Pairs<'a>>,
-    pub owner_references: Option<Vec<OwnerReference<'a>>>,
-}
+    pub struct Metadata<'a> {
+        name: Option<Text<'a>> = "name",
+        generate_name: Option<Text<'a>> = "generateName",
+        labels: Option<Pairs<'a>> = "labels",
+        annotations: Option<Pairs<'a>> = "annotations",
+        owner_references: Option<Vec<OwnerReference<'a>>> = "ownerReferences",
+    }
 
-#[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-pub struct OwnerReference<'a> {
-    #[serde(default)]
-    pub kind: Text<'a>,
-    #[serde(default)]
-    pub name: Text<'a>,
-}
+    pub struct OwnerReference<'a> {
+        kind: Text<'a> = "kind",
+        name: Text<'a> = "name",
+    }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-pub struct Spec<'a> {
-    pub containers: Option<Vec<Container<'a>>>,
-    pub init_containers: Option<Vec<Container<'a>>>,
-    pub volumes: Option<Vec<Volume<'a>>>,
-    pub restart_policy: Option<Text<'a>>,
-    pub node_selector: Option<Pairs<'a>>,
-    pub os: Option<Os<'a>>,
-}
+    pub struct Spec<'a> {
+        containers: Option<Vec<Container<'a>>> = "containers",
+        init_containers: Option<Vec<Container<'a>>> = "initContainers",
+        volumes: Option<Vec<Volume<'a>>> = "volumes",
+        restart_policy: Option<Text<'a>> = "restartPolicy",
+        node_selector: Option<Pairs<'a>> = "nodeSelector",
+        os: Option<Os<'a>> = "os",
+    }
 
-#[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-pub struct Os<'a> {
-    #[serde(default)]
-    pub name: Text<'a>,
-}
+    pub struct Os<'a> {
+        name: Text<'a> = "name",
+    }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-pub struct Container<'a> {
-    #[serde(default)]
-    pub name: Text<'a>,
-    pub image: Option<Text<'a>>,
-    pub ports: Option<Vec<ContainerPort>>,
-    pub volume_mounts: Option<Vec<VolumeMount<'a>>>,
-    pub volume_devices: Option<Vec<VolumeDevice<'a>>>,
-    /// `Always` makes an init container a native sidecar.
-    pub restart_policy: Option<Text<'a>>,
-}
+    pub struct Container<'a> {
+        name: Text<'a> = "name",
+        image: Option<Text<'a>> = "image",
+        ports: Option<Vec<ContainerPort<'a>>> = "ports",
+        volume_mounts: Option<Vec<VolumeMount<'a>>> = "volumeMounts",
+        volume_devices: Option<Vec<VolumeDevice<'a>>> = "volumeDevices",
+        /// `Always` makes an init container a native sidecar.
+        restart_policy: Option<Text<'a>> = "restartPolicy",
+    }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ContainerPort {
-    pub container_port: Option<i64>,
-}
+    pub struct ContainerPort<'a> {
+        container_port: Option<i64> = "containerPort",
+    }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-pub struct VolumeMount<'a> {
-    #[serde(default)]
-    pub name: Text<'a>,
-    #[serde(default)]
-    pub mount_path: Text<'a>,
-    pub read_only: Option<bool>,
-    pub sub_path: Option<Text<'a>>,
-    pub sub_path_expr: Option<Text<'a>>,
-}
+    pub struct VolumeMount<'a> {
+        name: Text<'a> = "name",
+        mount_path: Text<'a> = "mountPath",
+        read_only: Option<bool> = "readOnly",
+        sub_path: Option<Text<'a>> = "subPath",
+        sub_path_expr: Option<Text<'a>> = "subPathExpr",
+    }
 
-/// A volume as a block device, which takes a path as a mount does.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-pub struct VolumeDevice<'a> {
-    #[serde(default)]
-    pub device_path: Text<'a>,
+    /// A volume as a block device, which takes a path as a mount does.
+    pub struct VolumeDevice<'a> {
+        device_path: Text<'a> = "devicePath",
+    }
+
+    /// A volume, with as much of its source as tells ours from others.
+    pub struct Volume<'a> {
+        name: Text<'a> = "name",
+        config_map: Option<ConfigMapSource<'a>> = "configMap",
+        empty_dir: Option<IgnoredAny> = "emptyDir",
+        ephemeral: Option<IgnoredAny> = "ephemeral",
+    }
+
+    pub struct ConfigMapSource<'a> {
+        name: Text<'a> = "name",
+    }
 }
 
 impl VolumeMount<'_> {
@@ -100,33 +90,6 @@ impl VolumeMount<'_> {
     pub const fn is_whole(&self) -> bool {
         self.sub_path.is_none() && self.sub_path_expr.is_none()
     }
-}
-
-/// A volume, with as much of its source as tells ours from others.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-pub struct Volume<'a> {
-    #[serde(default)]
-    pub name: Text<'a>,
-    pub config_map: Option<ConfigMapSource<'a>>,
-    pub empty_dir: Option<serde::de::IgnoredAny>,
-    pub ephemeral: Option<serde::de::IgnoredAny>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-pub struct ConfigMapSource<'a> {
-    #[serde(default)]
-    pub name: Text<'a>,
-}
-
-/// `null` is what is absent.
-fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// A path as the kubelet compares it: `/a//b/./` is `/a/b`.

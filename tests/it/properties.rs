@@ -4,8 +4,10 @@ mod pods;
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
+use base64::Engine as _;
 use proptest::prelude::*;
 use quiescent::{
+    admission,
     inject::{Injection, explain, inject},
     library,
     pod::PodView,
@@ -13,7 +15,7 @@ use quiescent::{
     select::{Facts, Verdict},
     velero::{HookPhase, Timeout, decode_command},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use pods::Case;
 
@@ -54,7 +56,7 @@ fn patched(case: &Case, pod: &Value) -> Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_patch_applies_and_leaves_a_valid_pod(case in pods::case()) {
@@ -98,6 +100,24 @@ proptest! {
     }
 
     #[test]
+    fn no_bytes_lead_to_a_patch_that_does_not_apply(
+        case in pods::case(),
+        wounds in prop::collection::vec(any::<(usize, u8, u8)>(), 0..6),
+    ) {
+        let body = mangled(&case, &wounds);
+        if let Ok(review) = admission::parse(&body) {
+            let answer = admission::answer(&review, &POLICIES, case.facts());
+            let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+            if let Some(patch) = answer["response"]["patch"].as_str() {
+                let patch = base64::engine::general_purpose::STANDARD.decode(patch).unwrap();
+                let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
+                let mut body: Value = serde_json::from_slice(&body).unwrap();
+                prop_assert!(json_patch::patch(&mut body["request"]["object"], &patch).is_ok());
+            }
+        }
+    }
+
+    #[test]
     fn asking_few_policies_is_as_good_as_asking_all(case in pods::case()) {
         let text = case.pod.to_string();
         let view = PodView::parse(&text).unwrap();
@@ -112,6 +132,44 @@ proptest! {
         prop_assert_eq!(&few.patch, &all.patch);
         prop_assert!(all.gate.is_some() || all.verdicts.len() == POLICIES.len());
     }
+}
+
+/// How many pods each property is tried on; `QUIESCENT_CASES` asks for more.
+fn cases() -> u32 {
+    let asked = std::env::var("QUIESCENT_CASES").ok();
+    asked.map_or(3_000, |cases| cases.parse().unwrap())
+}
+
+/// A review of a pod, with some bytes of it changed, taken out or put in.
+fn mangled(case: &Case, wounds: &[(usize, u8, u8)]) -> Vec<u8> {
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "1", "operation": "CREATE", "namespace": "shop",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "object": case.pod,
+        },
+    });
+    let mut body = review.to_string().into_bytes();
+    for (place, how, byte) in wounds {
+        let place = place % body.len();
+        // Mostly what JSON is made of, so that some of it stays readable.
+        let byte = *b"{}[]\",:0n\\ \xff"
+            .get(usize::from(*byte) % 12)
+            .unwrap_or(byte);
+        match how % 4 {
+            0 => body[place] = byte,
+            1 => body.insert(place, byte),
+            2 => drop(body.remove(place)),
+            _ => {
+                let end = (place + 40).min(body.len());
+                let piece = body[place..end].to_vec();
+                body.splice(place..place, piece);
+            }
+        }
+    }
+    body
 }
 
 /// What the API server and Velero ask of a pod, as far as we could spoil it.
