@@ -12,7 +12,7 @@ use self::read::{Judged, Stream};
 use super::{Ended, output};
 use crate::{
     diagnostic::{Diagnostic, any_error},
-    lint::{self, Allowed, File, Rule, manual},
+    lint::{self, Allowed, File, Rule, engines::EVIDENCE, manual},
     policy::{self, PolicySet},
     report::{diagnostics, manual as page},
 };
@@ -60,7 +60,14 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
         return self::explain(code, *format);
     }
     let (select, ignore) = (codes(select)?, codes(ignore)?);
-    let judged = read::judge(paths)?;
+    let mut judged = read::judge(paths)?;
+    judged.retain(|judged| match &judged.stream {
+        Stream::Nothing(why) => {
+            anstream::eprintln!("{}: {why}, nothing was judged", judged.name);
+            false
+        }
+        Stream::Policies(_) | Stream::Manifest(_) => true,
+    });
     let files = judged.len();
     let mut found = all(judged);
     found.retain(|found| {
@@ -104,11 +111,13 @@ fn all(judged: Vec<Judged>) -> Vec<Diagnostic> {
         found,
         allowed,
         stream,
+        name: _,
     } in judged
     {
         let is_manifest = matches!(stream, Stream::Manifest(_));
         match stream {
             Stream::Policies(policies) => places.extend(policies),
+            Stream::Nothing(_) => continue,
             Stream::Manifest(file) => {
                 stream_of.insert(Arc::as_ptr(&file.source), streams.len());
                 files.push(file);
@@ -168,6 +177,20 @@ fn unknown(code: &str) -> String {
     }
 }
 
+/// The rows of the table that this rule comes from.
+fn evidence(rule: Rule) -> Vec<String> {
+    let rows = EVIDENCE.iter().filter(|row| row.rule == rule);
+    rows.map(|row| {
+        let images = match row.images {
+            [] => "any image".to_owned(),
+            images => images.join(", "),
+        };
+        let (said, wrong, proof) = (row.says[0].trim(), row.wrong, row.proof);
+        format!("{said} ({images}): {wrong}\n  {proof}")
+    })
+    .collect()
+}
+
 fn explain(code: &str, format: Format) -> anyhow::Result<Ended> {
     let Some(rule) = Rule::of_code(code) else {
         if known().any(|known| known.eq_ignore_ascii_case(code)) {
@@ -193,6 +216,7 @@ fn explain(code: &str, format: Format) -> anyhow::Result<Ended> {
         right,
         source,
         later,
+        evidence: evidence(rule),
     };
     output::print(&match format {
         Format::Text | Format::Github => page::text(&told),

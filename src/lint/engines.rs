@@ -43,10 +43,9 @@ const POSTGRES_14: &[&str] = &[
 ];
 const POSTGRES: &[&str] = &["*/postgres", "*/postgis", "*/pgvector", "*/timescaledb"];
 const DISTROLESS: &[&str] = &[
-    "*/etcd-development/etcd",
-    "*/coreos/etcd",
+    "*/etcd-development/etcd:>=3.6",
+    "*/coreos/etcd:>=3.6",
     "*/distroless/*",
-    "registry.k8s.io/etcd",
 ];
 const REMOVED: &str = "PostgreSQL 15 has no such function any more";
 const DUMP_POSTGRES: &str = "dump instead: pg_dump -Fc -f /dump/new.dump … && mv /dump/new.dump /dump/app.dump; or take a snapshot of one volume, which needs no backup mode";
@@ -61,7 +60,7 @@ pub static EVIDENCE: &[Evidence] = &[
         unless_set: &[],
         wrong: REMOVED,
         help: DUMP_POSTGRES,
-        proof: "run on 15.18 and 18.4: function pg_start_backup(unknown, boolean, boolean) does not exist",
+        proof: "run on 15.18: function pg_start_backup(unknown, boolean, boolean) does not exist",
     },
     Evidence {
         rule: Rule::EngineRefuses,
@@ -72,7 +71,7 @@ pub static EVIDENCE: &[Evidence] = &[
         unless_set: &[],
         wrong: REMOVED,
         help: DUMP_POSTGRES,
-        proof: "run on 15.18 and 18.4",
+        proof: "run on 15.18",
     },
     Evidence {
         rule: Rule::EngineRefuses,
@@ -94,7 +93,7 @@ pub static EVIDENCE: &[Evidence] = &[
         unless_set: &[],
         wrong: "PostgreSQL has this function from version 15 on",
         help: DUMP_POSTGRES,
-        proof: "run on 14.23",
+        proof: "release notes of PostgreSQL 15, which gave it this name",
     },
     Evidence {
         rule: Rule::EngineRefuses,
@@ -191,7 +190,7 @@ pub static EVIDENCE: &[Evidence] = &[
         unless_set: &["PGUSER"],
         wrong: "psql logs in as the user of the system, which is root here, and PostgreSQL has no such role",
         help: "name the user: psql -U \"$POSTGRES_USER\"",
-        proof: "run: FATAL: role \"root\" does not exist",
+        proof: "run as nobody: FATAL: role \"nobody\" does not exist",
     },
     Evidence {
         rule: Rule::EngineIgnores,
@@ -224,7 +223,7 @@ pub static EVIDENCE: &[Evidence] = &[
         unless_set: &[],
         wrong: "the stage ends with the session of this client, which exits at once",
         help: "dump instead: mariadb-dump --single-transaction --all-databases --result-file=/dump/new.sql",
-        proof: "run on MariaDB 10.11",
+        proof: "documentation of MariaDB: a stage belongs to its connection",
     },
     Evidence {
         rule: Rule::EngineIgnores,
@@ -306,18 +305,11 @@ pub static EVIDENCE: &[Evidence] = &[
         unless_set: &[],
         wrong: "a password as an argument can be seen by everybody in the container, and breaks at a blank or a $ in it",
         help: "MYSQL_PWD=\"$MYSQL_ROOT_PASSWORD\" mysql -u root …",
-        proof: "run on MySQL 8.4: ps shows it until the client has hidden it; MYSQL_PWD is never seen",
+        proof: "run: ps shows it until the client has hidden it; MYSQL_PWD is never seen",
     },
     Evidence {
         rule: Rule::NotInImage,
-        images: &[
-            "*/postgres",
-            "*/mysql",
-            "*/mariadb",
-            "*/mongo",
-            "*/redis",
-            "*/valkey",
-        ],
+        images: &["*/postgres", "*/mariadb", "*/redis", "*/valkey"],
         phases: BOTH,
         says: &["curl"],
         unless: &["command -v curl", "which curl"],

@@ -8,7 +8,7 @@ use super::Style;
 use crate::diagnostic::Severity;
 
 /// What is told about a rule.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Page<'p> {
     pub code: &'p str,
     pub severity: Severity,
@@ -18,6 +18,8 @@ pub struct Page<'p> {
     pub right: &'p str,
     pub source: &'p str,
     pub later: &'p str,
+    /// What is known of engines, a line each.
+    pub evidence: Vec<String>,
 }
 
 #[must_use]
@@ -31,7 +33,9 @@ pub fn text(page: &Page<'_>) -> String {
         right,
         source,
         later,
+        evidence,
     } = page;
+    let evidence = evidence.join("\n");
     let style = match severity {
         Severity::Error => Style::Bad,
         Severity::Warning => Style::Careful,
@@ -41,6 +45,7 @@ pub fn text(page: &Page<'_>) -> String {
     let parts = [
         ("wrong", wrong),
         ("right", right),
+        ("what is known", &&*evidence),
         ("source", source),
         (
             "what files do not tell, and the command that is to see it",
@@ -67,5 +72,6 @@ pub fn value(page: &Page<'_>) -> Value {
         "right": page.right,
         "source": page.source,
         "elsewhere": page.later,
+        "evidence": page.evidence,
     })
 }

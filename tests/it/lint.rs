@@ -272,6 +272,12 @@ fn a_rule_is_explained() {
         &folder().join("explain.txt"),
         &String::from_utf8(explained.stdout).unwrap(),
     );
+    let engines = run(&["lint", "--explain", "QV022"], "");
+    assert!(
+        String::from_utf8(engines.stdout)
+            .unwrap()
+            .contains("does not exist")
+    );
     let later = run(&["lint", "--explain", "QV032"], "");
     assert!(
         String::from_utf8(later.stdout)
@@ -299,6 +305,30 @@ fn every_row_of_evidence_says_what_to_do_and_who_knows() {
             .all(|words| words.to_ascii_lowercase() == *words);
         assert!(small, "{:?} is compared in small letters", row.says);
     }
+}
+
+#[test]
+fn files_of_a_folder_that_hold_no_object_are_passed_over_and_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    write("pod.yaml", page(Rule::BadTimeout).right);
+    write(
+        "template.yaml",
+        "{{- if .Values.backup }}\nkind: Pod\n{{- end }}\n",
+    );
+    write("values.yaml", "backup: true\n");
+    let output = run(&["lint", dir.path().to_str().unwrap()], "");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "1 file, 0 errors, 0 warnings\n"
+    );
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("template.yaml: a template"), "{told}");
+    assert!(told.contains("values.yaml: no object"), "{told}");
+    let named = dir.path().join("values.yaml");
+    let named = run(&["lint", named.to_str().unwrap()], "");
+    assert_eq!(named.status.code(), Some(1));
 }
 
 #[test]

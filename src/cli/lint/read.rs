@@ -23,6 +23,7 @@ use crate::{
 
 /// One file with what was found in it.
 pub struct Judged {
+    pub name: String,
     pub found: Vec<Diagnostic>,
     pub allowed: Allowed,
     pub stream: Stream,
@@ -32,6 +33,8 @@ pub struct Judged {
 pub enum Stream {
     Policies(Vec<policy::Place>),
     Manifest(File),
+    /// No object in it, and why; only for files that nobody named.
+    Nothing(&'static str),
 }
 
 /// Judges all files below these paths, in their order.
@@ -56,7 +59,7 @@ pub fn judge(paths: &[PathBuf]) -> anyhow::Result<Vec<Judged>> {
             let Some(path) = files.get(index) else {
                 return done;
             };
-            done.push((index, one(path)));
+            done.push((index, one(path, paths.contains(path))));
         }
     };
     let mut all: Vec<_> = thread::scope(|scope| {
@@ -96,8 +99,9 @@ fn below(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn one(path: &Path) -> anyhow::Result<Judged> {
+fn one(path: &Path, named: bool) -> anyhow::Result<Judged> {
     let source = source(path)?;
+    let name = source.name.clone();
     let known = |code: &str| {
         Rule::of_code(code).is_some() || policy::Rule::ALL.iter().any(|rule| rule.code() == code)
     };
@@ -107,6 +111,17 @@ fn one(path: &Path) -> anyhow::Result<Judged> {
             found.extend(lint::judge(&file));
             Stream::Manifest(file)
         }
+        Ok(file)
+            if !named
+                && file
+                    .kinds()
+                    .all(|(version, kind)| version.is_empty() && kind.is_empty()) =>
+        {
+            Stream::Nothing("no object of Kubernetes in there")
+        }
+        Err(_) if !named && source.text.contains("{{") => {
+            Stream::Nothing("a template and no manifest (helm template … | quiescent lint -)")
+        }
         // What is no YAML is said as of a policy.
         _ => {
             let (policies, diagnostics) = parse(&input(path, source)?);
@@ -115,6 +130,7 @@ fn one(path: &Path) -> anyhow::Result<Judged> {
         }
     };
     Ok(Judged {
+        name,
         found,
         allowed,
         stream,
