@@ -166,6 +166,7 @@ fn reach(run: &Run<'_>, resource: &Node, findings: &mut Findings<'_>) {
     let wanted = |spec: &Node, key: &str| {
         text(spec, &["labelSelector", "matchLabels", key]).map(str::to_owned)
     };
+    let what = if run.restore { "restore" } else { "backup" };
     for (key, value) in entries(at(resource, &["labelSelector", "matchLabels"])) {
         let other = wanted(run.spec, &key.name);
         if let Some(other) = other.filter(|other| Some(other.as_str()) != value.as_str()) {
@@ -174,7 +175,7 @@ fn reach(run: &Run<'_>, resource: &Node, findings: &mut Findings<'_>) {
                     Rule::OutOfBackup,
                     value,
                     format!(
-                        "the backup takes only pods with {}={other}: the hook never runs",
+                        "the {what} takes only pods with {}={other}: the hook never runs",
                         key.name
                     ),
                 )

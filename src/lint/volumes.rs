@@ -176,6 +176,15 @@ fn both(pod: &Pod<'_>, findings: &mut Findings<'_>) {
 
 /// A dump must lie in a volume that is backed up.
 fn written(pod: &Pod<'_>, hook: &Hook<'_>, container: &Container<'_>, findings: &mut Findings<'_>) {
+    // What is sent away needs no volume.
+    const SENDERS: [&str; 7] = ["aws", "az", "curl", "gsutil", "mc", "rclone", "restic"];
+    let said = hook.said();
+    if SENDERS
+        .iter()
+        .any(|sender| shell::call(&said, sender).is_some())
+    {
+        return;
+    }
     let listed = pod.listed_volumes();
     let Some((file, spot)) =
         command::dump_file(hook).filter(|(file, _)| !file.starts_with("/dev/"))
@@ -183,7 +192,6 @@ fn written(pod: &Pod<'_>, hook: &Hook<'_>, container: &Container<'_>, findings: 
         return;
     };
     // A file that is renamed counts by its last name.
-    let said = hook.said();
     let moved = shell::call(&said, "mv").and_then(|start| {
         shell::words(shell::command_at(&said, start))
             .last()
@@ -205,7 +213,8 @@ fn written(pod: &Pod<'_>, hook: &Hook<'_>, container: &Container<'_>, findings: 
                     "mount an emptyDir there, and list it in {BACKUP_VOLUMES}"
                 ));
         }
-        Some(volume) if !listed.contains(&volume) => {
+        // Without the annotation a backup may take all volumes by default.
+        Some(volume) if !listed.is_empty() && !listed.contains(&volume) => {
             let kind = pod
                 .volumes()
                 .into_iter()
@@ -213,8 +222,8 @@ fn written(pod: &Pod<'_>, hook: &Hook<'_>, container: &Container<'_>, findings: 
                 .map_or("", |it| it.kind);
             if kind == "emptyDir" {
                 findings
-                    .at(Rule::NotMounted, &spot, format!("{file} is in the emptyDir {volume:?}, which nobody backs up: no snapshot takes it"))
-                    .help(format!("add {BACKUP_VOLUMES}: {volume}"));
+                    .at(Rule::NotMounted, &spot, format!("{file} is in the emptyDir {volume:?}, which backup-volumes does not name and no snapshot takes"))
+                    .help(format!("write {BACKUP_VOLUMES}: {},{volume}", listed.join(",")));
             }
         }
         Some(_) => {}

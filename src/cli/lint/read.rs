@@ -90,8 +90,7 @@ fn below(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         let below = entry.path();
         let ending = below.extension().and_then(|it| it.to_str());
         let skipped = name.starts_with('.') || of_policy && (name == "cases" || name == "scripts");
-        let wanted =
-            matches!(ending, Some("yaml" | "yml" | "json")) && name != "hookpolicy.schema.json";
+        let wanted = matches!(ending, Some("yaml" | "yml" | "json"));
         if !skipped && (wanted || below.is_dir()) {
             self::below(&below, files)?;
         }
