@@ -50,7 +50,7 @@ enum Command {
     Inject(inject::Args),
     /// Say what happens to each pod of a manifest, gate by gate, and why
     Explain(explain::Args),
-    /// Find what is wrong with policy files
+    /// Find what is wrong with policies, with hooks in manifests and with Velero's objects
     Lint(lint::Args),
     /// Print the ConfigMaps with the hook scripts for a namespace
     Scripts(scripts::Args),

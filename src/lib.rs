@@ -13,11 +13,12 @@
 //! | `inject` | all of these for one pod |
 //! | `workload`, `report`, `admission` | manifests, words for people, `AdmissionReview` |
 //! | `library` | the policies that are compiled in |
+//! | `lint` | what is wrong with hooks that people wrote |
 //! | `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
 //! | `certs`, `policy_files`, `server` | I/O with one |
 //! | `cli` | all of it, for a person |
 //!
-//! From `velero` to `library` nothing waits, reads a clock or a file, or logs.
+//! From `velero` to `lint` nothing waits, reads a clock or a file, or logs.
 
 pub mod admission;
 pub mod certs;
@@ -26,6 +27,7 @@ pub mod diagnostic;
 pub mod inject;
 pub mod kubernetes;
 pub mod library;
+pub mod lint;
 pub mod patch;
 pub mod plan;
 pub mod pod;

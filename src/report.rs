@@ -4,6 +4,7 @@
 
 pub mod diagnostics;
 pub mod explanation;
+pub mod manual;
 mod style;
 
 pub use style::Style;

@@ -8,11 +8,65 @@ mod timeout;
 
 use std::fmt;
 
-pub use command::{decode as decode_command, encode as encode_command};
+pub use command::{
+    decode as decode_command, elements as command_elements, encode as encode_command,
+};
 pub use timeout::{Timeout, TimeoutError};
 
 /// The volumes of a pod that file-system backup uploads, by name: a set, split at `,` untrimmed.
 pub const BACKUP_VOLUMES: &str = "backup.velero.io/backup-volumes";
+
+/// The volumes that file-system backup leaves out where it takes all others.
+pub const BACKUP_VOLUMES_EXCLUDES: &str = "backup.velero.io/backup-volumes-excludes";
+
+/// What the domains of hook annotations end with.
+pub const HOOK_DOMAINS: [&str; 2] = ["hook.backup.velero.io", "hook.restore.velero.io"];
+
+/// The domain of the pre hook's oldest annotations.
+pub const LEGACY_PREFIX: &str = "hook.backup.velero.io";
+
+/// The domain of the annotations that add an init container to a restored pod.
+pub const INIT_PREFIX: &str = "init.hook.restore.velero.io";
+
+/// The label that keeps an object out of every backup.
+pub const EXCLUDE_LABEL: &str = "velero.io/exclude-from-backup";
+
+/// The group of Velero's own objects.
+pub const GROUP: &str = "velero.io/";
+
+/// Every domain of hooks with the names that are read below it.
+pub const KNOWN_KEYS: &[(&str, &[&str])] = &[
+    (
+        "pre.hook.backup.velero.io",
+        &["command", "container", "on-error", "timeout"],
+    ),
+    (
+        "post.hook.backup.velero.io",
+        &["command", "container", "on-error", "timeout"],
+    ),
+    (
+        LEGACY_PREFIX,
+        &["command", "container", "on-error", "timeout"],
+    ),
+    (
+        "post.hook.restore.velero.io",
+        &[
+            "command",
+            "container",
+            "on-error",
+            "exec-timeout",
+            "wait-timeout",
+            "wait-for-ready",
+        ],
+    ),
+    (
+        INIT_PREFIX,
+        &["container-image", "container-name", "command"],
+    ),
+];
+
+/// The init container that holds a restored pod back until its volumes are filled.
+pub const RESTORE_WAIT: &str = "restore-wait";
 
 /// How long Velero lets a hook run at most: newer releases cut anything above.
 pub const LONGEST_TIMEOUT: Timeout = Timeout::from_seconds(4 * 60 * 60);

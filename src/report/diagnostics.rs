@@ -59,6 +59,65 @@ pub fn value(diagnostic: &Diagnostic) -> Value {
     })
 }
 
+/// A workflow command, which GitHub shows beside the line.
+#[must_use]
+pub fn github(diagnostic: &Diagnostic) -> String {
+    let (line, column) = diagnostic.position();
+    let escaped = |text: &str| {
+        let text = text.replace('%', "%25").replace('\r', "%0D");
+        text.replace('\n', "%0A")
+    };
+    let file = escaped(&diagnostic.source.name);
+    let file = file.replace(':', "%3A").replace(',', "%2C");
+    let help = diagnostic.help.as_ref();
+    let help = help.map_or_else(String::new, |help| format!("\nhelp: {help}"));
+    format!(
+        "::{} file={file},line={line},col={column},title={}::{}\n",
+        diagnostic.severity.as_str(),
+        diagnostic.code,
+        escaped(&format!("{}{help}", diagnostic.message)),
+    )
+}
+
+/// A SARIF 2.1.0 log, with the rules that are named in it. `title` knows what a rule is about.
+#[must_use]
+pub fn sarif(diagnostics: &[Diagnostic], title: impl Fn(&str) -> Option<&'static str>) -> Value {
+    let mut codes: Vec<&str> = diagnostics.iter().map(|found| found.code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    let rule = |code: &&str| match title(code) {
+        Some(title) => json!({"id": code, "shortDescription": {"text": title}}),
+        None => json!({"id": code}),
+    };
+    let result = |found: &Diagnostic| {
+        let (line, column) = found.position();
+        let help = found.help.as_ref();
+        let help = help.map_or_else(String::new, |help| format!("\nhelp: {help}"));
+        json!({
+            "ruleId": found.code,
+            "level": found.severity.as_str(),
+            "message": {"text": format!("{}{help}", found.message)},
+            "locations": [{"physicalLocation": {
+                "artifactLocation": {"uri": found.source.name},
+                "region": {"startLine": line, "startColumn": column},
+            }}],
+        })
+    };
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {
+                "name": "quiescent",
+                "version": env!("CARGO_PKG_VERSION"),
+                "rules": codes.iter().map(rule).collect::<Vec<_>>(),
+            }},
+            "columnKind": "unicodeCodePoints",
+            "results": diagnostics.iter().map(result).collect::<Vec<_>>(),
+        }],
+    })
+}
+
 /// How many there are: `2 files, 1 error, 3 warnings`.
 #[must_use]
 pub fn summary(files: usize, diagnostics: &[Diagnostic]) -> String {

@@ -1,5 +1,7 @@
 //! The text of a hook's command, read and written as Velero does.
 
+use std::ops::Range;
+
 /// Reads a command annotation: a JSON array of strings, or else the whole text as one argument.
 ///
 /// Follows Go's `encoding/json`: `null` is an empty string, half of a surrogate pair is U+FFFD.
@@ -19,22 +21,40 @@ pub fn encode<S: AsRef<str>>(argv: &[S]) -> String {
     serde_json::Value::from(values).to_string()
 }
 
-fn array(text: &str) -> Option<Vec<String>> {
+/// The elements of a command that is a JSON array, each with its bytes in the text, quotes included.
+///
+/// # Errors
+/// Where the text stops being an array of strings.
+pub fn elements(text: &str) -> Result<Vec<(String, Range<usize>)>, usize> {
+    let at = |rest: &str| text.len() - rest.len();
     // Velero looks at the first byte alone: a space before the bracket makes the text a program's name.
-    let mut rest = blank(text.strip_prefix('[')?);
+    let mut rest = blank(text.strip_prefix('[').ok_or(0_usize)?);
     let mut argv = Vec::new();
+    let closed = |end: &str, argv| {
+        let behind = blank(end);
+        if behind.is_empty() {
+            Ok(argv)
+        } else {
+            Err(at(behind))
+        }
+    };
     if let Some(end) = rest.strip_prefix(']') {
-        return blank(end).is_empty().then_some(argv);
+        return closed(end, argv);
     }
     loop {
-        let (element, after) = element(rest)?;
-        argv.push(element);
+        let (element, after) = element(rest).ok_or_else(|| at(rest))?;
+        argv.push((element, at(rest)..at(after)));
         rest = blank(after);
         if let Some(end) = rest.strip_prefix(']') {
-            return blank(end).is_empty().then_some(argv);
+            return closed(end, argv);
         }
-        rest = blank(rest.strip_prefix(',')?);
+        rest = blank(rest.strip_prefix(',').ok_or_else(|| at(rest))?);
     }
+}
+
+fn array(text: &str) -> Option<Vec<String>> {
+    let elements = elements(text).ok()?;
+    Some(elements.into_iter().map(|(element, _)| element).collect())
 }
 
 fn blank(text: &str) -> &str {

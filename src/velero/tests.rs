@@ -140,3 +140,20 @@ fn each_phase_has_keys_of_its_own() {
         }
     }
 }
+
+#[test]
+fn the_elements_of_a_command_know_their_places() {
+    let text = "[\"/bin/sh\", null,\"a\\\"b\" ]";
+    let elements = super::command_elements(text).unwrap();
+    let written: Vec<&str> = elements.iter().map(|(_, at)| &text[at.clone()]).collect();
+    assert_eq!(written, ["\"/bin/sh\"", "null", "\"a\\\"b\""]);
+    for (text, place) in [
+        ("['a']", 1),
+        ("[\"a\",]", 5),
+        ("[\"a\"", 4),
+        ("[\"a\"]x", 5),
+        ("a", 0),
+    ] {
+        assert_eq!(super::command_elements(text), Err(place), "{text}");
+    }
+}

@@ -12,6 +12,7 @@ mod commands;
 mod databases;
 mod engine;
 mod founding;
+mod lint;
 mod properties;
 mod readme;
 mod reviews;
