@@ -7,6 +7,7 @@ mod choice;
 mod compose;
 mod hooks;
 mod volumes;
+mod withdraw;
 
 use crate::{
     pod::PodView,
@@ -17,6 +18,8 @@ use crate::{
 use choice::{Choice, Fate, choose};
 use compose::{Step, Undo};
 use hooks::{Existing, Present};
+
+pub use withdraw::{Kept, Removal, Withdrawal, withdraw};
 
 /// Which policies a pod was changed by, and in which version.
 pub const PROVENANCE: &str = "quiescent.dev/policies";

@@ -434,16 +434,12 @@ impl<'n> Writer<'n> {
     /// New lines behind the one in which something ends.
     fn put_behind(&self, end: usize, new: &[String], edits: &mut Edits) {
         let newline = self.style.newline;
-        let rest = &self.text[end..];
-        match rest.find('\n') {
-            Some(length) => {
-                let at = end + length + 1;
-                edits.push((at..at, new.join(newline) + newline));
-            }
-            None => {
-                let at = self.text.len();
-                edits.push((at..at, format!("{newline}{}", new.join(newline))));
-            }
+        if let Some(length) = self.text[end..].find('\n') {
+            let at = end + length + 1;
+            edits.push((at..at, new.join(newline) + newline));
+        } else {
+            let at = self.text.len();
+            edits.push((at..at, format!("{newline}{}", new.join(newline))));
         }
     }
 
@@ -471,11 +467,12 @@ impl<'n> Writer<'n> {
         }
         for position in first + 1..children.len() {
             if !kept(&position) {
-                let gone = children[position - 1].end..children[position].end;
-                if self.text[gone.clone()].contains('#') {
+                let (before, gone) = (children[position - 1].end, &children[position]);
+                // A comment between them says something about one of the two.
+                if self.text[before..gone.start].contains('#') {
                     return Err(Obstacle::Form);
                 }
-                edits.push((gone, String::new()));
+                edits.push((before..gone.end, String::new()));
             }
         }
         for (position, (_, value)) in place::children(node).into_iter().enumerate() {
@@ -526,9 +523,9 @@ impl<'n> Writer<'n> {
         } else {
             self.indent(line) + 4
         };
-        let separator = format!(",{}{}", self.style.newline, " ".repeat(column));
-        let new = written(Some(column)).join(&separator);
-        let new = new.replace('\n', self.style.newline);
+        let separator = format!("\n{}", " ".repeat(column));
+        let new = written(Some(column)).join(&format!(",{separator}"));
+        let new = format!("{separator}{new}").replace('\n', self.style.newline);
         // A comment behind the last child stays with it.
         let rest = &self.text[last.end..];
         let rest = &rest[..rest.find(['\r', '\n']).unwrap_or(rest.len())];
@@ -539,12 +536,9 @@ impl<'n> Writer<'n> {
                 edits.push((last.end..last.end, ",".to_owned()));
             }
             let at = last.end + rest.len();
-            edits.push((
-                at..at,
-                format!("{}{}{new}", self.style.newline, " ".repeat(column)),
-            ));
+            edits.push((at..at, new));
         } else {
-            edits.push((last.end..last.end, format!("{separator}{new}")));
+            edits.push((last.end..last.end, format!(",{new}")));
         }
     }
 }

@@ -30,9 +30,18 @@ pub fn child<'n>(text: &str, node: &'n Node, position: usize) -> Result<&'n Node
 }
 
 fn is_alias(text: &str, node: &Node) -> bool {
-    !node.span.is_empty()
-        && text[node.span.clone()].starts_with('*')
+    text[node.span.clone()].starts_with('*')
         && !is_block_scalar(text, node)
+        && !begins_with_item(node)
+}
+
+/// Whether a block sequence is given the place of its first item, as one without indentation is.
+fn begins_with_item(node: &Node) -> bool {
+    let Value::Sequence(items) = &node.value else {
+        return false;
+    };
+    let first = items.first().map(|item| item.span.start);
+    first == Some(node.span.start)
 }
 
 fn holds(node: &Node, span: &Range<usize>) -> bool {
@@ -40,8 +49,12 @@ fn holds(node: &Node, span: &Range<usize>) -> bool {
 }
 
 pub fn is_flow(text: &str, node: &Node) -> bool {
-    matches!(node.value, Value::Mapping(_) | Value::Sequence(_))
-        && text[node.span.clone()].starts_with(['{', '['])
+    let text = &text[node.span.clone()];
+    match node.value {
+        Value::Mapping(_) => text.starts_with('{'),
+        Value::Sequence(_) => text.starts_with('[') && !begins_with_item(node),
+        _ => false,
+    }
 }
 
 /// Where the line of an offset begins.
@@ -162,12 +175,11 @@ pub fn lines(text: &str, part: Range<usize>) -> Option<Range<usize>> {
         return None;
     }
     let start = line(text, part.start);
-    match text[part.end..].find('\n') {
-        Some(length) => Some(start..part.end + length + 1),
-        None => {
-            let before = text[..start].strip_suffix('\n')?;
-            let before = before.strip_suffix('\r').unwrap_or(before);
-            Some(before.len()..text.len())
-        }
+    if let Some(length) = text[part.end..].find('\n') {
+        return Some(start..part.end + length + 1);
     }
+    // The last line has no line break of its own: it goes with the one before it.
+    let before = text[..start].strip_suffix('\n')?;
+    let before = before.strip_suffix('\r').unwrap_or(before);
+    Some(before.len()..text.len())
 }
