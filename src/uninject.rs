@@ -32,3 +32,6 @@ pub fn uninject(
         patch,
     }
 }
+
+#[cfg(test)]
+mod tests;

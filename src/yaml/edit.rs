@@ -192,15 +192,20 @@ impl Changes {
 
     /// The position in the text of the child that a step leads to.
     fn position(&self, node: &Node, step: &str) -> Option<usize> {
-        let mut kept = (0..).filter(|position| !self.gone.contains(position));
         match &node.value {
             Value::Mapping(entries) => entries
                 .iter()
                 .position(|(key, _)| key.name == step)
                 .filter(|position| !self.gone.contains(position)),
-            Value::Sequence(items) => kept
-                .nth(step.parse().ok()?)
-                .filter(|position| *position < items.len()),
+            Value::Sequence(items) => {
+                let positions = 0..items.len();
+                let step = step.parse().ok()?;
+                if self.gone.is_empty() {
+                    return positions.contains(&step).then_some(step);
+                }
+                let mut kept = positions.filter(|position| !self.gone.contains(position));
+                kept.nth(step)
+            }
             _ => None,
         }
     }

@@ -21,12 +21,19 @@ pub fn children(node: &Node) -> Vec<(Option<&Key>, &Node)> {
 
 /// A child that stands in the text of its parent, and nowhere else.
 pub fn child<'n>(text: &str, node: &'n Node, position: usize) -> Result<&'n Node, Obstacle> {
-    let (key, value) = *children(node).get(position).ok_or(Obstacle::Form)?;
-    let foreign = key.is_some_and(|key| !holds(node, &key.span)) || is_alias(text, value);
-    if foreign {
-        return Err(Obstacle::Alias);
+    let (value, is_own) = match &node.value {
+        Value::Mapping(entries) => {
+            let (key, value) = entries.get(position).ok_or(Obstacle::Form)?;
+            (value, holds(node, &key.span))
+        }
+        Value::Sequence(items) => (items.get(position).ok_or(Obstacle::Form)?, true),
+        _ => return Err(Obstacle::Form),
+    };
+    if is_own && !is_alias(text, value) {
+        Ok(value)
+    } else {
+        Err(Obstacle::Alias)
     }
-    Ok(value)
 }
 
 fn is_alias(text: &str, node: &Node) -> bool {

@@ -15,15 +15,17 @@ pub struct Style {
     pub newline: &'static str,
     /// A document that is JSON too, and is to stay so.
     pub json: bool,
-    shapes: Vec<(usize, Feature)>,
+    seen: Seen,
 }
 
-/// One thing that is seen at a place of the text.
-#[derive(Clone, Copy, Debug)]
-enum Feature {
-    Mapping(usize),
-    Sequence(usize),
-    Dash(usize),
+/// By how many columns something is set in at a place of the text, in the order of the text.
+type Columns = Vec<(usize, usize)>;
+
+#[derive(Debug, Default)]
+struct Seen {
+    mappings: Columns,
+    sequences: Columns,
+    dashes: Columns,
 }
 
 /// By how many columns the parts of a block are set in.
@@ -39,42 +41,31 @@ pub struct Shape {
 
 impl Style {
     pub fn of(text: &str, root: &Node) -> Self {
-        let mut shapes = Vec::new();
-        look(text, root, &mut shapes);
+        let mut seen = Seen::default();
+        seen.look(text, root);
+        seen.mappings.sort_unstable();
+        seen.sequences.sort_unstable();
+        seen.dashes.sort_unstable();
         let crlf = text.find('\n').is_some_and(|it| text[..it].ends_with('\r'));
         Self {
             newline: if crlf { "\r\n" } else { "\n" },
             json: place::is_flow(text, root)
                 && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok(),
-            shapes,
+            seen,
         }
     }
 
     /// What is seen next to a place.
     pub fn near(&self, offset: usize) -> Shape {
-        let nearest = |of: fn(Feature) -> Option<usize>| {
-            self.shapes
-                .iter()
-                .filter_map(|(at, feature)| Some((at.abs_diff(offset), of(*feature)?)))
-                .min_by_key(|(distance, _)| *distance)
-                .map(|(_, columns)| columns)
-        };
+        let Seen {
+            mappings,
+            sequences,
+            dashes,
+        } = &self.seen;
         Shape {
-            mapping: nearest(|it| match it {
-                Feature::Mapping(columns) => Some(columns),
-                Feature::Sequence(_) | Feature::Dash(_) => None,
-            })
-            .unwrap_or(2),
-            sequence: nearest(|it| match it {
-                Feature::Sequence(columns) => Some(columns),
-                Feature::Mapping(_) | Feature::Dash(_) => None,
-            })
-            .unwrap_or(0),
-            dash: nearest(|it| match it {
-                Feature::Dash(columns) => Some(columns),
-                Feature::Mapping(_) | Feature::Sequence(_) => None,
-            })
-            .unwrap_or(2),
+            mapping: nearest(mappings, offset).unwrap_or(2),
+            sequence: nearest(sequences, offset).unwrap_or(0),
+            dash: nearest(dashes, offset).unwrap_or(2),
         }
     }
 
@@ -89,47 +80,58 @@ impl Style {
     }
 }
 
-fn look(text: &str, node: &Node, shapes: &mut Vec<(usize, Feature)>) {
-    if place::is_flow(text, node) {
-        return;
-    }
-    match &node.value {
-        Value::Mapping(entries) => {
-            let Some(column) = place::mapping_column(text, node) else {
-                return;
-            };
-            for (position, (key, value)) in entries.iter().enumerate() {
-                if place::child(text, node, position).is_err() || place::is_flow(text, value) {
-                    continue;
-                }
-                let (inner, feature): (_, fn(usize) -> Feature) = match &value.value {
-                    Value::Mapping(_) => (place::mapping_column(text, value), Feature::Mapping),
-                    Value::Sequence(items) => {
-                        let dash = items.first().and_then(|item| place::dash(text, item));
-                        let dash = dash.map(|dash| place::column(text, dash));
-                        (dash, Feature::Sequence)
-                    }
-                    _ => continue,
+fn nearest(seen: &Columns, offset: usize) -> Option<usize> {
+    let next = seen.partition_point(|(at, _)| *at < offset);
+    let around = [next.checked_sub(1).map(|it| &seen[it]), seen.get(next)];
+    let around = around.into_iter().flatten();
+    let nearest = around.min_by_key(|(at, _)| at.abs_diff(offset));
+    nearest.map(|(_, columns)| *columns)
+}
+
+impl Seen {
+    fn look(&mut self, text: &str, node: &Node) {
+        if place::is_flow(text, node) {
+            return;
+        }
+        match &node.value {
+            Value::Mapping(entries) => {
+                let Some(column) = place::mapping_column(text, node) else {
+                    return;
                 };
-                if let Some(columns) = inner.and_then(|inner| inner.checked_sub(column)) {
-                    shapes.push((key.span.start, feature(columns)));
+                for (position, (key, value)) in entries.iter().enumerate() {
+                    if place::child(text, node, position).is_err() || place::is_flow(text, value) {
+                        continue;
+                    }
+                    let (inner, seen) = match &value.value {
+                        Value::Mapping(_) => {
+                            (place::mapping_column(text, value), &mut self.mappings)
+                        }
+                        Value::Sequence(items) => {
+                            let dash = items.first().and_then(|item| place::dash(text, item));
+                            let dash = dash.map(|dash| place::column(text, dash));
+                            (dash, &mut self.sequences)
+                        }
+                        _ => continue,
+                    };
+                    if let Some(columns) = inner.and_then(|inner| inner.checked_sub(column)) {
+                        seen.push((key.span.start, columns));
+                    }
+                    self.look(text, value);
                 }
-                look(text, value, shapes);
             }
-        }
-        Value::Sequence(items) => {
-            for item in items {
-                let inner = place::mapping_column(text, item);
-                let dash = place::dash(text, item);
-                if let (Some(inner), Some(dash), false) = (inner, dash, place::is_flow(text, item))
-                    && let Some(columns) = inner.checked_sub(place::column(text, dash))
-                {
-                    shapes.push((dash, Feature::Dash(columns)));
+            Value::Sequence(items) => {
+                for item in items.iter().filter(|item| !place::is_flow(text, item)) {
+                    let inner = place::mapping_column(text, item);
+                    if let (Some(inner), Some(dash)) = (inner, place::dash(text, item))
+                        && let Some(columns) = inner.checked_sub(place::column(text, dash))
+                    {
+                        self.dashes.push((dash, columns));
+                    }
+                    self.look(text, item);
                 }
-                look(text, item, shapes);
             }
+            _ => {}
         }
-        _ => {}
     }
 }
 
@@ -183,14 +185,23 @@ pub fn flow(value: &Json, json: bool, column: Option<usize>) -> String {
                 Some(column) if entries.len() > 3 => {
                     let indent = format!("\n{}", " ".repeat(column + 2));
                     let entries = entries.join(&format!(",{indent}"));
-                    format!("{{{indent}{entries}\n{}}}", " ".repeat(column))
+                    format!("{{{indent}{entries}}}")
                 }
                 _ => format!("{{{}}}", entries.join(", ")),
             }
         }
         Json::Array(items) if !items.is_empty() => {
+            let of_objects = items.iter().all(Json::is_object);
             let items = items.iter().map(|item| flow(item, json, None));
-            format!("[{}]", items.collect::<Vec<_>>().join(", "))
+            let items: Vec<String> = items.collect();
+            match column {
+                Some(column) if of_objects => {
+                    let indent = format!("\n{}", " ".repeat(column + 2));
+                    let items = items.join(&format!(",{indent}"));
+                    format!("[{indent}{items}]")
+                }
+                _ => format!("[{}]", items.join(", ")),
+            }
         }
         _ if json => value.to_string(),
         _ => scalar(value, true),

@@ -159,7 +159,7 @@ fn long_additions_to_a_line_stand_on_lines_of_their_own() {
     let long = "x".repeat(40);
     let before = "a: {b: 1}\nc: 2\n";
     let after = format!(
-        "a: {{b: 1,\n    d: {{\n      e: {long},\n      f: {long},\n      g: 1,\n      h: 2\n    }}}}\nc: 2\n"
+        "a: {{b: 1,\n    d: {{\n      e: {long},\n      f: {long},\n      g: 1,\n      h: 2}}}}\nc: 2\n"
     );
     let value = json!({"e": long, "f": long, "g": 1, "h": 2});
     check(before, vec![Insert("a", "d", value)], &after);
