@@ -6,11 +6,13 @@ mod inject;
 mod input;
 mod library;
 mod lint;
+mod manifests;
 mod output;
 mod policies;
 mod schema;
 mod scripts;
 mod serve;
+mod uninject;
 
 use std::process::ExitCode;
 
@@ -48,6 +50,8 @@ enum Command {
     Serve(serve::Args),
     /// Print manifests with the hooks that policies give their pods
     Inject(inject::Args),
+    /// Print manifests without what inject put into them
+    Uninject(uninject::Args),
     /// Say what happens to each pod of a manifest, gate by gate, and why
     Explain(explain::Args),
     /// Find what is wrong with policies, with hooks in manifests and with Velero's objects
@@ -86,6 +90,7 @@ pub fn run() -> ExitCode {
     let ended = match command {
         Command::Serve(args) => serve::run(args),
         Command::Inject(args) => inject::run(&args),
+        Command::Uninject(args) => uninject::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Scripts(args) => scripts::run(&args),

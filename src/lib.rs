@@ -10,7 +10,7 @@
 //! | `select` | which policies select a pod, and why the others do not |
 //! | `plan` | what is to be added, what is left alone and why |
 //! | `patch` | RFC 6902 |
-//! | `inject` | all of these for one pod |
+//! | `inject`, `uninject` | all of these for one pod, and the way back |
 //! | `workload`, `report`, `admission` | manifests, words for people, `AdmissionReview` |
 //! | `library` | the policies that are compiled in |
 //! | `lint` | what is wrong with hooks that people wrote |
@@ -38,6 +38,7 @@ pub mod select;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;
+pub mod uninject;
 pub mod velero;
 pub mod workload;
 pub mod yaml;

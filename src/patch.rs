@@ -5,12 +5,17 @@
 
 mod proof;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
 use crate::{
-    plan::{Change, NewMount, NewVolume, Plan, Source},
+    plan::{Change, Plan, Removal},
     pod::PodView,
-    policy::VolumeSource,
+    yaml::{
+        self,
+        edit::{Edit, Obstacle},
+    },
 };
 
 pub use proof::{Flaw, prove};
@@ -21,14 +26,13 @@ pub struct Operation {
     pub op: Op,
     /// A JSON pointer (RFC 6901).
     pub path: String,
-    pub value: Value,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Op {
-    Add,
-    Replace,
-    /// Of annotations that we wrote, and nothing else.
+    Add(Value),
+    Replace(Value),
+    /// Of what we wrote, and nothing else.
     Remove,
 }
 
@@ -48,15 +52,23 @@ impl Patch {
         let Self(operations) = self;
         operations
             .iter()
-            .map(|Operation { op, path, value }| {
+            .map(|Operation { op, path }| {
                 let path = format!("{root}{path}");
                 match op {
-                    Op::Add => json!({"op": "add", "path": path, "value": value}),
-                    Op::Replace => json!({"op": "replace", "path": path, "value": value}),
+                    Op::Add(value) => json!({"op": "add", "path": path, "value": value}),
+                    Op::Replace(value) => json!({"op": "replace", "path": path, "value": value}),
                     Op::Remove => json!({"op": "remove", "path": path}),
                 }
             })
             .collect()
+    }
+
+    /// Takes items out of a List. Positions are given from the last one on.
+    #[must_use]
+    pub fn without_items(positions: &[usize]) -> Self {
+        let paths = positions.iter();
+        let paths = paths.map(|position| format!("/items/{position}"));
+        Self(paths.map(remove).collect())
     }
 
     /// Carries the patch out on the pod at `root` of an object.
@@ -70,6 +82,60 @@ impl Patch {
     }
 }
 
+/// Carries patches out on the text of one document, each for the pod at its pointer.
+///
+/// Whatever else is in the text stays as it is written. The new text is read again and means exactly
+/// what the patches make of the document.
+///
+/// # Errors
+/// Why the text cannot be changed where it stands.
+pub fn write(text: &str, patches: &[(String, Patch)]) -> Result<String, Obstacle> {
+    let root = read(text)?;
+    let mut wanted = root.to_json();
+    let mut edit = Edit::new(text, &root);
+    for (pointer, patch) in patches {
+        patch
+            .apply(&mut wanted, pointer)
+            .map_err(|_| Obstacle::Differs)?;
+        let Patch(operations) = patch;
+        for Operation { op, path } in operations {
+            let path = steps(&format!("{pointer}{path}"));
+            let (last, parent) = path.split_last().ok_or(Obstacle::Form)?;
+            match op {
+                Op::Add(value) if last == "-" => edit.push(parent, value.clone())?,
+                Op::Add(value) => edit.insert(parent, last, value.clone())?,
+                Op::Replace(value) => edit.replace(&path, value.clone())?,
+                Op::Remove => edit.remove(&path)?,
+            }
+        }
+    }
+    let new = edit.finish()?;
+    let is_json = |text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    if read(&new)?.to_json() == wanted && is_json(text) == is_json(&new) {
+        Ok(new)
+    } else {
+        Err(Obstacle::Differs)
+    }
+}
+
+/// The only document of a text.
+fn read(text: &str) -> Result<yaml::Node, Obstacle> {
+    let documents = yaml::parse(text).map_err(|_| Obstacle::Differs)?;
+    let mut roots = documents.into_iter().filter_map(|document| document.root);
+    match (roots.next(), roots.next()) {
+        (Some(root), None) => Ok(root),
+        _ => Err(Obstacle::Differs),
+    }
+}
+
+/// The steps of a JSON pointer.
+fn steps(pointer: &str) -> Vec<String> {
+    let steps = pointer.split('/').skip(1);
+    steps
+        .map(|step| step.replace("~1", "/").replace("~0", "~"))
+        .collect()
+}
+
 /// The operations that carry a plan out, parents before their children.
 #[must_use]
 pub fn patch(plan: &Plan<'_>, pod: &PodView<'_>) -> Patch {
@@ -79,39 +145,36 @@ pub fn patch(plan: &Plan<'_>, pod: &PodView<'_>) -> Patch {
         match change {
             Change::Volume(volume) => {
                 parents.volumes(&mut operations);
-                operations.push(add("/spec/volumes/-".to_owned(), volume_json(volume)));
+                operations.push(add("/spec/volumes/-".to_owned(), volume.json()));
             }
             Change::Scripts {
                 volume, config_map, ..
             } => operations.push(Operation {
-                op: Op::Replace,
+                op: Op::Replace(config_map.as_str().into()),
                 path: format!("/spec/volumes/{volume}/configMap/name"),
-                value: config_map.as_str().into(),
             }),
             Change::Mount(mount) => {
                 parents.mounts(mount.container, &mut operations);
                 let path = format!("/spec/containers/{}/volumeMounts/-", mount.container);
-                operations.push(add(path, mount_json(mount)));
+                operations.push(add(path, mount.json()));
             }
-            Change::NoAnnotation { key, .. } => operations.push(Operation {
-                op: Op::Remove,
-                path: format!("/metadata/annotations/{}", escape(key)),
-                value: Value::Null,
-            }),
+            Change::NoAnnotation { key, .. } => {
+                operations.push(remove(format!("/metadata/annotations/{}", escape(key))));
+            }
             Change::Annotation {
                 key,
                 value,
                 instead_of,
             } => {
                 parents.annotations(&mut operations);
+                let value = value.as_str().into();
                 operations.push(Operation {
                     op: if instead_of.is_some() {
-                        Op::Replace
+                        Op::Replace(value)
                     } else {
-                        Op::Add
+                        Op::Add(value)
                     },
-                    path: format!("/metadata/annotations/{}", escape(key)),
-                    value: value.as_str().into(),
+                    path: annotation_path(key),
                 });
             }
         }
@@ -121,9 +184,8 @@ pub fn patch(plan: &Plan<'_>, pod: &PodView<'_>) -> Patch {
 
 const fn add(path: String, value: Value) -> Operation {
     Operation {
-        op: Op::Add,
+        op: Op::Add(value),
         path,
-        value,
     }
 }
 
@@ -177,46 +239,72 @@ impl<'v> Parents<'v> {
     }
 }
 
+fn annotation_path(key: &str) -> String {
+    format!("/metadata/annotations/{}", escape(key))
+}
+
 /// `~` first: the other way round `/` would end as `~01`.
 fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-fn volume_json(volume: &NewVolume) -> Value {
-    let NewVolume { name, source } = volume;
-    match source {
-        // Optional, so that no pod waits for a ConfigMap that nobody has restored yet.
-        Source::Scripts { config_map } => json!({
-            "name": name,
-            "configMap": {"name": config_map, "optional": true, "defaultMode": 0o555},
-        }),
-        Source::Policy(VolumeSource::EmptyDir(empty_dir)) => json!({
-            "name": name,
-            "emptyDir": empty_dir,
-        }),
-        Source::Policy(VolumeSource::Ephemeral(ephemeral)) => {
-            let mut spec = json!({
-                "accessModes": ["ReadWriteOnce"],
-                "resources": {"requests": {"storage": ephemeral.size}},
-            });
-            if let Some(class) = &ephemeral.storage_class {
-                spec["storageClassName"] = class.as_str().into();
+/// The operations that take out of a pod what was put in, parents that it would leave empty too.
+#[must_use]
+pub fn withdrawal(removals: &[Removal], pod: &Value) -> Patch {
+    let mut operations = Vec::new();
+    let mut gone: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for removal in removals {
+        match removal {
+            Removal::Annotation { key, back: None } => {
+                let keys = gone.entry("/metadata/annotations".to_owned());
+                keys.or_default().insert(key.clone());
             }
-            json!({"name": name, "ephemeral": {"volumeClaimTemplate": {"spec": spec}}})
+            Removal::Annotation {
+                key,
+                back: Some(value),
+            } => operations.push(Operation {
+                op: Op::Replace(value.as_str().into()),
+                path: annotation_path(key),
+            }),
+            Removal::Mount { container, mount } => {
+                let mounts = format!("/spec/containers/{container}/volumeMounts");
+                gone.entry(mounts).or_default().insert(mount.to_string());
+            }
+            Removal::Volume(volume) => {
+                let volumes = gone.entry("/spec/volumes".to_owned());
+                volumes.or_default().insert(volume.to_string());
+            }
         }
+    }
+    for (parent, children) in &gone {
+        let there = pod.pointer(parent).map_or(0, size);
+        if there > children.len() {
+            // From the last one on, so that the positions of the others stay.
+            let mut children: Vec<&String> = children.iter().collect();
+            children.sort_by_key(|child| std::cmp::Reverse(child.parse::<usize>().ok()));
+            let paths = children.iter();
+            let paths = paths.map(|child| format!("{parent}/{}", escape(child)));
+            operations.extend(paths.map(remove));
+        } else if parent == "/metadata/annotations" && pod.get("metadata").map_or(0, size) == 1 {
+            operations.push(remove("/metadata".to_owned()));
+        } else {
+            operations.push(remove(parent.clone()));
+        }
+    }
+    Patch(operations)
+}
+
+fn remove(path: String) -> Operation {
+    Operation {
+        op: Op::Remove,
+        path,
     }
 }
 
-fn mount_json(mount: &NewMount) -> Value {
-    let NewMount {
-        container: _,
-        volume,
-        path,
-        read_only,
-    } = mount;
-    let mut json = json!({"name": volume, "mountPath": path});
-    if *read_only {
-        json["readOnly"] = true.into();
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Object(entries) => entries.len(),
+        Value::Array(items) => items.len(),
+        _ => 0,
     }
-    json
 }

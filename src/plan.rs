@@ -7,6 +7,7 @@ mod choice;
 mod compose;
 mod hooks;
 mod volumes;
+mod withdraw;
 
 use crate::{
     pod::PodView,
@@ -20,6 +21,8 @@ use crate::{
 use choice::{Choice, Fate, choose};
 use compose::{AUTHOR, Step, Undo};
 use hooks::{Existing, Present};
+
+pub use withdraw::{Kept, Removal, Withdrawal, withdraw};
 
 /// Which policies a pod was changed by, and in which version.
 pub const PROVENANCE: &str = "quiescent.dev/policies";

@@ -41,6 +41,10 @@ pub const CONTAINER_ANNOTATION: &str = "quiescent.dev/container";
 /// The prefix of the annotations that set parameters.
 pub const PARAMETER_PREFIX: &str = "quiescent.dev/";
 
+/// The labels of the ConfigMaps with scripts.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+const POLICY_LABEL: &str = "quiescent.dev/policy";
+
 /// A policy without anything wrong in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -191,8 +195,8 @@ impl Policy {
             "metadata": {
                 "name": name,
                 "labels": {
-                    "app.kubernetes.io/managed-by": "quiescent",
-                    "quiescent.dev/policy": self.name,
+                    MANAGED_BY: "quiescent",
+                    POLICY_LABEL: self.name,
                 },
             },
             "immutable": true,
@@ -209,4 +213,17 @@ impl Policy {
     pub fn provenance(&self) -> String {
         format!("{}@{}", self.name, self.digest)
     }
+}
+
+/// Whether an object is a ConfigMap with the scripts of a policy, this version of it or another.
+#[must_use]
+pub fn is_scripts_config_map(object: &serde_json::Value) -> bool {
+    let metadata = &object["metadata"];
+    let labels = &metadata["labels"];
+    let name = metadata["name"].as_str().unwrap_or_default();
+    object["kind"] == "ConfigMap"
+        && labels[MANAGED_BY] == "quiescent"
+        && labels[POLICY_LABEL]
+            .as_str()
+            .is_some_and(|policy| name.starts_with(&format!("quiescent-{policy}-")))
 }

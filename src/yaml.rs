@@ -3,6 +3,7 @@
 //! Scalars mean what they mean to `kubectl`: `yes` and `on` are booleans, `0755` is octal.
 
 mod decode;
+pub mod edit;
 mod parse;
 mod scalar;
 

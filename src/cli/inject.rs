@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 use super::{
     Ended,
     input::{InputArgs, Manifest, Surroundings, title},
+    manifests::{Change, Summary, items, list, yaml},
     output,
     policies::PolicyArgs,
 };
 use crate::{
     inject::{Injection, inject},
+    patch::Patch,
     pod::PodView,
     policy::{Policy, PolicySet},
     report::Style,
@@ -19,10 +21,13 @@ use crate::{
     workload::{Place, places},
 };
 
-/// The widest first column of the summary that still is a column.
-const COLUMN: usize = 40;
-
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  quiescent inject -f shop.yaml | kubectl apply -f -
+  helm template shop ./chart | quiescent inject -f - -n shop
+  quiescent inject --check -f manifests/        in CI: exit code 1 where hooks are missing
+  quiescent inject -f shop.yaml -o patch        what the webhook would answer")]
 pub struct Args {
     #[command(flatten)]
     input: InputArgs,
@@ -31,6 +36,9 @@ pub struct Args {
     /// What to print: the manifests, the same as one JSON List, or the JSON patches
     #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
     output: Format,
+    /// Print no manifest, and exit with 1 when an object would change
+    #[arg(long, conflicts_with = "output")]
+    check: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -50,27 +58,36 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
         ended: Ended::Fine,
         config_maps: BTreeMap::new(),
         patches: Vec::new(),
-        summary: Vec::new(),
+        would_change: Summary::default(),
+        summary: Summary::default(),
     };
-    let mut changed: Vec<Vec<bool>> = Vec::new();
+    let mut changes: Vec<Vec<Change>> = Vec::new();
     for manifest in &mut manifests {
         let documents = manifest.documents.iter_mut();
-        changed.push(
+        changes.push(
             documents
                 .map(|document| work.document(&manifest.name, &mut document.object))
                 .collect(),
         );
     }
+    if args.check {
+        work.would_change.print();
+        return Ok(match work.ended {
+            Ended::Fine if !work.patches.is_empty() => Ended::Findings,
+            ended => ended,
+        });
+    }
     work.forget_those_there(&manifests);
     let text = match args.output {
-        Format::Yaml => yaml(&manifests, &changed, work.config_maps.values())?,
-        Format::Json => output::json(&list(&manifests, work.config_maps.values())),
+        Format::Yaml => {
+            let config_maps = work.config_maps.values();
+            yaml(&manifests, &changes, config_maps, &mut work.summary)?
+        }
+        Format::Json => output::json(&list(&manifests, &changes, work.config_maps.values())),
         Format::Patch => output::json(&Value::from(work.patches.clone())),
     };
     output::print_raw(&text)?;
-    for (subject, text) in &work.summary {
-        anstream::eprintln!("{subject:<COLUMN$} {text}");
-    }
+    work.summary.print();
     Ok(work.ended)
 }
 
@@ -81,13 +98,15 @@ struct Work<'w> {
     /// By namespace and name.
     config_maps: BTreeMap<(Option<String>, String), Value>,
     patches: Vec<Value>,
-    summary: Vec<(String, String)>,
+    /// What `--check` says: changes, and what kept us from looking for them.
+    would_change: Summary,
+    summary: Summary,
 }
 
 impl<'w> Work<'w> {
-    /// Gives the pods of a document their hooks, and says whether any of them changed.
-    fn document(&mut self, file: &str, document: &mut Value) -> bool {
-        let mut changed = false;
+    /// Gives the pods of a document their hooks, and says what was changed in it.
+    fn document(&mut self, file: &str, document: &mut Value) -> Change {
+        let mut patches: Vec<(String, Patch)> = Vec::new();
         for place in places(document) {
             let surroundings = self.surroundings;
             let facts = surroundings.facts(&place);
@@ -99,7 +118,9 @@ impl<'w> Work<'w> {
                 Err(error) => {
                     self.ended = Ended::Undone;
                     let problem = format!("in {file}: this is not a pod that can be read: {error}");
-                    self.say(title(&place, facts), Style::Bad.paint(problem));
+                    let problem = Style::Bad.paint(problem);
+                    self.would_change.say(title(&place, facts), problem.clone());
+                    self.summary.say(title(&place, facts), problem);
                     continue;
                 }
             };
@@ -127,9 +148,13 @@ impl<'w> Work<'w> {
                 self.say(title(&place, facts), Style::Bad.paint(problem));
                 continue;
             }
-            changed = true;
+            patches.push((place.pointer, injection.patch));
         }
-        changed
+        if patches.is_empty() {
+            Change::None
+        } else {
+            Change::Patched(patches)
+        }
     }
 
     fn describe(&mut self, place: &Place, facts: Facts<'_>, injection: &Injection<'_>) {
@@ -145,6 +170,12 @@ impl<'w> Work<'w> {
             Some(reason) => format!("nothing to do: {reason}"),
         };
         let subject = title(place, facts);
+        if plan.denied.is_some() {
+            self.would_change.say(subject.clone(), text.clone());
+        } else if !plan.is_empty() {
+            let text = format!("would change: {text}");
+            self.would_change.say(subject.clone(), text);
+        }
         self.say(subject.clone(), text);
         if !place.known {
             self.say(
@@ -167,7 +198,7 @@ impl<'w> Work<'w> {
     }
 
     fn say(&mut self, subject: String, text: String) {
-        self.summary.push((subject, text));
+        self.summary.say(subject, text);
     }
 
     fn add_scripts(&mut self, policy: &'w Policy, place: &Place, facts: Facts<'_>) {
@@ -205,76 +236,9 @@ impl<'w> Work<'w> {
                     .remove(&(namespace, name.clone()))
                     .is_some()
                 {
-                    self.summary
-                        .retain(|(subject, _)| !subject.ends_with(&format!("/{name}")));
+                    self.summary.forget(&format!("/{name}"));
                 }
             }
         }
     }
-}
-
-/// The items of a List, or the object itself.
-fn items(object: &Value) -> Vec<&Value> {
-    match object.get("items").and_then(Value::as_array) {
-        Some(items) => items.iter().flat_map(self::items).collect(),
-        None => vec![object],
-    }
-}
-
-fn list<'v>(manifests: &'v [Manifest], config_maps: impl Iterator<Item = &'v Value>) -> Value {
-    let documents = manifests.iter().flat_map(|manifest| &manifest.documents);
-    let objects = documents.flat_map(|document| items(&document.object));
-    let objects = objects.filter(|object| !object.is_null());
-    json!({
-        "apiVersion": "v1",
-        "kind": "List",
-        "items": objects.chain(config_maps).collect::<Vec<_>>(),
-    })
-}
-
-/// Documents without a change as they were written, the others written anew.
-fn yaml<'v>(
-    manifests: &[Manifest],
-    changed: &[Vec<bool>],
-    config_maps: impl Iterator<Item = &'v Value>,
-) -> anyhow::Result<String> {
-    let mut text = String::new();
-    for (manifest, changed) in manifests.iter().zip(changed) {
-        let mut whole = false;
-        for (document, changed) in manifest.documents.iter().zip(changed) {
-            let written = &manifest.text[document.range.clone()];
-            if !changed && whole {
-                // Neighbours are kept apart by what their author wrote between them.
-                text.push_str(written);
-            } else if !changed {
-                append(&mut text, written);
-            } else if written.trim_start().starts_with('{') {
-                append(&mut text, &output::json(&document.object));
-            } else {
-                if written.starts_with("---") {
-                    append(&mut text, "---\n");
-                }
-                append(&mut text, &output::yaml(&document.object)?);
-            }
-            whole = !changed;
-        }
-    }
-    for config_map in config_maps {
-        append(&mut text, &format!("---\n{}", output::yaml(config_map)?));
-    }
-    Ok(text)
-}
-
-/// Documents are kept apart, also where a file ends without a line break.
-fn append(text: &mut String, document: &str) {
-    let separated = text == "---\n" || text.ends_with("\n---\n");
-    if !text.is_empty() && !separated {
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
-        if !document.starts_with("---") {
-            text.push_str("---\n");
-        }
-    }
-    text.push_str(document);
 }

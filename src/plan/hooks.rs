@@ -63,7 +63,7 @@ impl Existing {
 }
 
 /// Whose the hook of a phase is.
-fn present(pod: &PodView<'_>, phase: HookPhase, wanted: impl Fn(&[String]) -> bool) -> Present {
+pub fn present(pod: &PodView<'_>, phase: HookPhase, wanted: impl Fn(&[String]) -> bool) -> Present {
     let keys = phase.keys();
     let (keys, text) = match pod.annotation(keys.command).filter(|text| !text.is_empty()) {
         Some(text) => (keys, Some(text)),

@@ -1,5 +1,7 @@
 //! The volumes and mounts that policies bring, beside those that are there.
 
+use serde_json::{Value, json};
+
 use super::{Change, NewMount, NewVolume, Source};
 use crate::{
     pod::{PodView, Volume, clean_path},
@@ -16,11 +18,11 @@ pub struct Volumes<'v> {
 }
 
 /// One volume that a policy wants, at its place in the container.
-struct Wanted {
-    volume: NewVolume,
-    mount: NewMount,
+pub struct Wanted {
+    pub volume: NewVolume,
+    pub mount: NewMount,
     /// What the names of all versions of the scripts' ConfigMap begin with.
-    config_map_prefix: String,
+    pub config_map_prefix: String,
 }
 
 impl<'v> Volumes<'v> {
@@ -150,7 +152,54 @@ impl<'v> Volumes<'v> {
     }
 }
 
-fn wanted(policy: &Policy, container: usize) -> Vec<Wanted> {
+impl NewVolume {
+    /// The volume as a pod has it.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let Self { name, source } = self;
+        match source {
+            // Optional, so that no pod waits for a ConfigMap that nobody has restored yet.
+            Source::Scripts { config_map } => json!({
+                "name": name,
+                "configMap": {"name": config_map, "optional": true, "defaultMode": 0o555},
+            }),
+            Source::Policy(VolumeSource::EmptyDir(empty_dir)) => json!({
+                "name": name,
+                "emptyDir": empty_dir,
+            }),
+            Source::Policy(VolumeSource::Ephemeral(ephemeral)) => {
+                let mut spec = json!({
+                    "accessModes": ["ReadWriteOnce"],
+                    "resources": {"requests": {"storage": ephemeral.size}},
+                });
+                if let Some(class) = &ephemeral.storage_class {
+                    spec["storageClassName"] = class.as_str().into();
+                }
+                json!({"name": name, "ephemeral": {"volumeClaimTemplate": {"spec": spec}}})
+            }
+        }
+    }
+}
+
+impl NewMount {
+    /// The mount as a container has it.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let Self {
+            container: _,
+            volume,
+            path,
+            read_only,
+        } = self;
+        let mut json = json!({"name": volume, "mountPath": path});
+        if *read_only {
+            json["readOnly"] = true.into();
+        }
+        json
+    }
+}
+
+pub fn wanted(policy: &Policy, container: usize) -> Vec<Wanted> {
     let config_map_prefix = format!("quiescent-{}-", policy.name);
     let scripts = policy.config_map().map(|config_map| Wanted {
         volume: NewVolume {

@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["select"],
     &["plan"],
     &["patch"],
-    &["inject"],
+    &["inject", "uninject"],
     &["workload", "report", "admission", "library"],
     &["lint"],
     &["shutdown", "telemetry", "kubernetes"],

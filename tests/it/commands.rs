@@ -41,6 +41,104 @@ fn what_was_injected_once_is_not_injected_again() {
 }
 
 #[test]
+fn a_changed_document_keeps_its_comments_and_quotes() {
+    let written = "# why\nkind: Pod # odd\napiVersion: 'v1'\nmetadata:\n  name: \"pg\"\n  # the end\nspec:\n  containers:\n    - name: db\n      image: 'postgres:16'\n";
+    let once = stdout(&["inject", "-f", "-"], written);
+    let mut lines = once.lines();
+    for line in written.lines() {
+        assert!(lines.any(|it| it == line), "{line:?} is gone\n{once}");
+    }
+    assert_eq!(stdout(&["uninject", "-f", "-"], &once), written);
+}
+
+#[test]
+fn what_cannot_be_changed_in_place_is_written_anew_and_told() {
+    let alias = "x: &it {name: db, image: \"postgres:16\"}\napiVersion: v1\nkind: Pod\nmetadata: {name: pg, namespace: shop}\nspec:\n  containers: [*it]\n";
+    let output = run(&["inject", "-f", "-"], alias);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("Pod shop/pg") && told.contains("written anew"),
+        "{told}"
+    );
+    assert!(told.contains("behind an alias"), "{told}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("quiescent.dev/policies: postgresql-dump@"),
+        "{text}"
+    );
+    let told = run(&["inject", "-f", "-"], POD);
+    assert!(!String::from_utf8(told.stderr).unwrap().contains("anew"));
+}
+
+#[test]
+fn a_check_prints_nothing_and_tells_by_its_exit_code() {
+    let output = run(&["inject", "--check", "-f", "-"], POD);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(
+        told.contains("Pod shop/pg") && told.contains("would change"),
+        "{told}"
+    );
+    let once = stdout(&["inject", "-f", "-"], POD);
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: x}\n";
+    for fine in [once.as_str(), service] {
+        let output = run(&["inject", "--check", "-f", "-"], fine);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(output.stdout.is_empty() && output.stderr.is_empty());
+    }
+    let unreadable = "apiVersion: v1\nkind: Pod\nspec: {containers: text}\n";
+    let output = run(&["inject", "--check", "-f", "-"], unreadable);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!output.stderr.is_empty());
+    let with_format = run(&["inject", "--check", "-o", "json", "-f", "-"], POD);
+    assert_eq!(with_format.status.code(), Some(2));
+}
+
+#[test]
+fn what_was_injected_is_taken_out_again() {
+    let stream = format!("---\n# a comment\n{POD}---\nkind: Service\napiVersion: v1\n");
+    let once = stdout(&["inject", "-f", "-"], &stream);
+    assert!(once.contains("kind: ConfigMap"));
+    assert_eq!(stdout(&["uninject", "-f", "-"], &once), stream);
+    // The ConfigMaps of a List go too, and its other items stay.
+    let list = stdout(&["inject", "-f", "-", "-o", "json"], POD);
+    let less: Value = serde_json::from_str(&stdout(&["uninject", "-f", "-"], &list)).unwrap();
+    let plain: Value =
+        serde_json::from_str(&stdout(&["uninject", "-f", "-", "-o", "json"], POD)).unwrap();
+    assert_eq!(less, plain);
+    let patches: Value =
+        serde_json::from_str(&stdout(&["uninject", "-f", "-", "-o", "patch"], &once)).unwrap();
+    let operations = patches[0]["patch"].as_array().unwrap();
+    assert!(
+        operations.iter().all(|it| it["op"] == "remove"),
+        "{patches}"
+    );
+}
+
+#[test]
+fn an_authors_hook_that_was_composed_in_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let policy = "apiVersion: quiescent.dev/v1\nkind: HookPolicy\nmetadata: {name: flush}\nspec:\n  match: {images: [postgres]}\n  hooks:\n    pre: {command: [/bin/sync], timeout: 20s, onError: Fail}\n    post: {command: [/bin/sync, -f], timeout: 20s, onError: Continue}\n  onConflict: Compose\n";
+    let path = dir.path().join("policy.yaml");
+    fs::write(&path, policy).unwrap();
+    let path = path.to_str().unwrap();
+    let written = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: pg\n  annotations:\n    pre.hook.backup.velero.io/command: '[\"/bin/date\",\"-u\"]' # mine\n    pre.hook.backup.velero.io/container: db\n    pre.hook.backup.velero.io/on-error: \"Continue\"\n    pre.hook.backup.velero.io/timeout: 90s\nspec:\n  containers:\n  - name: db\n    image: postgres\n";
+    let once = stdout(&["inject", "-f", "-", "--policies", path], written);
+    assert!(
+        once.contains("/bin/sync") && once.contains("/bin/date"),
+        "{once}"
+    );
+    let again = stdout(&["uninject", "-f", "-", "--policies", path], &once);
+    assert_eq!(again, written.replace("90s", "1m30s"));
+    // Without the policy its own command is nobody's, while what was composed tells by itself.
+    let told = run(&["uninject", "-f", "-"], &once);
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert!(told.contains("policy flush is not known here"), "{told}");
+}
+
+#[test]
 fn json_goes_in_and_out() {
     let list: Value =
         serde_json::from_str(&stdout(&["inject", "-f", "-", "-o", "json"], POD)).unwrap();
@@ -315,6 +413,7 @@ fn help_version_and_completions_are_there() {
     for command in [
         "serve",
         "inject",
+        "uninject",
         "explain",
         "lint",
         "scripts",

@@ -1,6 +1,8 @@
 //! What holds for every pod and every set of policies, tried on generated ones.
 
+mod manifests;
 mod pods;
+mod written;
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
