@@ -7,7 +7,7 @@ mod written;
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use base64::Engine as _;
-use proptest::prelude::*;
+use proptest::{prelude::*, test_runner::RngSeed};
 use quiescent::{
     admission,
     inject::{Injection, explain, inject},
@@ -58,7 +58,7 @@ fn patched(case: &Case, pod: &Value) -> Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(3_000))]
 
     #[test]
     fn every_patch_applies_and_leaves_a_valid_pod(case in pods::case()) {
@@ -136,10 +136,17 @@ proptest! {
     }
 }
 
-/// How many pods each property is tried on; `QUIESCENT_CASES` asks for more.
-fn cases() -> u32 {
-    let asked = std::env::var("QUIESCENT_CASES").ok();
-    asked.map_or(3_000, |cases| cases.parse().unwrap())
+/// How often a property is tried, and from which seed: both can be given by the environment, so that
+/// a long campaign differs from a run in CI and can be repeated.
+fn config(cases: u32) -> ProptestConfig {
+    let given = |name: &str| std::env::var(name).ok().map(|value| value.parse().unwrap());
+    let seed = given("QUIESCENT_SEED").unwrap_or(1);
+    ProptestConfig {
+        cases: given("QUIESCENT_CASES").map_or(cases, |cases: u64| u32::try_from(cases).unwrap()),
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 /// A review of a pod, with some bytes of it changed, taken out or put in.

@@ -14,7 +14,7 @@ use quiescent::{
 use serde_json::{Value, json};
 
 use super::{
-    POLICIES, injected,
+    POLICIES, config, injected,
     pods::{self, Case},
     written,
 };
@@ -49,7 +49,7 @@ fn workload(pod: &Value, of_controller: bool) -> (Value, String) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(2_000))]
 
     #[test]
     fn a_manifest_is_changed_by_additions_only(
