@@ -2,7 +2,11 @@
 //!
 //! Only data. `report` turns it into text for people, JSON for programs.
 
+mod findings;
+
 use std::{ops::Range, sync::Arc};
+
+pub use findings::{Finding, Findings, Rule};
 
 /// A text and the name under which people know it.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 //! Everything that can be wrong with a policy is found here, so that nothing after it can fail.
 
 pub mod file;
-mod findings;
 mod fingerprint;
 pub mod glob;
 mod image;

@@ -1,39 +1,24 @@
-//! What was found in one file.
+//! What was found in one file, at the places that lint knows.
 
 use std::{ops::Range, sync::Arc};
 
 use super::{Rule, Spot};
 use crate::{
-    diagnostic::{Diagnostic, Source},
+    diagnostic::{self, Diagnostic, Finding, Source},
     yaml::Node,
 };
 
 /// The findings of one file.
 pub struct Findings<'s> {
     source: &'s Arc<Source>,
-    found: Vec<Diagnostic>,
-}
-
-/// A finding that may yet get more to say.
-pub struct Finding<'f>(&'f mut Diagnostic);
-
-impl Finding<'_> {
-    pub fn help(self, help: impl Into<String>) -> Self {
-        self.0.help = Some(help.into());
-        self
-    }
-
-    pub fn label(self, label: impl Into<String>) -> Self {
-        self.0.label = Some(label.into());
-        self
-    }
+    found: diagnostic::Findings<'s>,
 }
 
 impl<'s> Findings<'s> {
     pub const fn new(source: &'s Arc<Source>) -> Self {
         Self {
             source,
-            found: Vec::new(),
+            found: diagnostic::Findings::new(source),
         }
     }
 
@@ -52,19 +37,10 @@ impl<'s> Findings<'s> {
         span: Range<usize>,
         message: impl Into<String>,
     ) -> Finding<'_> {
-        self.found.push(Diagnostic {
-            code: rule.code(),
-            severity: rule.severity(),
-            message: message.into(),
-            source: Arc::clone(self.source),
-            span,
-            label: None,
-            help: None,
-        });
-        Finding(self.found.last_mut().expect("a finding was just pushed"))
+        self.found.push(rule, span, message)
     }
 
     pub fn into_diagnostics(self) -> Vec<Diagnostic> {
-        self.found
+        self.found.into_diagnostics()
     }
 }

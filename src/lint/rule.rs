@@ -1,6 +1,6 @@
 //! The codes of what can be wrong with hooks, and where each is judged.
 
-use crate::diagnostic::Severity;
+use crate::diagnostic::{self, Severity};
 
 /// Where a rule is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,16 @@ macro_rules! rules {
                 match self {
                     $(Self::$name => Judged::$judged,)*
                 }
+            }
+        }
+
+        impl diagnostic::Rule for Rule {
+            fn code(self) -> &'static str {
+                self.code()
+            }
+
+            fn severity(self) -> Severity {
+                self.severity()
             }
         }
     };

@@ -12,10 +12,12 @@ pub use parameters::TIMEOUT_VARIABLE;
 use super::{
     About, Policy, Rule, ScriptFile, Scripts,
     file::{self, HookPolicy},
-    findings::{Finding, Findings},
     fingerprint, name,
 };
-use crate::yaml::Node;
+use crate::{
+    diagnostic::{Finding, Findings},
+    yaml::Node,
+};
 
 /// One policy on its way from text to type: where things stand, and what was found so far.
 struct Compiler<'a, 's> {

@@ -5,11 +5,10 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 use super::{
     Place, Rule, ScriptFile,
     file::{API_VERSION, HookPolicy, KIND},
-    findings::Findings,
     lint,
 };
 use crate::{
-    diagnostic::{Diagnostic, Source},
+    diagnostic::{Diagnostic, Findings, Source},
     yaml::{self, DecodeError, Node, Value, Wrong},
 };
 

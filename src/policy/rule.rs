@@ -1,6 +1,6 @@
 //! The codes of what can be wrong with a policy.
 
-use crate::diagnostic::Severity;
+use crate::diagnostic::{self, Severity};
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $name:ident = $code:literal $severity:ident,)*) => {
@@ -25,6 +25,16 @@ macro_rules! rules {
                 match self {
                     $(Self::$name => Severity::$severity,)*
                 }
+            }
+        }
+
+        impl diagnostic::Rule for Rule {
+            fn code(self) -> &'static str {
+                self.code()
+            }
+
+            fn severity(self) -> Severity {
+                self.severity()
             }
         }
     };

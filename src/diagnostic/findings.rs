@@ -2,8 +2,14 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::Rule;
-use crate::diagnostic::{Diagnostic, Severity, Source};
+use super::{Diagnostic, Severity, Source};
+
+/// What a finding is a case of.
+pub trait Rule: Copy {
+    /// Stable: people select, ignore and look up findings by it.
+    fn code(self) -> &'static str;
+    fn severity(self) -> Severity;
+}
 
 /// The findings of one file.
 pub struct Findings<'s> {
@@ -36,7 +42,7 @@ impl<'s> Findings<'s> {
 
     pub fn push(
         &mut self,
-        rule: Rule,
+        rule: impl Rule,
         span: Range<usize>,
         message: impl Into<String>,
     ) -> Finding<'_> {
@@ -56,7 +62,7 @@ impl<'s> Findings<'s> {
         self.found
     }
 
-    /// How many of them make a policy unusable.
+    /// How many of them must not be passed over.
     pub fn errors(&self) -> usize {
         let errors = self.found.iter();
         errors
