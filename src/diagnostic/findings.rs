@@ -21,12 +21,12 @@ pub struct Findings<'s> {
 pub struct Finding<'f>(&'f mut Diagnostic);
 
 impl Finding<'_> {
-    pub fn help(self, help: impl Into<String>) -> Self {
+    pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.0.help = Some(help.into());
         self
     }
 
-    pub fn label(self, label: impl Into<String>) -> Self {
+    pub fn label(&mut self, label: impl Into<String>) -> &mut Self {
         self.0.label = Some(label.into());
         self
     }

@@ -167,7 +167,7 @@ fn unknown(
     found: &str,
     known: &[&str],
 ) {
-    let finding = findings.push(rule, span, format!("unknown {what} {found:?}"));
+    let mut finding = findings.push(rule, span, format!("unknown {what} {found:?}"));
     let nearest = known
         .iter()
         .map(|known| {
@@ -213,7 +213,7 @@ fn other(findings: &mut Findings<'_>, wrong: Wrong, span: Range<usize>) {
                 structure if structure.starts_with("struct ") => "a mapping",
                 expected => expected,
             };
-            let finding = findings.push(
+            let mut finding = findings.push(
                 Rule::WrongType,
                 span,
                 format!("found {found} where {expected} belongs"),
