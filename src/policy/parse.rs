@@ -64,32 +64,31 @@ pub fn parse(input: &Input) -> (Vec<Place>, Vec<Diagnostic>) {
             }
         }
     }
-    (places, findings.into_diagnostics())
+    let mut found = findings.into_diagnostics();
+    found.sort_by_key(|found| found.span.start);
+    (places, found)
 }
 
-/// The document as types. Unknown fields are all named before anything else is.
+/// The document as types, or all that keeps it from being one.
 fn typed(mut root: Node, findings: &mut Findings<'_>) -> Option<HookPolicy> {
     if !is_policy(&root, findings) {
         return None;
     }
     let mut sound = true;
     loop {
-        match yaml::decode::<HookPolicy>(&root) {
+        let DecodeError { wrong, span } = match yaml::decode::<HookPolicy>(&root) {
             Ok(file) => return sound.then_some(file),
-            Err(DecodeError {
-                wrong: Wrong::UnknownField { field, known },
-                span,
-            }) => {
-                sound = false;
-                remove(&mut root, &span);
-                unknown(findings, Rule::UnknownField, span, "field", &field, known);
-            }
-            // What is missing may be what was misspelled.
-            Err(DecodeError { .. }) if !sound => return None,
-            Err(DecodeError { wrong, span }) => {
-                other(findings, wrong, span);
-                return None;
-            }
+            Err(error) => error,
+        };
+        // What is missing may be what was misspelled, or what was just taken out.
+        let missing = matches!(wrong, Wrong::MissingField(_));
+        if missing && !sound {
+            return None;
+        }
+        say(findings, wrong, span.clone());
+        sound = false;
+        if missing || !remove(&mut root, &span) {
+            return None;
         }
     }
 }
@@ -142,20 +141,20 @@ fn first_line(node: &Node) -> Range<usize> {
     }
 }
 
-fn remove(node: &mut Node, key: &Range<usize>) {
+/// Takes out the entry or item with this key or value, so that the next thing that is wrong shows.
+fn remove(node: &mut Node, span: &Range<usize>) -> bool {
     match &mut node.value {
         Value::Mapping(entries) => {
-            entries.retain(|(name, _)| name.span != *key);
-            for (_, value) in entries {
-                remove(value, key);
-            }
+            let before = entries.len();
+            entries.retain(|(name, value)| name.span != *span && value.span != *span);
+            entries.len() < before || entries.iter_mut().any(|(_, value)| remove(value, span))
         }
         Value::Sequence(items) => {
-            for item in items {
-                remove(item, key);
-            }
+            let before = items.len();
+            items.retain(|item| item.span != *span);
+            items.len() < before || items.iter_mut().any(|item| remove(item, span))
         }
-        _ => {}
+        _ => false,
     }
 }
 
@@ -184,7 +183,7 @@ fn unknown(
     };
 }
 
-fn other(findings: &mut Findings<'_>, wrong: Wrong, span: Range<usize>) {
+fn say(findings: &mut Findings<'_>, wrong: Wrong, span: Range<usize>) {
     match wrong {
         Wrong::UnknownField { field, known } => {
             unknown(findings, Rule::UnknownField, span, "field", &field, known);
