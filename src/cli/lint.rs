@@ -175,9 +175,12 @@ fn unknown(code: &str) -> String {
         .map(|number| format!("QV{number:03}"));
     match meant.filter(|meant| known().any(|known| known == meant)) {
         Some(meant) => format!("there is no rule {code:?}, did you mean {meant}?"),
-        None => format!(
-            "there is no rule {code:?}: rules are QV000 to QV053 for hooks, QP001 to QP024 for policies"
-        ),
+        None => {
+            let last = policy::Rule::ALL.last().map_or("", |rule| rule.code());
+            format!(
+                "there is no rule {code:?}: rules are QV000 to QV053 for hooks, QP001 to {last} for policies"
+            )
+        }
     }
 }
 
