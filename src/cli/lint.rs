@@ -173,15 +173,11 @@ fn unknown(code: &str) -> String {
         .parse::<u32>()
         .ok()
         .map(|number| format!("QV{number:03}"));
-    match meant.filter(|meant| known().any(|known| known == meant)) {
-        Some(meant) => format!("there is no rule {code:?}, did you mean {meant}?"),
-        None => {
-            let last = policy::Rule::ALL.last().map_or("", |rule| rule.code());
-            format!(
-                "there is no rule {code:?}: rules are QV000 to QV053 for hooks, QP001 to {last} for policies"
-            )
-        }
-    }
+    let last = policy::Rule::ALL.last().map_or("", |rule| rule.code());
+    let all = || format!("rules are QV000 to QV053 for hooks, QP001 to {last} for policies");
+    let meant = meant.filter(|meant| known().any(|known| known == meant));
+    let hint = meant.map_or_else(all, |meant| format!("did you mean {meant}?"));
+    format!("there is no rule {code:?}: {hint}")
 }
 
 /// The rows of the table that this rule comes from.
