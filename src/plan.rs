@@ -358,7 +358,8 @@ fn set(changes: &mut Vec<Change>, pod: &PodView<'_>, key: &str, value: String) {
     }
 }
 
-/// Takes out all keys of a phase.
+/// Takes out all keys of the hook that is in force in a phase: the pre hook's oldest ones only where
+/// no newer command hides them.
 fn remove(changes: &mut Vec<Change>, pod: &PodView<'_>, phase: HookPhase) {
     let waits = [RESTORE_WAIT_TIMEOUT, RESTORE_WAIT_FOR_READY];
     let waits = waits
@@ -367,7 +368,7 @@ fn remove(changes: &mut Vec<Change>, pod: &PodView<'_>, phase: HookPhase) {
     let legacy = LEGACY_PRE
         .all()
         .into_iter()
-        .filter(|_| phase == HookPhase::Pre);
+        .filter(|_| phase == HookPhase::Pre && pod.annotation(phase.keys().command).is_none());
     for key in phase.keys().all().into_iter().chain(waits).chain(legacy) {
         if let Some(was) = pod.annotation(key) {
             changes.push(Change::NoAnnotation {

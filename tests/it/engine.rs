@@ -837,3 +837,24 @@ fn what_the_pod_cannot_take_is_not_put_into_it() {
     assert_eq!(answer.applied, ["a"]);
     assert_eq!(answer.passed, [("b".to_owned(), Reason::TooLong)]);
 }
+
+#[test]
+fn taking_out_a_hook_of_ours_leaves_the_authors_oldest_one() {
+    let restore = "    restore: {post: {command: [load], execTimeout: 1m, waitTimeout: 1m, onError: Continue}}";
+    let legacy = with(|pod| {
+        pod["metadata"]["annotations"] = json!({"hook.backup.velero.io/command": "/freeze"});
+    });
+    let overridden = ask(&policy("a", "  onConflict: Override"), legacy)
+        .answer()
+        .pod;
+    let only_restore = policy("a", restore);
+    let hooks = only_restore.find("    pre:").unwrap()..only_restore.find("    restore:").unwrap();
+    let mut only_restore = only_restore;
+    only_restore.replace_range(hooks, "");
+    let answer = ask(&only_restore, overridden).answer();
+    assert_eq!(answer.annotation("pre.hook.backup.velero.io/command"), "");
+    assert_eq!(
+        answer.annotation("hook.backup.velero.io/command"),
+        "/freeze"
+    );
+}
