@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Ended,
     input::{InputArgs, Manifest, Surroundings, title},
-    manifests::{Change, Summary, items, list, yaml},
-    output,
+    manifests::{Change, Format, Summary, items, print},
     policies::PolicyArgs,
 };
 use crate::{
@@ -41,13 +40,6 @@ pub struct Args {
     check: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Yaml,
-    Json,
-    Patch,
-}
-
 pub fn run(args: &Args) -> anyhow::Result<Ended> {
     let policies = args.policies.load()?;
     let surroundings = args.input.surroundings();
@@ -78,17 +70,23 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
         });
     }
     work.forget_those_there(&manifests);
-    let text = match args.output {
-        Format::Yaml => {
-            let config_maps = work.config_maps.values();
-            yaml(&manifests, &changes, config_maps, &mut work.summary)?
-        }
-        Format::Json => output::json(&list(&manifests, &changes, work.config_maps.values())),
-        Format::Patch => output::json(&Value::from(work.patches.clone())),
-    };
-    output::print_raw(&text)?;
-    work.summary.print();
-    Ok(work.ended)
+    let Work {
+        ended,
+        config_maps,
+        patches,
+        summary,
+        ..
+    } = work;
+    let config_maps: Vec<Value> = config_maps.into_values().collect();
+    print(
+        args.output,
+        &manifests,
+        &changes,
+        &config_maps,
+        patches,
+        summary,
+    )?;
+    Ok(ended)
 }
 
 struct Work<'w> {

@@ -16,6 +16,14 @@ pub enum Change {
     Dropped,
 }
 
+/// What is printed of manifests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    Yaml,
+    Json,
+    Patch,
+}
+
 /// What is said about objects, beside what is printed.
 #[derive(Debug, Default)]
 pub struct Summary(Vec<(String, String)>);
@@ -40,6 +48,25 @@ impl Summary {
     }
 }
 
+/// Prints manifests with the changes in them and more objects behind them, then what is said of them.
+pub fn print(
+    format: Format,
+    manifests: &[Manifest],
+    changes: &[Vec<Change>],
+    more: &[Value],
+    patches: Vec<Value>,
+    mut summary: Summary,
+) -> anyhow::Result<()> {
+    let text = match format {
+        Format::Yaml => yaml(manifests, changes, more, &mut summary)?,
+        Format::Json => output::json(&list(manifests, changes, more)),
+        Format::Patch => output::json(&Value::from(patches)),
+    };
+    output::print_raw(&text)?;
+    summary.print();
+    Ok(())
+}
+
 /// The items of a List, or the object itself.
 pub fn items(object: &Value) -> Vec<&Value> {
     match object.get("items").and_then(Value::as_array) {
@@ -48,11 +75,7 @@ pub fn items(object: &Value) -> Vec<&Value> {
     }
 }
 
-pub fn list<'v>(
-    manifests: &'v [Manifest],
-    changes: &[Vec<Change>],
-    more: impl Iterator<Item = &'v Value>,
-) -> Value {
+fn list(manifests: &[Manifest], changes: &[Vec<Change>], more: &[Value]) -> Value {
     let documents = manifests.iter().flat_map(|manifest| &manifest.documents);
     let documents = documents.zip(changes.iter().flatten());
     let left = documents.filter(|(_, change)| !matches!(change, Change::Dropped));
@@ -68,10 +91,10 @@ pub fn list<'v>(
 /// Documents as they were written with the changes in them, and more behind them.
 ///
 /// Where a change cannot be made in the text, the document is written anew, and the summary says why.
-pub fn yaml<'v>(
+fn yaml(
     manifests: &[Manifest],
     changes: &[Vec<Change>],
-    more: impl Iterator<Item = &'v Value>,
+    more: &[Value],
     summary: &mut Summary,
 ) -> anyhow::Result<String> {
     let mut text = String::new();

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use super::{
     Ended,
     input::{InputArgs, Surroundings, title},
-    manifests::{Change, Summary, list, yaml},
-    output,
+    manifests::{Change, Format, Summary, print},
     policies::PolicyArgs,
 };
 use crate::{
@@ -38,13 +37,6 @@ pub struct Args {
     output: Format,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Yaml,
-    Json,
-    Patch,
-}
-
 pub fn run(args: &Args) -> anyhow::Result<Ended> {
     let policies = args.policies.load()?;
     let surroundings = args.input.surroundings();
@@ -65,15 +57,14 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
                 .collect(),
         );
     }
-    let nothing = std::iter::empty();
-    let text = match args.output {
-        Format::Yaml => yaml(&manifests, &changes, nothing, &mut work.summary)?,
-        Format::Json => output::json(&list(&manifests, &changes, nothing)),
-        Format::Patch => output::json(&Value::from(work.patches.clone())),
-    };
-    output::print(&text)?;
-    work.summary.print();
-    Ok(work.ended)
+    let Work {
+        ended,
+        patches,
+        summary,
+        ..
+    } = work;
+    print(args.output, &manifests, &changes, &[], patches, summary)?;
+    Ok(ended)
 }
 
 struct Work<'w> {

@@ -442,3 +442,14 @@ fn colours_are_for_terminals_only() {
         .unwrap();
     assert!(!String::from_utf8(no_color.stdout).unwrap().contains(escape));
 }
+
+#[test]
+fn what_programs_read_is_printed_byte_for_byte() {
+    let pod = serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pg"}, "spec": {"containers": [{"name": "db", "image": "postgres", "args": ["\u{7f}"]}]}});
+    for command in ["inject", "uninject"] {
+        let list = stdout(&[command, "-f", "-", "-o", "json"], &pod.to_string());
+        let list: Value = serde_json::from_str(&list).unwrap();
+        let argument = &list["items"][0]["spec"]["containers"][0]["args"][0];
+        assert_eq!(argument, "\u{7f}", "{command}");
+    }
+}
