@@ -45,7 +45,9 @@ pub fn choose<'p>(
     pod: &PodView<'_>,
     existing: &Existing,
 ) -> Result<Choice<'p>, &'p Policy> {
-    let refuses = |(policy, _): &&(&Policy, usize)| policy.on_conflict == OnConflict::Deny;
+    let refuses = |(policy, _): &&(&Policy, usize)| {
+        policy.on_conflict == OnConflict::Deny && has_backup_hook(policy)
+    };
     let held = BACKUP.iter().any(|phase| is_authors(existing.of(*phase)));
     // Nobody may lose a restore to a policy that came after the backup.
     if let Some((policy, _)) = selected.iter().find(refuses)

@@ -858,3 +858,16 @@ fn taking_out_a_hook_of_ours_leaves_the_authors_oldest_one() {
         "/freeze"
     );
 }
+
+#[test]
+fn a_policy_without_a_hook_of_backups_refuses_nobody() {
+    let restore = "apiVersion: quiescent.dev/v1\nkind: HookPolicy\nmetadata: {name: a}\nspec:\n  match: {images: [postgres]}\n  hooks:\n    restore: {post: {command: [load], execTimeout: 1m, waitTimeout: 1m, onError: Continue}}\n  onConflict: Deny\n";
+    let authored = with(|pod| {
+        pod["metadata"]["annotations"] = json!({"pre.hook.backup.velero.io/command": "/freeze"});
+    });
+    let answer = ask(restore, authored).answer();
+    assert_eq!(
+        (answer.reason, answer.applied),
+        (None, vec!["a".to_owned()])
+    );
+}
