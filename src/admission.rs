@@ -3,17 +3,21 @@
 //! What cannot be read is refused with a 4xx, so that the webhook's `failurePolicy` decides. A pod
 //! is never refused for a fault of ours.
 
-use std::fmt;
+use std::borrow::Cow;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::{error::Category, json, value::RawValue};
+use base64::{display::Base64Display, engine::general_purpose::STANDARD};
+use serde::{Serialize, Serializer};
 
 use crate::{
     inject::{Injection, inject},
-    pod::{PodView, Text, view},
-    policy::PolicySet,
+    json::{self, Attempt, Error, Text, view},
+    pod::{OwnerReference, PodView},
+    policy::{Policy, PolicySet},
     select::{Facts, Reason, Verdict},
 };
+
+const API_VERSION: &str = "admission.k8s.io/v1";
+const KIND: &str = "AdmissionReview";
 
 /// The API server shortens warnings beyond this many characters.
 const LONGEST_WARNING: usize = 120;
@@ -41,7 +45,7 @@ pub enum Refusal {
     #[error("the body is not UTF-8")]
     NotUtf8,
     #[error("the body is not an AdmissionReview in JSON: {0}")]
-    NotJson(Unreadable),
+    NotJson(Error),
     #[error(
         "the body is no AdmissionReview of admission.k8s.io/v1: its apiVersion is {api_version:?}, its kind {kind:?}"
     )]
@@ -57,41 +61,7 @@ pub enum Refusal {
     #[error("the request has no object")]
     NoObject,
     #[error("the object is not a pod that can be read: {0}")]
-    BadPod(Unreadable),
-}
-
-/// Where JSON could not be read, without a word of what stands there: it may be a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreadable {
-    category: Category,
-    line: usize,
-    column: usize,
-}
-
-impl From<serde_json::Error> for Unreadable {
-    fn from(error: serde_json::Error) -> Self {
-        Self {
-            category: error.classify(),
-            line: error.line(),
-            column: error.column(),
-        }
-    }
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            category,
-            line,
-            column,
-        } = self;
-        let what = match category {
-            Category::Syntax | Category::Io => "it is no JSON",
-            Category::Data => "a value has another type than it must have",
-            Category::Eof => "it ends too early",
-        };
-        write!(f, "{what}, at line {line}, column {column}")
-    }
+    BadPod(Error),
 }
 
 impl Refusal {
@@ -137,7 +107,7 @@ view! {
         sub_resource: Option<Text<'a>> = "subResource",
         operation: Text<'a> = "operation",
         dry_run: bool = "dryRun",
-        object: Option<&'a RawValue> = "object",
+        object: Option<Attempt<Box<PodView<'a>>>> = "object",
     }
 
     struct GroupKind<'a> {
@@ -152,9 +122,8 @@ view! {
 /// What keeps it from being answered.
 pub fn parse(body: &[u8]) -> Result<Review<'_>, Refusal> {
     let body = std::str::from_utf8(body).map_err(|_| Refusal::NotUtf8)?;
-    let envelope: Envelope<'_> =
-        serde_json::from_str(body).map_err(|error| Refusal::NotJson(error.into()))?;
-    if &*envelope.api_version != "admission.k8s.io/v1" || &*envelope.kind != "AdmissionReview" {
+    let envelope: Envelope<'_> = json::read(body).map_err(Refusal::NotJson)?;
+    if &*envelope.api_version != API_VERSION || &*envelope.kind != KIND {
         return Err(Refusal::OtherVersion {
             api_version: envelope.api_version.to_string(),
             kind: envelope.kind.to_string(),
@@ -172,10 +141,8 @@ pub fn parse(body: &[u8]) -> Result<Review<'_>, Refusal> {
     }
     let whole = request.sub_resource.as_ref().is_none_or(|it| it.is_empty());
     let pod = if &*request.operation == "CREATE" && whole {
-        let object = request.object.ok_or(Refusal::NoObject)?;
-        Subject::Pod(Box::new(
-            PodView::parse(object.get()).map_err(|error| Refusal::BadPod(error.into()))?,
-        ))
+        let Attempt(pod) = request.object.ok_or(Refusal::NoObject)?;
+        Subject::Pod(pod.map_err(|fault| Refusal::BadPod(Error::new(fault, body)))?)
     } else {
         Subject::NotACreation
     };
@@ -217,35 +184,43 @@ impl Outcome {
 
 /// The answer to a review, and what a log says of it.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Answer<'a> {
     pub body: Vec<u8>,
     pub outcome: Outcome,
     pub reason: Option<Reason>,
     /// The policies that the pod follows, with their versions.
-    pub policies: String,
+    pub policies: Cow<'a, str>,
     /// The pod's name, or what the API server makes one from.
-    pub pod: String,
-    /// Kind and name of what created it.
-    pub owner: String,
+    pub pod: &'a str,
+    /// What created it.
+    pub owner: Option<OwnerReference<'a>>,
 }
 
 /// Answers a review.
 #[must_use]
-pub fn answer(review: &Review<'_>, policies: &PolicySet, facts: Facts<'_>) -> Answer {
+pub fn answer<'a>(review: &'a Review<'_>, policies: &'a PolicySet, facts: Facts<'_>) -> Answer<'a> {
     match &review.pod {
         Subject::Pod(pod) => about(review, pod, &inject(policies, pod, facts)),
         Subject::NotACreation => Answer {
-            body: respond(&json!({"uid": &*review.uid, "allowed": true})),
+            body: write(Response {
+                uid: &review.uid,
+                allowed: true,
+                ..Response::default()
+            }),
             outcome: Outcome::Passed,
             reason: Some(Reason::NotCreate),
-            policies: String::new(),
-            pod: review.name.as_deref().unwrap_or_default().to_owned(),
-            owner: String::new(),
+            policies: Cow::Borrowed(""),
+            pod: review.name.as_deref().unwrap_or_default(),
+            owner: None,
         },
     }
 }
 
-fn about(review: &Review<'_>, pod: &PodView<'_>, injection: &Injection<'_>) -> Answer {
+fn about<'a>(
+    review: &'a Review<'_>,
+    pod: &'a PodView<'_>,
+    injection: &Injection<'a>,
+) -> Answer<'a> {
     let plan = &injection.plan;
     let outcome = match (&plan.denied, plan.applied.is_empty(), plan.is_empty()) {
         (Some(_), _, _) => Outcome::Denied,
@@ -254,66 +229,117 @@ fn about(review: &Review<'_>, pod: &PodView<'_>, injection: &Injection<'_>) -> A
         (None, false, false) => Outcome::Injected,
     };
     let reason = injection.reason();
-    let applied = plan.applied.iter().map(|it| it.policy.provenance());
-    let policies = applied.collect::<Vec<_>>().join(",");
-    let mut audit = json!({"outcome": outcome.as_str()});
-    if let Some(reason) = reason {
-        audit["reason"] = reason.as_str().into();
-    }
-    if !policies.is_empty() {
-        audit["policies"] = policies.as_str().into();
-    }
-    let mut response = json!({
-        "uid": &*review.uid,
-        "allowed": plan.denied.is_none(),
-        "auditAnnotations": audit,
+    let policies = plan.provenance();
+    let patch = injection.patch(pod);
+    let body = write(Response {
+        uid: &review.uid,
+        allowed: plan.denied.is_none(),
+        audit_annotations: Some(Audit {
+            outcome: outcome.as_str(),
+            reason: reason.map(Reason::as_str),
+            policies: &policies,
+        }),
+        status: plan.denied.map(Status::denied_by),
+        patch_type: (!patch.is_empty()).then_some("JSONPatch"),
+        patch: (!patch.is_empty()).then(|| Encoded(json_of(&patch, PATCH))),
+        warnings: warnings(injection),
     });
-    if let Some(policy) = plan.denied {
-        response["status"] = json!({
-            "code": 403,
-            "reason": "Forbidden",
-            "message": format!(
-                "the policy {:?} refuses pods with Velero hooks of their own: remove the annotations under hook.backup.velero.io, or exclude the pod from the policy",
-                policy.name
-            ),
-        });
-    }
-    if !injection.patch.is_empty() {
-        let patch = injection.patch.to_json("").to_string();
-        response["patchType"] = "JSONPatch".into();
-        response["patch"] = STANDARD.encode(patch).into();
-    }
-    let warnings = warnings(injection);
-    if !warnings.is_empty() {
-        response["warnings"] = warnings.into();
-    }
     let metadata = pod.metadata.as_ref();
     let name = metadata.and_then(|it| it.name.as_deref().or(it.generate_name.as_deref()));
-    let owner = pod.owners().first();
     Answer {
-        body: respond(&response),
+        body,
         outcome,
         reason,
         policies,
-        pod: review
-            .name
-            .as_deref()
-            .or(name)
-            .unwrap_or_default()
-            .to_owned(),
-        owner: owner.map_or_else(String::new, |owner| {
-            format!("{}/{}", owner.kind, owner.name)
-        }),
+        pod: review.name.as_deref().or(name).unwrap_or_default(),
+        owner: pod.owners().next(),
     }
 }
 
-fn respond(response: &serde_json::Value) -> Vec<u8> {
-    let review = json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "response": response,
-    });
-    review.to_string().into_bytes()
+/// The response within a review, as the API server reads it.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_annotations: Option<Audit<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<Encoded>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Audit<'a> {
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    policies: &'a str,
+}
+
+#[derive(Serialize)]
+struct Status {
+    code: u16,
+    reason: &'static str,
+    message: String,
+}
+
+impl Status {
+    fn denied_by(policy: &Policy) -> Self {
+        Self {
+            code: 403,
+            reason: "Forbidden",
+            message: format!(
+                "the policy {:?} refuses pods with Velero hooks of their own: remove the annotations under hook.backup.velero.io, or exclude the pod from the policy",
+                policy.name
+            ),
+        }
+    }
+}
+
+/// Bytes that are written in base64.
+struct Encoded(Vec<u8>);
+
+impl Serialize for Encoded {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(bytes) = self;
+        serializer.collect_str(&Base64Display::new(bytes, &STANDARD))
+    }
+}
+
+/// How many bytes a usual patch has, and a usual answer beside its patch.
+const PATCH: usize = 4096;
+const ANSWER: usize = 512;
+
+fn write(response: Response<'_>) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Review<'a> {
+        api_version: &'static str,
+        kind: &'static str,
+        response: Response<'a>,
+    }
+
+    let patch = response.patch.as_ref();
+    let patch = patch.map_or(0, |Encoded(bytes)| bytes.len().div_ceil(3) * 4);
+    let review = Review {
+        api_version: API_VERSION,
+        kind: KIND,
+        response,
+    };
+    json_of(&review, patch + ANSWER)
+}
+
+fn json_of(value: &impl Serialize, capacity: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(capacity);
+    serde_json::to_writer(&mut bytes, value).expect("texts and numbers are JSON");
+    bytes
 }
 
 /// What the person who creates the pod should know: policies that were meant for it and do not reach it.

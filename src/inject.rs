@@ -15,10 +15,15 @@ pub struct Injection<'p> {
     pub gate: Option<Reason>,
     pub verdicts: Vec<Verdict<'p>>,
     pub plan: Plan<'p>,
-    pub patch: Patch,
 }
 
 impl Injection<'_> {
+    /// What is to be done about the pod that was asked about.
+    #[must_use]
+    pub fn patch(&self, pod: &PodView<'_>) -> Patch<'_> {
+        patch(&self.plan, pod)
+    }
+
     /// The one reason that says most about why nothing happened, when nothing did.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
@@ -44,31 +49,38 @@ impl Injection<'_> {
 
 /// Decides about a pod, asking only the policies that may match.
 #[must_use]
-pub fn inject<'p>(policies: &'p PolicySet, pod: &PodView<'_>, facts: Facts<'_>) -> Injection<'p> {
+pub fn inject<'a>(
+    policies: &'a PolicySet,
+    pod: &'a PodView<'_>,
+    facts: Facts<'_>,
+) -> Injection<'a> {
     decide(select, policies, pod, facts)
 }
 
 /// Decides the same, with a verdict of every policy.
 #[must_use]
-pub fn explain<'p>(policies: &'p PolicySet, pod: &PodView<'_>, facts: Facts<'_>) -> Injection<'p> {
+pub fn explain<'a>(
+    policies: &'a PolicySet,
+    pod: &'a PodView<'_>,
+    facts: Facts<'_>,
+) -> Injection<'a> {
     decide(select_all, policies, pod, facts)
 }
 
 type Ask<'p> = fn(&'p PolicySet, &PodView<'_>, Facts<'_>) -> Vec<Verdict<'p>>;
 
-fn decide<'p>(
-    ask: Ask<'p>,
-    policies: &'p PolicySet,
-    pod: &PodView<'_>,
+fn decide<'a>(
+    ask: Ask<'a>,
+    policies: &'a PolicySet,
+    pod: &'a PodView<'_>,
     facts: Facts<'_>,
-) -> Injection<'p> {
+) -> Injection<'a> {
     let gate = gate(pod, facts);
     if gate.is_some() {
         return Injection {
             gate,
             verdicts: Vec::new(),
             plan: Plan::default(),
-            patch: Patch::default(),
         };
     }
     let verdicts = ask(policies, pod, facts);
@@ -84,11 +96,9 @@ fn decide<'p>(
             .extend(applied.into_iter().map(|it| (it.policy, why)));
         plan.changes.clear();
     }
-    let patch = patch(&plan, pod);
     Injection {
         gate,
         verdicts,
         plan,
-        patch,
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! | modules | what they know |
 //! |---|---|
+//! | `json` | JSON read in place |
 //! | `diagnostic`, `yaml`, `velero`, `pod` | findings, documents with places, Velero's contract, a pod's JSON |
 //! | `policy` | which pods are meant and what they get |
 //! | `select` | which policies select a pod, and why the others do not |
@@ -18,13 +19,14 @@
 //! | `certs`, `policy_files`, `server` | I/O with one |
 //! | `cli` | all of it, for a person |
 //!
-//! From `velero` to `lint` nothing waits, reads a clock or a file, or logs.
+//! From `json` to `lint` nothing waits, reads a clock or a file, or logs.
 
 pub mod admission;
 pub mod certs;
 pub mod cli;
 pub mod diagnostic;
 pub mod inject;
+pub mod json;
 pub mod kubernetes;
 pub mod library;
 pub mod lint;

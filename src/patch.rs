@@ -5,12 +5,17 @@
 
 mod proof;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Value, json};
 
 use crate::{
-    plan::{Change, Plan, Removal},
+    plan::{Change, NewMount, NewVolume, Plan, Removal},
     pod::PodView,
     yaml::{
         self,
@@ -22,25 +27,83 @@ pub use proof::{Flaw, prove};
 
 /// One operation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Operation {
-    pub op: Op,
-    /// A JSON pointer (RFC 6901).
-    pub path: String,
+pub struct Operation<'a> {
+    pub op: Op<'a>,
+    pub path: Path<'a>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Op {
-    Add(Value),
-    Replace(Value),
+pub enum Op<'a> {
+    Add(New<'a>),
+    Replace(New<'a>),
     /// Of what we wrote, and nothing else.
     Remove,
 }
 
-/// A JSON patch.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Patch(pub Vec<Operation>);
+/// What an operation puts somewhere.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum New<'a> {
+    Text(Cow<'a, str>),
+    Volume(NewVolume<'a>),
+    Mount(NewMount<'a>),
+    /// A parent that was missing, or anything else.
+    Json(Value),
+}
 
-impl Patch {
+/// A place in a pod, which prints as a JSON pointer (RFC 6901).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Path<'a> {
+    Annotation(&'a str),
+    /// Behind the last volume.
+    NewVolume,
+    /// The name of the ConfigMap that the volume at this position shows.
+    ConfigMap(usize),
+    /// Behind the last mount of the container at this position.
+    NewMount(usize),
+    Pointer(Cow<'a, str>),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Annotation(key) => {
+                f.write_str("/metadata/annotations/")?;
+                escape(key, f)
+            }
+            Self::NewVolume => f.write_str("/spec/volumes/-"),
+            Self::ConfigMap(volume) => write!(f, "/spec/volumes/{volume}/configMap/name"),
+            Self::NewMount(container) => {
+                write!(f, "/spec/containers/{container}/volumeMounts/-")
+            }
+            Self::Pointer(pointer) => f.write_str(pointer),
+        }
+    }
+}
+
+impl Serialize for Operation<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { op, path } = self;
+        let (word, value) = match op {
+            Op::Add(value) => ("add", Some(value)),
+            Op::Replace(value) => ("replace", Some(value)),
+            Op::Remove => ("remove", None),
+        };
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("op", word)?;
+        map.serialize_entry("path", &format_args!("{path}"))?;
+        if let Some(value) = value {
+            map.serialize_entry("value", value)?;
+        }
+        map.end()
+    }
+}
+
+/// A JSON patch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Patch<'a>(pub Vec<Operation<'a>>);
+
+impl Patch<'_> {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -50,17 +113,12 @@ impl Patch {
     #[must_use]
     pub fn to_json(&self, root: &str) -> Value {
         let Self(operations) = self;
-        operations
-            .iter()
-            .map(|Operation { op, path }| {
-                let path = format!("{root}{path}");
-                match op {
-                    Op::Add(value) => json!({"op": "add", "path": path, "value": value}),
-                    Op::Replace(value) => json!({"op": "replace", "path": path, "value": value}),
-                    Op::Remove => json!({"op": "remove", "path": path}),
-                }
-            })
-            .collect()
+        let operations = operations.iter().map(|Operation { op, path }| Operation {
+            op: op.clone(),
+            path: Path::Pointer(format!("{root}{path}").into()),
+        });
+        let moved = Patch(operations.collect());
+        serde_json::to_value(moved).expect("texts and volumes are JSON")
     }
 
     /// Takes items out of a List. Positions are given from the last one on.
@@ -80,6 +138,35 @@ impl Patch {
         let operations: json_patch::Patch = operations.expect("what we write is RFC 6902");
         json_patch::patch(object, &operations)
     }
+
+    /// The patch without what it borrows from policies and pod.
+    #[must_use]
+    pub fn into_owned(self) -> Patch<'static> {
+        let Self(operations) = self;
+        let owned = |new: New<'_>| New::Json(new.into_json());
+        let operations = operations
+            .into_iter()
+            .map(|Operation { op, path }| Operation {
+                op: match op {
+                    Op::Add(new) => Op::Add(owned(new)),
+                    Op::Replace(new) => Op::Replace(owned(new)),
+                    Op::Remove => Op::Remove,
+                },
+                path: Path::Pointer(path.to_string().into()),
+            });
+        Patch(operations.collect())
+    }
+}
+
+impl New<'_> {
+    fn into_json(self) -> Value {
+        match self {
+            Self::Text(text) => text.into(),
+            Self::Volume(volume) => volume.json(),
+            Self::Mount(mount) => mount.json(),
+            Self::Json(value) => value,
+        }
+    }
 }
 
 /// Carries patches out on the text of one document, each for the pod at its pointer.
@@ -89,7 +176,7 @@ impl Patch {
 ///
 /// # Errors
 /// Why the text cannot be changed where it stands.
-pub fn write(text: &str, patches: &[(String, Patch)]) -> Result<String, Obstacle> {
+pub fn write(text: &str, patches: &[(String, Patch<'_>)]) -> Result<String, Obstacle> {
     let root = read(text)?;
     let mut wanted = root.to_json();
     let mut edit = Edit::new(text, &root);
@@ -102,9 +189,9 @@ pub fn write(text: &str, patches: &[(String, Patch)]) -> Result<String, Obstacle
             let path = steps(&format!("{pointer}{path}"));
             let (last, parent) = path.split_last().ok_or(Obstacle::Form)?;
             match op {
-                Op::Add(value) if last == "-" => edit.push(parent, value.clone())?,
-                Op::Add(value) => edit.insert(parent, last, value.clone())?,
-                Op::Replace(value) => edit.replace(&path, value.clone())?,
+                Op::Add(new) if last == "-" => edit.push(parent, new.clone().into_json())?,
+                Op::Add(new) => edit.insert(parent, last, new.clone().into_json())?,
+                Op::Replace(new) => edit.replace(&path, new.clone().into_json())?,
                 Op::Remove => edit.remove(&path)?,
             }
         }
@@ -138,119 +225,119 @@ fn steps(pointer: &str) -> Vec<String> {
 
 /// The operations that carry a plan out, parents before their children.
 #[must_use]
-pub fn patch(plan: &Plan<'_>, pod: &PodView<'_>) -> Patch {
-    let mut parents = Parents::new(pod);
+pub fn patch<'a>(plan: &'a Plan<'_>, pod: &PodView<'_>) -> Patch<'a> {
+    let mut parents = Parents::default();
     let mut operations = Vec::with_capacity(plan.changes.len() + 4);
     for change in &plan.changes {
-        match change {
+        let operation = match change {
             Change::Volume(volume) => {
-                parents.volumes(&mut operations);
-                operations.push(add("/spec/volumes/-".to_owned(), volume.json()));
+                parents.volumes(pod, &mut operations);
+                add(Path::NewVolume, New::Volume(*volume))
             }
             Change::Scripts {
                 volume, config_map, ..
-            } => operations.push(Operation {
-                op: Op::Replace(config_map.as_str().into()),
-                path: format!("/spec/volumes/{volume}/configMap/name"),
-            }),
+            } => Operation {
+                op: Op::Replace(New::Text(Cow::Borrowed(config_map))),
+                path: Path::ConfigMap(*volume),
+            },
             Change::Mount(mount) => {
-                parents.mounts(mount.container, &mut operations);
-                let path = format!("/spec/containers/{}/volumeMounts/-", mount.container);
-                operations.push(add(path, mount.json()));
+                parents.mounts(mount.container, pod, &mut operations);
+                add(Path::NewMount(mount.container), New::Mount(*mount))
             }
-            Change::NoAnnotation { key, .. } => {
-                operations.push(remove(format!("/metadata/annotations/{}", escape(key))));
-            }
+            Change::NoAnnotation { key, .. } => Operation {
+                op: Op::Remove,
+                path: Path::Annotation(key),
+            },
             Change::Annotation {
                 key,
                 value,
                 instead_of,
             } => {
-                parents.annotations(&mut operations);
-                let value = value.as_str().into();
-                operations.push(Operation {
-                    op: if instead_of.is_some() {
-                        Op::Replace(value)
-                    } else {
-                        Op::Add(value)
+                parents.annotations(pod, &mut operations);
+                let value = New::Text(Cow::Borrowed(value));
+                Operation {
+                    op: match instead_of {
+                        Some(_) => Op::Replace(value),
+                        None => Op::Add(value),
                     },
-                    path: annotation_path(key),
-                });
+                    path: Path::Annotation(key),
+                }
             }
-        }
+        };
+        operations.push(operation);
     }
     Patch(operations)
 }
 
-const fn add(path: String, value: Value) -> Operation {
+const fn add<'a>(path: Path<'a>, new: New<'a>) -> Operation<'a> {
     Operation {
-        op: Op::Add(value),
+        op: Op::Add(new),
         path,
     }
 }
 
-/// Which parents are missing still.
-struct Parents<'v> {
-    pod: &'v PodView<'v>,
+fn parent<'a>(pointer: impl Into<Cow<'a, str>>, empty: Value) -> Operation<'a> {
+    add(Path::Pointer(pointer.into()), New::Json(empty))
+}
+
+/// Which parents were seen to.
+#[derive(Default)]
+struct Parents {
     annotations: bool,
     volumes: bool,
     mounts: Vec<usize>,
 }
 
-impl<'v> Parents<'v> {
-    const fn new(pod: &'v PodView<'v>) -> Self {
-        Self {
-            pod,
-            annotations: false,
-            volumes: false,
-            mounts: Vec::new(),
-        }
-    }
-
-    fn annotations(&mut self, operations: &mut Vec<Operation>) {
+impl Parents {
+    fn annotations(&mut self, pod: &PodView<'_>, operations: &mut Vec<Operation<'_>>) {
         if std::mem::replace(&mut self.annotations, true) {
             return;
         }
-        let metadata = self.pod.metadata.as_ref();
+        let metadata = pod.metadata.as_ref();
         if metadata.is_none() {
-            operations.push(add("/metadata".to_owned(), json!({})));
+            operations.push(parent("/metadata", json!({})));
         }
         if metadata.is_none_or(|metadata| metadata.annotations.is_none()) {
-            operations.push(add("/metadata/annotations".to_owned(), json!({})));
+            operations.push(parent("/metadata/annotations", json!({})));
         }
     }
 
-    fn volumes(&mut self, operations: &mut Vec<Operation>) {
-        if !std::mem::replace(&mut self.volumes, true) && self.pod.spec.volumes.is_none() {
-            operations.push(add("/spec/volumes".to_owned(), json!([])));
+    fn volumes(&mut self, pod: &PodView<'_>, operations: &mut Vec<Operation<'_>>) {
+        if !std::mem::replace(&mut self.volumes, true) && pod.spec.volumes.is_none() {
+            operations.push(parent("/spec/volumes", json!([])));
         }
     }
 
-    fn mounts(&mut self, container: usize, operations: &mut Vec<Operation>) {
+    fn mounts(&mut self, container: usize, pod: &PodView<'_>, operations: &mut Vec<Operation<'_>>) {
         if self.mounts.contains(&container) {
             return;
         }
         self.mounts.push(container);
-        let there = self.pod.containers().get(container);
+        let there = pod.containers().get(container);
         if there.is_some_and(|container| container.volume_mounts.is_none()) {
             let path = format!("/spec/containers/{container}/volumeMounts");
-            operations.push(add(path, json!([])));
+            operations.push(parent(path, json!([])));
         }
     }
 }
 
-fn annotation_path(key: &str) -> String {
-    format!("/metadata/annotations/{}", escape(key))
-}
-
-/// `~` first: the other way round `/` would end as `~01`.
-fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+/// Writes a step of a pointer. `~` first: the other way round `/` would end as `~01`.
+fn escape(step: &str, f: &mut impl fmt::Write) -> fmt::Result {
+    let mut parts = step.split_inclusive(['~', '/']);
+    parts.try_for_each(|part| {
+        let (plain, escaped) = match part.as_bytes().last() {
+            Some(b'~') => (&part[..part.len() - 1], "~0"),
+            Some(b'/') => (&part[..part.len() - 1], "~1"),
+            _ => (part, ""),
+        };
+        f.write_str(plain)?;
+        f.write_str(escaped)
+    })
 }
 
 /// The operations that take out of a pod what was put in, parents that it would leave empty too.
 #[must_use]
-pub fn withdrawal(removals: &[Removal], pod: &Value) -> Patch {
+pub fn withdrawal(removals: &[Removal], pod: &Value) -> Patch<'static> {
     let mut operations = Vec::new();
     let mut gone: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for removal in removals {
@@ -263,8 +350,8 @@ pub fn withdrawal(removals: &[Removal], pod: &Value) -> Patch {
                 key,
                 back: Some(value),
             } => operations.push(Operation {
-                op: Op::Replace(value.as_str().into()),
-                path: annotation_path(key),
+                op: Op::Replace(New::Text(value.clone().into())),
+                path: below("/metadata/annotations", key),
             }),
             Removal::Mount { container, mount } => {
                 let mounts = format!("/spec/containers/{container}/volumeMounts");
@@ -282,9 +369,10 @@ pub fn withdrawal(removals: &[Removal], pod: &Value) -> Patch {
             // From the last one on, so that the positions of the others stay.
             let mut children: Vec<&String> = children.iter().collect();
             children.sort_by_key(|child| std::cmp::Reverse(child.parse::<usize>().ok()));
-            let paths = children.iter();
-            let paths = paths.map(|child| format!("{parent}/{}", escape(child)));
-            operations.extend(paths.map(remove));
+            operations.extend(children.iter().map(|child| Operation {
+                op: Op::Remove,
+                path: below(parent, child),
+            }));
         } else if parent == "/metadata/annotations" && pod.get("metadata").map_or(0, size) == 1 {
             operations.push(remove("/metadata".to_owned()));
         } else {
@@ -294,11 +382,17 @@ pub fn withdrawal(removals: &[Removal], pod: &Value) -> Patch {
     Patch(operations)
 }
 
-fn remove(path: String) -> Operation {
+const fn remove(pointer: String) -> Operation<'static> {
     Operation {
         op: Op::Remove,
-        path,
+        path: Path::Pointer(Cow::Owned(pointer)),
     }
+}
+
+fn below(parent: &str, step: &str) -> Path<'static> {
+    let mut pointer = format!("{parent}/");
+    let _ = escape(step, &mut pointer);
+    Path::Pointer(pointer.into())
 }
 
 fn size(value: &Value) -> usize {

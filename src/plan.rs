@@ -9,6 +9,8 @@ mod hooks;
 mod volumes;
 mod withdraw;
 
+use std::borrow::Cow;
+
 use crate::{
     pod::PodView,
     policy::{Policy, Volume},
@@ -19,8 +21,8 @@ use crate::{
     },
 };
 use choice::{Choice, Fate, choose};
-use compose::{AUTHOR, Step, Undo};
-use hooks::{Existing, Present};
+use compose::{AUTHOR, Step, Undo, compose};
+use hooks::{Existing, Present, Record};
 
 pub use withdraw::{Kept, Removal, Withdrawal, withdraw};
 
@@ -33,88 +35,104 @@ const WRITTEN: &str = "quiescent.dev/hooks";
 
 /// The outcome for one pod.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plan<'p> {
+pub struct Plan<'a> {
     /// The policies that the pod follows now, in order.
-    pub applied: Vec<Applied<'p>>,
+    pub applied: Vec<Applied<'a>>,
     /// Those that selected the pod and still could not be followed.
-    pub passed: Vec<(&'p Policy, Reason)>,
+    pub passed: Vec<(&'a Policy, Reason)>,
     /// What is left out of an applied policy.
-    pub notes: Vec<Note>,
+    pub notes: Vec<Note<'a>>,
     /// What is to be done, in the order in which it must be done.
-    pub changes: Vec<Change>,
+    pub changes: Vec<Change<'a>>,
     /// The policy that refuses the pod. Nothing is changed then.
-    pub denied: Option<&'p Policy>,
+    pub denied: Option<&'a Policy>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Applied<'p> {
-    pub policy: &'p Policy,
+pub struct Applied<'a> {
+    pub policy: &'a Policy,
     /// The name of the container in which its hooks run.
-    pub container: String,
+    pub container: &'a str,
 }
 
 /// A part of a policy that is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    pub subject: String,
+pub struct Note<'a> {
+    pub subject: &'a str,
     pub reason: Reason,
 }
 
 /// One thing that a pod is to get.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Change {
-    Volume(NewVolume),
+pub enum Change<'a> {
+    Volume(NewVolume<'a>),
     /// A volume of ours that has the scripts of an earlier version.
     Scripts {
         volume: usize,
-        name: String,
-        config_map: String,
+        name: &'a str,
+        config_map: &'a str,
     },
-    Mount(NewMount),
+    Mount(NewMount<'a>),
     /// One of ours that has no meaning any more.
     NoAnnotation {
-        key: String,
-        was: String,
+        key: &'static str,
+        was: &'a str,
     },
     Annotation {
-        key: String,
-        value: String,
+        key: &'static str,
+        value: Cow<'a, str>,
         /// What stands there now. It is ours, or a policy says to override it.
-        instead_of: Option<String>,
+        instead_of: Option<&'a str>,
     },
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct NewVolume {
-    pub name: String,
-    pub source: Source,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NewVolume<'a> {
+    pub name: &'a str,
+    pub source: Source<'a>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub enum Source {
-    Scripts { config_map: String },
-    Policy(crate::policy::VolumeSource),
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Source<'a> {
+    Scripts { config_map: &'a str },
+    Policy(&'a crate::policy::VolumeSource),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewMount {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct NewMount<'a> {
     /// The position in `spec.containers`.
+    #[serde(skip)]
     pub container: usize,
-    pub volume: String,
-    pub path: String,
+    #[serde(rename = "name")]
+    pub volume: &'a str,
+    #[serde(rename = "mountPath")]
+    pub path: &'a str,
+    #[serde(rename = "readOnly", skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
 }
 
-impl Plan<'_> {
+impl<'a> Plan<'a> {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    /// The policies that the pod follows, each in its version.
+    #[must_use]
+    pub fn provenance(&self) -> Cow<'a, str> {
+        match self.applied.as_slice() {
+            [only] => only.policy.provenance().into(),
+            several => {
+                let several = several.iter().map(|it| it.policy.provenance());
+                several.collect::<Vec<_>>().join(",").into()
+            }
+        }
     }
 }
 
 /// Makes the plan for a pod.
 #[must_use]
-pub fn plan<'p>(verdicts: &[Verdict<'p>], pod: &PodView<'_>, facts: Facts<'_>) -> Plan<'p> {
+pub fn plan<'a>(verdicts: &[Verdict<'a>], pod: &'a PodView<'_>, facts: Facts<'_>) -> Plan<'a> {
     let selected: Vec<(&Policy, usize)> = verdicts
         .iter()
         .filter_map(|verdict| match *verdict {
@@ -145,12 +163,12 @@ pub fn plan<'p>(verdicts: &[Verdict<'p>], pod: &PodView<'_>, facts: Facts<'_>) -
 }
 
 /// The plan that carries a choice out.
-fn follow<'p>(
-    choice: Choice<'p>,
+fn follow<'a>(
+    choice: Choice<'a>,
     existing: &Existing,
-    pod: &PodView<'_>,
+    pod: &'a PodView<'_>,
     facts: Facts<'_>,
-) -> Plan<'p> {
+) -> Plan<'a> {
     let Choice {
         followed,
         passed,
@@ -166,50 +184,53 @@ fn follow<'p>(
     let Some((_, container)) = followed.first() else {
         return plan;
     };
-    let container = pod.containers()[*container].name.to_string();
-    let mut written = Vec::new();
+    let container = &*pod.containers()[*container].name;
+    let mut written = Record::default();
+    let mut steps = Vec::with_capacity(followed.len() + 1);
     for phase in HookPhase::ALL {
-        let steps = followed
-            .iter()
-            .filter_map(|(policy, _)| hooks::step(policy, phase, pod, facts));
+        let ours = followed.iter();
+        steps.clear();
+        steps.extend(ours.filter_map(|(policy, _)| hooks::step(policy, phase, pod, facts)));
         let fate = match phase {
             HookPhase::Pre | HookPhase::Post => backup,
             HookPhase::PostRestore => restore,
         };
-        match resolve(steps.collect(), phase, &container, existing, fate, pod) {
-            Hook::Write(steps) => {
-                let wait = hooks::wait(phase, &followed, existing, pod);
+        match resolve(&mut steps, phase, container, existing, fate, pod) {
+            Hook::Write => {
+                let run = compose(phase, &steps);
                 // An author's hook that stands alone again is theirs.
-                let ours = steps.iter().any(|step| step.name != AUTHOR);
-                for (key, value) in hooks::annotations(phase, &container, &steps, wait) {
-                    if ours && key == phase.keys().command {
-                        written.push((phase, value.clone()));
-                    }
+                if steps.iter().any(|step| step.name != AUTHOR) {
+                    written.add(phase, &run);
+                }
+                let command = match run {
+                    Cow::Borrowed(run) => Cow::Borrowed(run.command.as_str()),
+                    Cow::Owned(run) => Cow::Owned(run.command),
+                };
+                set(&mut plan.changes, pod, phase.keys().command, command);
+                let wait = hooks::wait(phase, &followed, existing, pod);
+                for (key, value) in hooks::beside_command(phase, container, &steps, wait) {
                     set(&mut plan.changes, pod, key, value);
                 }
             }
             Hook::Remove => remove(&mut plan.changes, pod, phase),
             Hook::Leave(None) => {}
             Hook::Leave(Some(reason)) => plan.notes.push(Note {
-                subject: phase.prefix().to_owned(),
+                subject: phase.prefix(),
                 reason,
             }),
         }
     }
     annotate_backup_volumes(&mut plan, &followed, pod);
-    let provenance = followed.iter().map(|(policy, _)| policy.provenance());
-    let provenance = provenance.collect::<Vec<_>>().join(",");
-    set(&mut plan.changes, pod, PROVENANCE, provenance);
-    if !written.is_empty() {
-        set(&mut plan.changes, pod, WRITTEN, hooks::record(&written));
-    }
-    plan.applied = followed
-        .into_iter()
-        .map(|(policy, _)| Applied {
-            policy,
-            container: container.clone(),
-        })
+    let applied = followed.into_iter();
+    plan.applied = applied
+        .map(|(policy, _)| Applied { policy, container })
         .collect();
+    let provenance = plan.provenance();
+    set(&mut plan.changes, pod, PROVENANCE, provenance);
+    let Record(written) = written;
+    if !written.is_empty() {
+        set(&mut plan.changes, pod, WRITTEN, written.into());
+    }
     plan
 }
 
@@ -232,16 +253,16 @@ fn is_restored(pod: &PodView<'_>) -> bool {
 
 /// What is done about the hook of one phase.
 enum Hook {
-    Write(Vec<Step>),
+    Write,
     /// Ours from before, or the author's in whose place others have come.
     Remove,
     /// It stays as it is, or absent, and why if that is news.
     Leave(Option<Reason>),
 }
 
-/// Our steps beside what is there.
+/// What becomes of our steps beside what is there. The author's step may come among them.
 fn resolve(
-    mut steps: Vec<Step>,
+    steps: &mut Vec<Step<'_>>,
     phase: HookPhase,
     container: &str,
     existing: &Existing,
@@ -280,20 +301,20 @@ fn resolve(
                 }
                 HookPhase::Pre | HookPhase::PostRestore => steps.insert(0, author),
             }
-            Hook::Write(steps)
+            Hook::Write
         }
         None if steps.is_empty() => Hook::Remove,
         None => {
             if phase == HookPhase::Post {
                 steps.reverse();
             }
-            Hook::Write(steps)
+            Hook::Write
         }
     }
 }
 
 /// The author's pre hook is taken back by the author's post hook.
-fn with_undo(author: Step, existing: &Existing, phase: HookPhase) -> Step {
+fn with_undo(author: Step<'static>, existing: &Existing, phase: HookPhase) -> Step<'static> {
     if phase != HookPhase::Pre {
         return author;
     }
@@ -301,16 +322,20 @@ fn with_undo(author: Step, existing: &Existing, phase: HookPhase) -> Step {
         Present::Authors(author) | Present::Ours(Some(author)) => Some(author.step.clone()),
         Present::Nothing | Present::Ours(None) | Present::Fragment => None,
     };
-    let undo = post.map(|Step { argv, limit, .. }| Undo { argv, limit });
+    let undo = post.map(|Step { run, limit, .. }| Undo { run, limit });
     Step {
         undo: undo.or(author.undo),
         ..author
     }
 }
 
-fn annotate_backup_volumes(plan: &mut Plan<'_>, followed: &[(&Policy, usize)], pod: &PodView<'_>) {
+fn annotate_backup_volumes<'a>(
+    plan: &mut Plan<'a>,
+    followed: &[(&'a Policy, usize)],
+    pod: &'a PodView<'_>,
+) {
     let there = pod.annotation(BACKUP_VOLUMES).unwrap_or_default();
-    let mut names: Vec<&str> = Vec::new();
+    let mut names: Vec<&'a str> = Vec::new();
     let wanted = followed
         .iter()
         .flat_map(|(policy, _)| &policy.backup_volumes);
@@ -324,43 +349,44 @@ fn annotate_backup_volumes(plan: &mut Plan<'_>, followed: &[(&Policy, usize)], p
                 .iter()
                 .any(|Volume { name: it, .. }| it == name)
         };
-        if followed.iter().any(ours) || pod.volumes().iter().any(|volume| *volume.name == **name) {
+        if followed.iter().any(ours) || pod.volumes().any(|volume| *volume.name == **name) {
             names.push(name);
         } else {
             plan.notes.push(Note {
-                subject: name.clone(),
+                subject: name,
                 reason: Reason::NoSuchVolume,
             });
         }
     }
-    if names.is_empty() {
-        return;
-    }
     // The author's part stays as it was written, so that nothing of it gets lost.
-    let mut value = there.to_owned();
-    for name in names {
-        if !value.is_empty() {
-            value.push(',');
-        }
-        value.push_str(name);
-    }
+    let value = match names.as_slice() {
+        [] => return,
+        [only] if there.is_empty() => Cow::Borrowed(*only),
+        several if there.is_empty() => several.join(",").into(),
+        several => format!("{there},{}", several.join(",")).into(),
+    };
     set(&mut plan.changes, pod, BACKUP_VOLUMES, value);
 }
 
-fn set(changes: &mut Vec<Change>, pod: &PodView<'_>, key: &str, value: String) {
+fn set<'a>(
+    changes: &mut Vec<Change<'a>>,
+    pod: &'a PodView<'_>,
+    key: &'static str,
+    value: Cow<'a, str>,
+) {
     let there = pod.annotation(key);
-    if there != Some(value.as_str()) {
+    if there != Some(&*value) {
         changes.push(Change::Annotation {
-            key: key.to_owned(),
+            key,
             value,
-            instead_of: there.map(str::to_owned),
+            instead_of: there,
         });
     }
 }
 
 /// Takes out all keys of the hook that is in force in a phase: the pre hook's oldest ones only where
 /// no newer command hides them.
-fn remove(changes: &mut Vec<Change>, pod: &PodView<'_>, phase: HookPhase) {
+fn remove<'a>(changes: &mut Vec<Change<'a>>, pod: &'a PodView<'_>, phase: HookPhase) {
     let waits = [RESTORE_WAIT_TIMEOUT, RESTORE_WAIT_FOR_READY];
     let waits = waits
         .into_iter()
@@ -371,10 +397,7 @@ fn remove(changes: &mut Vec<Change>, pod: &PodView<'_>, phase: HookPhase) {
         .filter(|_| phase == HookPhase::Pre && pod.annotation(phase.keys().command).is_none());
     for key in phase.keys().all().into_iter().chain(waits).chain(legacy) {
         if let Some(was) = pod.annotation(key) {
-            changes.push(Change::NoAnnotation {
-                key: key.to_owned(),
-                was: was.to_owned(),
-            });
+            changes.push(Change::NoAnnotation { key, was });
         }
     }
 }

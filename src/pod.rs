@@ -3,13 +3,9 @@
 //! Everything else in the pod is passed over: never decoded, and so never lost. Fields that are
 //! `null` count as absent, as they do for the API server.
 
-mod text;
-mod view;
+use std::fmt;
 
-use serde::de::IgnoredAny;
-
-pub use text::{Pairs, Text};
-pub(crate) use view::view;
+use crate::json::{self, List, Pairs, Text, There, view};
 
 view! {
     /// A pod, or the template of one.
@@ -23,7 +19,7 @@ view! {
         generate_name: Option<Text<'a>> = "generateName",
         labels: Option<Pairs<'a>> = "labels",
         annotations: Option<Pairs<'a>> = "annotations",
-        owner_references: Option<Vec<OwnerReference<'a>>> = "ownerReferences",
+        owner_references: Option<List<'a, OwnerReference<'a>>> = "ownerReferences",
     }
 
     pub struct OwnerReference<'a> {
@@ -33,8 +29,8 @@ view! {
 
     pub struct Spec<'a> {
         containers: Option<Vec<Container<'a>>> = "containers",
-        init_containers: Option<Vec<Container<'a>>> = "initContainers",
-        volumes: Option<Vec<Volume<'a>>> = "volumes",
+        init_containers: Option<List<'a, Container<'a>>> = "initContainers",
+        volumes: Option<List<'a, Volume<'a>>> = "volumes",
         restart_policy: Option<Text<'a>> = "restartPolicy",
         node_selector: Option<Pairs<'a>> = "nodeSelector",
         os: Option<Os<'a>> = "os",
@@ -47,9 +43,9 @@ view! {
     pub struct Container<'a> {
         name: Text<'a> = "name",
         image: Option<Text<'a>> = "image",
-        ports: Option<Vec<ContainerPort<'a>>> = "ports",
-        volume_mounts: Option<Vec<VolumeMount<'a>>> = "volumeMounts",
-        volume_devices: Option<Vec<VolumeDevice<'a>>> = "volumeDevices",
+        ports: Option<List<'a, ContainerPort<'a>>> = "ports",
+        volume_mounts: Option<List<'a, VolumeMount<'a>>> = "volumeMounts",
+        volume_devices: Option<List<'a, VolumeDevice<'a>>> = "volumeDevices",
         /// `Always` makes an init container a native sidecar.
         restart_policy: Option<Text<'a>> = "restartPolicy",
     }
@@ -75,12 +71,18 @@ view! {
     pub struct Volume<'a> {
         name: Text<'a> = "name",
         config_map: Option<ConfigMapSource<'a>> = "configMap",
-        empty_dir: Option<IgnoredAny> = "emptyDir",
-        ephemeral: Option<IgnoredAny> = "ephemeral",
+        empty_dir: Option<There> = "emptyDir",
+        ephemeral: Option<There> = "ephemeral",
     }
 
     pub struct ConfigMapSource<'a> {
         name: Text<'a> = "name",
+    }
+}
+
+impl fmt::Display for OwnerReference<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
     }
 }
 
@@ -92,14 +94,13 @@ impl VolumeMount<'_> {
     }
 }
 
-/// A path as the kubelet compares it: `/a//b/./` is `/a/b`.
+/// Whether two paths are one, as the kubelet compares them: `/a//b/./` is `/a/b`.
 #[must_use]
-pub fn clean_path(path: &str) -> String {
-    let parts = path
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".");
-    let parts: Vec<&str> = parts.collect();
-    format!("/{}", parts.join("/"))
+pub fn same_path(one: &str, other: &str) -> bool {
+    let parts = |path| -> std::iter::Filter<std::str::Split<'_, char>, fn(&&str) -> bool> {
+        str::split(path, '/').filter(|part| !part.is_empty() && *part != ".")
+    };
+    parts(one).eq(parts(other))
 }
 
 impl<'a> PodView<'a> {
@@ -107,8 +108,8 @@ impl<'a> PodView<'a> {
     ///
     /// # Errors
     /// When the text is no JSON, or what is read of it has another type than a pod's.
-    pub fn parse(json: &'a str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(json)
+    pub fn parse(json: &'a str) -> Result<Self, json::Error> {
+        json::read(json)
     }
 
     #[must_use]
@@ -121,12 +122,11 @@ impl<'a> PodView<'a> {
         labels.into_iter().flat_map(Pairs::iter)
     }
 
-    pub fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
-        let annotations = self
-            .metadata
-            .as_ref()
-            .and_then(|it| it.annotations.as_ref());
-        annotations.into_iter().flat_map(Pairs::iter)
+    /// Keys and values of the annotations, not yet decoded.
+    pub fn annotation_texts(&self) -> impl Iterator<Item = (&Text<'a>, &Text<'a>)> {
+        let metadata = self.metadata.as_ref();
+        let annotations = metadata.and_then(|it| it.annotations.as_ref());
+        annotations.into_iter().flat_map(Pairs::texts)
     }
 
     #[must_use]
@@ -134,13 +134,10 @@ impl<'a> PodView<'a> {
         self.metadata.as_ref()?.annotations.as_ref()?.get(key)
     }
 
-    #[must_use]
-    pub fn owners(&self) -> &[OwnerReference<'a>] {
-        let owners = self
-            .metadata
-            .as_ref()
-            .and_then(|it| it.owner_references.as_deref());
-        owners.unwrap_or_default()
+    pub fn owners(&self) -> impl Iterator<Item = OwnerReference<'a>> {
+        let metadata = self.metadata.as_ref();
+        let owners = metadata.and_then(|it| it.owner_references.as_ref());
+        owners.into_iter().flat_map(List::iter)
     }
 
     #[must_use]
@@ -148,31 +145,25 @@ impl<'a> PodView<'a> {
         self.spec.containers.as_deref().unwrap_or_default()
     }
 
-    #[must_use]
-    pub fn init_containers(&self) -> &[Container<'a>] {
-        self.spec.init_containers.as_deref().unwrap_or_default()
+    pub fn init_containers(&self) -> impl Iterator<Item = Container<'a>> {
+        self.spec.init_containers.iter().flat_map(List::iter)
     }
 
-    #[must_use]
-    pub fn volumes(&self) -> &[Volume<'a>] {
-        self.spec.volumes.as_deref().unwrap_or_default()
+    pub fn volumes(&self) -> impl Iterator<Item = Volume<'a>> {
+        self.spec.volumes.iter().flat_map(List::iter)
     }
 }
 
 impl<'a> Container<'a> {
-    #[must_use]
-    pub fn mounts(&self) -> &[VolumeMount<'a>] {
-        self.volume_mounts.as_deref().unwrap_or_default()
+    pub fn mounts(&self) -> impl Iterator<Item = VolumeMount<'a>> {
+        self.volume_mounts.iter().flat_map(List::iter)
     }
 
     /// The paths that volumes take in this container, as mounts and as devices.
-    pub fn paths(&self) -> impl Iterator<Item = &str> {
-        let devices = self.volume_devices.iter().flatten();
-        let devices = devices.map(|device| &*device.device_path);
-        self.mounts()
-            .iter()
-            .map(|mount| &*mount.mount_path)
-            .chain(devices)
+    pub fn paths(&self) -> impl Iterator<Item = Text<'a>> {
+        let devices = self.volume_devices.iter().flat_map(List::iter);
+        let devices = devices.map(|device| device.device_path);
+        self.mounts().map(|mount| mount.mount_path).chain(devices)
     }
 
     #[must_use]
@@ -182,9 +173,7 @@ impl<'a> Container<'a> {
 
     #[must_use]
     pub fn has_port(&self, port: u16) -> bool {
-        let ports = self.ports.as_deref().unwrap_or_default();
-        ports
-            .iter()
-            .any(|it| it.container_port == Some(port.into()))
+        let mut ports = self.ports.iter().flat_map(List::iter);
+        ports.any(|it| it.container_port == Some(port.into()))
     }
 }

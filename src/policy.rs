@@ -6,6 +6,7 @@ pub mod file;
 mod fingerprint;
 pub mod glob;
 mod image;
+mod invocation;
 mod lint;
 pub mod name;
 mod parse;
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 pub use file::{Delivery, OnConflict, ParameterType};
 pub use fingerprint::fingerprint;
 pub use image::{Image, ImagePattern};
-pub use lint::TIMEOUT_VARIABLE;
+pub use invocation::{Invocation, TIMEOUT_VARIABLE, Usual, limit};
 pub use parse::{Input, parse};
 pub use rule::Rule;
 pub use scripts::{SHELL_LIBRARY, ScriptFile, Scripts, shell_library};
@@ -51,6 +52,8 @@ pub struct Policy {
     pub priority: i32,
     /// The first 12 hexadecimal digits of the SHA-256 of all that the policy says, its scripts included.
     pub digest: String,
+    /// What other objects call this policy and what it brings.
+    names: Names,
     pub about: About,
     pub matching: Criteria,
     pub exclude: Vec<Criteria>,
@@ -100,6 +103,8 @@ pub struct Parameter {
     pub description: String,
     /// The name of the environment variable in which a script finds it.
     pub variable: String,
+    /// The key of the annotation that sets it.
+    pub annotation: String,
 }
 
 impl Parameter {
@@ -129,6 +134,7 @@ pub struct Hook {
     pub timeout: Timeout,
     pub on_error: OnError,
     pub retry: Option<file::Retry>,
+    pub usual: Usual,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -152,23 +158,52 @@ pub enum VolumeSource {
     Ephemeral(file::Ephemeral),
 }
 
+/// Names that follow from a policy's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Names {
+    scripts_volume: String,
+    scripts_path: String,
+    config_map: String,
+    provenance: String,
+}
+
+impl Names {
+    fn new(policy: &str, digest: &str, scripts: &Scripts) -> Self {
+        let scripts_volume = format!("quiescent-{policy}");
+        Self {
+            config_map: format!("{scripts_volume}-{}", scripts.digest()),
+            scripts_volume,
+            scripts_path: format!("/quiescent/{policy}"),
+            provenance: format!("{policy}@{digest}"),
+        }
+    }
+}
+
 impl Policy {
-    /// The name of the volume with the scripts, and of the folder they are mounted at.
+    /// The name of the volume with the scripts.
     #[must_use]
-    pub fn scripts_volume(&self) -> String {
-        format!("quiescent-{}", self.name)
+    pub fn scripts_volume(&self) -> &str {
+        &self.names.scripts_volume
     }
 
+    /// The folder that it is mounted at.
     #[must_use]
-    pub fn scripts_path(&self) -> String {
-        format!("/quiescent/{}", self.name)
+    pub fn scripts_path(&self) -> &str {
+        &self.names.scripts_path
     }
 
     /// The name of the ConfigMap with the scripts, new with each change of them.
     #[must_use]
-    pub fn config_map(&self) -> Option<String> {
+    pub fn config_map(&self) -> Option<&str> {
         let mounted = self.delivery == Delivery::ConfigMap && self.runs_scripts();
-        mounted.then(|| format!("quiescent-{}-{}", self.name, self.scripts.digest()))
+        mounted.then_some(&self.names.config_map)
+    }
+
+    /// Whether a ConfigMap has scripts of this policy, of this version of it or another.
+    #[must_use]
+    pub fn is_config_map(&self, name: &str) -> bool {
+        let rest = name.strip_prefix(self.scripts_volume());
+        rest.is_some_and(|rest| rest.starts_with('-'))
     }
 
     fn runs_scripts(&self) -> bool {
@@ -209,8 +244,8 @@ impl Policy {
 
     /// How a pod's provenance annotation names this policy.
     #[must_use]
-    pub fn provenance(&self) -> String {
-        format!("{}@{}", self.name, self.digest)
+    pub fn provenance(&self) -> &str {
+        &self.names.provenance
     }
 }
 

@@ -13,8 +13,8 @@ pub use reason::Reason;
 use crate::{
     pod::PodView,
     policy::{
-        CONTAINER_ANNOTATION, ContainerChoice, Criteria, Image, ImagePattern, METHOD_LABEL, Policy,
-        PolicySet, file::LabelSelector, glob, labels_match,
+        CONTAINER_ANNOTATION, ContainerChoice, Criteria, Image, ImagePattern, METHOD_LABEL,
+        Parameter, Policy, PolicySet, file::LabelSelector, glob, labels_match,
     },
 };
 
@@ -137,8 +137,8 @@ fn judge<'p>(
             Some(_) => {}
         }
     }
-    if policy.parameters.iter().any(|(name, parameter)| {
-        let set = parameter_value(policy, name, pod, facts);
+    if policy.parameters.values().any(|parameter| {
+        let set = parameter_value(parameter, pod, facts);
         set.is_some_and(|value| !value.is_empty() && !parameter.accepts(value))
     }) {
         return Verdict::Passed(policy, Reason::BadParameter);
@@ -199,17 +199,14 @@ fn mismatch(
             }
         }
     }
-    if !owners.is_empty() {
-        let controllers = controllers(pod, facts);
-        let owned = owners.iter().any(|owner| {
-            let name = owner.name.as_deref().unwrap_or("*");
-            controllers
-                .iter()
-                .any(|(kind, is)| *kind == owner.kind && glob::matches(name, is))
-        });
-        if !owned {
-            return Some(Reason::Owner);
-        }
+    let owned = |kind: &str, name: &str| {
+        owners.iter().any(|owner| {
+            let pattern = owner.name.as_deref().unwrap_or("*");
+            owner.kind == kind && glob::matches(pattern, name)
+        })
+    };
+    if !owners.is_empty() && !is_made_by(pod, facts, owned) {
+        return Some(Reason::Owner);
     }
     if !wanted.is_empty() && !images.iter().any(|image| any_matches(wanted, image)) {
         return Some(Reason::Image);
@@ -251,35 +248,30 @@ pub fn method<'a>(pod: &'a PodView<'_>, facts: Facts<'a>) -> &'a str {
 /// What a pod or its namespace sets a parameter to; the pod's word wins.
 #[must_use]
 pub fn parameter_value<'a>(
-    policy: &Policy,
-    parameter: &str,
+    parameter: &Parameter,
     pod: &'a PodView<'_>,
     facts: Facts<'a>,
 ) -> Option<&'a str> {
-    let key = format!(
-        "{}{}.{parameter}",
-        crate::policy::PARAMETER_PREFIX,
-        policy.name
-    );
+    let key = &parameter.annotation;
     let of_namespace = || match facts.about_namespace {
-        Namespace::Known { annotations, .. } => annotations.get(&key).map(String::as_str),
+        Namespace::Known { annotations, .. } => annotations.get(key).map(String::as_str),
         Namespace::Unknown | Namespace::NotSeen => None,
     };
-    pod.annotation(&key).or_else(of_namespace)
+    pod.annotation(key).or_else(of_namespace)
 }
 
-/// Kind and name of what made the pod. The Deployment behind a ReplicaSet is known by the hash in its name.
-fn controllers<'a>(pod: &'a PodView<'_>, facts: Facts<'a>) -> Vec<(&'a str, &'a str)> {
-    let mut controllers: Vec<(&str, &str)> = facts.owner.into_iter().collect();
-    for owner in pod.owners() {
-        controllers.push((&owner.kind, &owner.name));
+/// Whether something that made the pod is what is wanted, by kind and name. The Deployment behind a
+/// ReplicaSet is known by the hash in its name.
+fn is_made_by(pod: &PodView<'_>, facts: Facts<'_>, wanted: impl Fn(&str, &str) -> bool) -> bool {
+    let told = facts.owner.is_some_and(|(kind, name)| wanted(kind, name));
+    told || pod.owners().any(|owner| {
         let deployment = pod
             .label("pod-template-hash")
             .filter(|_| &*owner.kind == "ReplicaSet")
             .and_then(|hash| owner.name.strip_suffix(hash)?.strip_suffix('-'));
-        controllers.extend(deployment.map(|name| ("Deployment", name)));
-    }
-    controllers
+        wanted(&owner.kind, &owner.name)
+            || deployment.is_some_and(|name| wanted("Deployment", name))
+    })
 }
 
 /// The one container that the policy means. Never the first for want of a better one.
@@ -312,7 +304,6 @@ fn container(policy: &Policy, pod: &PodView<'_>, images: &[Image<'_>]) -> Result
 fn is_native_sidecar(policy: &Policy, pod: &PodView<'_>) -> bool {
     let mut sidecars = pod
         .init_containers()
-        .iter()
         .filter(|container| container.is_native_sidecar());
     sidecars.any(|container| match &policy.container {
         ContainerChoice::Name(name) => *container.name == **name,

@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Uninjection {
     pub withdrawal: Withdrawal,
-    pub patch: Patch,
+    pub patch: Patch<'static>,
 }
 
 /// Decides about a pod, of which `view` is a view. The policies tell what of it is theirs.

@@ -104,7 +104,7 @@ struct Work<'w> {
 impl<'w> Work<'w> {
     /// Gives the pods of a document their hooks, and says what was changed in it.
     fn document(&mut self, file: &str, document: &mut Value) -> Change {
-        let mut patches: Vec<(String, Patch)> = Vec::new();
+        let mut patches: Vec<(String, Patch<'static>)> = Vec::new();
         for place in places(document) {
             let surroundings = self.surroundings;
             let facts = surroundings.facts(&place);
@@ -130,23 +130,24 @@ impl<'w> Work<'w> {
             for applied in &injection.plan.applied {
                 self.add_scripts(applied.policy, &place, facts);
             }
-            if injection.patch.is_empty() {
+            let patch = injection.patch(&view).into_owned();
+            if patch.is_empty() {
                 continue;
             }
             self.patches.push(json!({
                 "kind": place.kind,
                 "namespace": facts.namespace,
                 "name": place.name,
-                "patch": injection.patch.to_json(&place.pointer),
+                "patch": patch.to_json(&place.pointer),
             }));
-            if let Err(error) = injection.patch.apply(document, &place.pointer) {
+            if let Err(error) = patch.apply(document, &place.pointer) {
                 self.ended = Ended::Undone;
                 let problem =
                     format!("in {file}: the patch does not apply, which is a bug: {error}");
                 self.say(title(&place, facts), Style::Bad.paint(problem));
                 continue;
             }
-            patches.push((place.pointer, injection.patch));
+            patches.push((place.pointer, patch));
         }
         if patches.is_empty() {
             Change::None
@@ -199,7 +200,7 @@ impl<'w> Work<'w> {
         self.summary.say(subject, text);
     }
 
-    fn add_scripts(&mut self, policy: &'w Policy, place: &Place, facts: Facts<'_>) {
+    fn add_scripts(&mut self, policy: &Policy, place: &Place, facts: Facts<'_>) {
         let namespace = place
             .namespace
             .clone()
@@ -214,7 +215,7 @@ impl<'w> Work<'w> {
         let subject = format!("ConfigMap {}/{name}", facts.namespace);
         if self
             .config_maps
-            .insert((namespace, name), manifest)
+            .insert((namespace, name.to_owned()), manifest)
             .is_none()
         {
             self.say(subject, format!("added ({files} scripts)"));

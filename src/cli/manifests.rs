@@ -11,7 +11,7 @@ use crate::patch::{self, Patch};
 pub enum Change {
     None,
     /// Patches and the pointers to the pods that they are for. The object has them in it.
-    Patched(Vec<(String, Patch)>),
+    Patched(Vec<(String, Patch<'static>)>),
     /// Not to be printed.
     Dropped,
 }

@@ -81,7 +81,7 @@ impl Work<'_> {
             self.drop_scripts(document);
             return Change::Dropped;
         }
-        let mut patches: Vec<(String, Patch)> = Vec::new();
+        let mut patches: Vec<(String, Patch<'static>)> = Vec::new();
         for place in places(document) {
             let surroundings = self.surroundings;
             let facts = surroundings.facts(&place);
@@ -153,7 +153,7 @@ impl Work<'_> {
     }
 
     /// The patch that takes our ConfigMaps out of a List.
-    fn drop_items(&mut self, document: &Value) -> Option<Patch> {
+    fn drop_items(&mut self, document: &Value) -> Option<Patch<'static>> {
         let items = document.get("items").and_then(Value::as_array)?;
         let positions = (0..items.len()).rev();
         let ours: Vec<usize> = positions

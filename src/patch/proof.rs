@@ -3,11 +3,10 @@
 //! A patch that does not apply, or that leaves an invalid pod, makes the API server refuse the pod
 //! even where failures of webhooks are ignored.
 
-use std::collections::HashSet;
-
 use crate::{
+    json::Text,
     plan::{Change, NewMount, NewVolume, Plan},
-    pod::{PodView, clean_path},
+    pod::{PodView, same_path},
     velero::HookPhase,
 };
 
@@ -41,78 +40,85 @@ pub enum Flaw {
 /// # Errors
 /// The first thing that would make the patch fail or the pod invalid.
 pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>) -> Result<(), Flaw> {
-    let mut volumes: HashSet<&str> = pod.volumes().iter().map(|volume| &*volume.name).collect();
-    let mut paths: HashSet<(usize, String)> = HashSet::new();
-    let mut annotations: usize = pod
-        .annotations()
-        .map(|(key, value)| key.len() + value.len())
-        .sum();
-    for (position, container) in pod.containers().iter().enumerate() {
-        paths.extend(container.paths().map(|path| (position, clean_path(path))));
-    }
+    let mut volumes: Vec<&str> = Vec::new();
+    let mut mounts: Vec<&NewMount> = Vec::new();
+    let in_pod = |name: &str| pod.volumes().any(|volume| *volume.name == *name);
+    let (mut added, mut removed) = (0, 0);
     for change in &plan.changes {
         match change {
             Change::Volume(NewVolume { name, .. }) => {
-                if !volumes.insert(name) {
-                    return Err(Flaw::VolumeTwice(name.clone()));
+                if volumes.contains(name) || in_pod(name) {
+                    return Err(Flaw::VolumeTwice((*name).to_owned()));
                 }
+                volumes.push(name);
             }
             Change::Scripts { volume, .. } => {
-                let there = pod.volumes().get(*volume);
+                let there = pod.volumes().nth(*volume);
                 if there.is_none_or(|volume| volume.config_map.is_none()) {
                     return Err(Flaw::NoScripts(*volume));
                 }
             }
-            Change::Mount(NewMount {
-                container,
-                volume,
-                path,
-                ..
-            }) => {
-                if *container >= pod.containers().len() {
+            Change::Mount(mount) => {
+                let NewMount {
+                    container,
+                    volume,
+                    path,
+                    ..
+                } = mount;
+                let Some(there) = pod.containers().get(*container) else {
                     return Err(Flaw::NoContainer(*container));
+                };
+                if !volumes.contains(volume) && !in_pod(volume) {
+                    return Err(Flaw::NoVolume((*volume).to_owned()));
                 }
-                if !volumes.contains(volume.as_str()) {
-                    return Err(Flaw::NoVolume(volume.clone()));
+                let planned = mounts
+                    .iter()
+                    .any(|it| it.container == *container && same_path(&it.path, path));
+                if planned || there.paths().any(|it| same_path(&it, path)) {
+                    return Err(Flaw::PathTwice((*path).to_owned()));
                 }
-                if !paths.insert((*container, clean_path(path))) {
-                    return Err(Flaw::PathTwice(path.clone()));
-                }
+                mounts.push(mount);
             }
             Change::NoAnnotation { key, was } => {
                 if pod.annotation(key) != Some(was) {
-                    return Err(Flaw::OtherAnnotation(key.clone()));
+                    return Err(Flaw::OtherAnnotation((*key).to_owned()));
                 }
-                annotations -= key.len() + was.len();
+                removed += key.len() + was.len();
             }
             Change::Annotation {
                 key,
                 value,
                 instead_of,
             } => {
-                if pod.annotation(key) != instead_of.as_deref() {
-                    return Err(Flaw::OtherAnnotation(key.clone()));
+                if pod.annotation(key) != *instead_of {
+                    return Err(Flaw::OtherAnnotation((*key).to_owned()));
                 }
-                annotations += key.len() + value.len();
-                annotations -= instead_of
-                    .as_ref()
-                    .map_or(0, |before| key.len() + before.len());
+                added += key.len() + value.len();
+                let before = instead_of.as_ref();
+                removed += before.map_or(0, |before| key.len() + before.len());
                 let names_container = HookPhase::ALL
                     .iter()
-                    .any(|phase| phase.keys().container == key);
+                    .any(|phase| phase.keys().container == *key);
                 let there = |name: &str| {
                     pod.containers()
                         .iter()
                         .any(|container| *container.name == *name)
                 };
                 if names_container && !there(value) {
-                    return Err(Flaw::NoHookContainer(value.clone()));
+                    return Err(Flaw::NoHookContainer(value.to_string()));
                 }
             }
         }
     }
-    if annotations > MOST_ANNOTATIONS {
-        return Err(Flaw::ManyAnnotations(annotations));
+    // Decoding them all is only worth it where it can make the difference.
+    let mut total = 0;
+    for length in [Text::len_at_most, |text: &Text<'_>| text.len()] {
+        let pairs = pod.annotation_texts();
+        let there: usize = pairs.map(|(key, value)| length(key) + length(value)).sum();
+        total = there + added - removed;
+        if total <= MOST_ANNOTATIONS {
+            return Ok(());
+        }
     }
-    Ok(())
+    Err(Flaw::ManyAnnotations(total))
 }

@@ -22,11 +22,11 @@ pub enum Fate {
 }
 
 /// The policies that are followed, and what that means for the pod's volumes.
-pub struct Choice<'p> {
+pub struct Choice<'a> {
     /// With the position of the container of their hooks, in order. It is the same for all.
-    pub followed: Vec<(&'p Policy, usize)>,
-    pub passed: Vec<(&'p Policy, Reason)>,
-    pub changes: Vec<Change>,
+    pub followed: Vec<(&'a Policy, usize)>,
+    pub passed: Vec<(&'a Policy, Reason)>,
+    pub changes: Vec<Change<'a>>,
     /// What becomes of the author's pre and post hook, which belong together.
     pub backup: Fate,
     /// What becomes of the author's restore hook.
@@ -40,11 +40,11 @@ pub struct Choice<'p> {
 ///
 /// # Errors
 /// The policy that refuses the pod.
-pub fn choose<'p>(
-    selected: &[(&'p Policy, usize)],
-    pod: &PodView<'_>,
+pub fn choose<'a>(
+    selected: &[(&'a Policy, usize)],
+    pod: &'a PodView<'_>,
     existing: &Existing,
-) -> Result<Choice<'p>, &'p Policy> {
+) -> Result<Choice<'a>, &'a Policy> {
     let refuses = |(policy, _): &&(&Policy, usize)| {
         policy.on_conflict == OnConflict::Deny && has_backup_hook(policy)
     };
@@ -100,12 +100,12 @@ const fn is_authors(present: &Present) -> bool {
     }
 }
 
-fn under<'p>(
+fn under<'a>(
     fate: Fate,
-    selected: &[(&'p Policy, usize)],
-    pod: &PodView<'_>,
+    selected: &[(&'a Policy, usize)],
+    pod: &'a PodView<'_>,
     existing: &Existing,
-) -> Choice<'p> {
+) -> Choice<'a> {
     let mut followed: Vec<(&Policy, usize)> = Vec::new();
     let mut passed = Vec::new();
     let mut volumes = Volumes::new(pod);

@@ -1,8 +1,11 @@
 //! Several hooks as one command, since Velero runs one a phase.
 
-use std::sync::LazyLock;
+use std::{borrow::Cow, sync::LazyLock};
 
-use crate::velero::{HookPhase, OnError, Timeout};
+use crate::{
+    policy::Invocation,
+    velero::{HookPhase, OnError, Timeout},
+};
 
 /// The name under which a pod's own hook takes part.
 pub const AUTHOR: &str = "author";
@@ -18,9 +21,9 @@ static RUNNER: LazyLock<String> = LazyLock::new(|| {
 
 /// One hook of one policy, or the author's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    pub name: String,
-    pub argv: Vec<String>,
+pub struct Step<'a> {
+    pub name: Cow<'a, str>,
+    pub run: Cow<'a, Invocation>,
     /// What it counts for in the timeout of the whole hook.
     pub timeout: Timeout,
     /// The seconds after which the runner ends it.
@@ -28,27 +31,30 @@ pub struct Step {
     pub on_error: OnError,
     pub attempts: u8,
     pub delay: u64,
-    pub undo: Option<Undo>,
+    pub undo: Option<Undo<'a>>,
 }
 
 /// What takes a step back when a later one fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undo {
-    pub argv: Vec<String>,
+pub struct Undo<'a> {
+    pub run: Cow<'a, Invocation>,
     pub limit: u64,
 }
 
-/// The steps as one argv. A single step that needs no runner is its own.
+/// The steps as one command. A single step that needs no runner is its own.
 #[must_use]
-pub fn compose(phase: HookPhase, steps: &[Step]) -> Vec<String> {
-    if let [
-        Step {
-            argv, attempts: 1, ..
-        },
-    ] = steps
-    {
-        return argv.clone();
+pub fn compose<'a>(phase: HookPhase, steps: &[Step<'a>]) -> Cow<'a, Invocation> {
+    match steps {
+        [
+            Step {
+                run, attempts: 1, ..
+            },
+        ] => run.clone(),
+        several => Cow::Owned(Invocation::new(under_runner(phase, several))),
     }
+}
+
+fn under_runner(phase: HookPhase, steps: &[Step<'_>]) -> Vec<String> {
     let phase = match phase {
         HookPhase::Pre => "pre",
         HookPhase::Post => "post",
@@ -61,7 +67,7 @@ pub fn compose(phase: HookPhase, steps: &[Step]) -> Vec<String> {
     for step in steps {
         let Step {
             name,
-            argv,
+            run,
             timeout: _,
             limit,
             on_error,
@@ -69,11 +75,12 @@ pub fn compose(phase: HookPhase, steps: &[Step]) -> Vec<String> {
             delay,
             undo,
         } = step;
+        let argv = &run.argv;
         let (undo, undo_limit) = match undo {
-            Some(Undo { argv, limit }) => (argv.as_slice(), *limit),
+            Some(Undo { run, limit }) => (run.argv.as_slice(), *limit),
             None => (&[][..], 0),
         };
-        whole.push(name.clone());
+        whole.push(name.to_string());
         whole.extend([
             limit.to_string(),
             on_error.to_string(),
@@ -91,7 +98,7 @@ pub fn compose(phase: HookPhase, steps: &[Step]) -> Vec<String> {
 
 /// `Fail` if any step says so: Velero has one word for all of them.
 #[must_use]
-pub fn overall(steps: &[Step]) -> OnError {
+pub fn overall(steps: &[Step<'_>]) -> OnError {
     if steps.iter().any(|step| step.on_error == OnError::Fail) {
         OnError::Fail
     } else {
@@ -103,7 +110,7 @@ pub fn overall(steps: &[Step]) -> OnError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// Composed here, with the author's step if that was taken in.
-    Composed(Option<Step>),
+    Composed(Option<Step<'static>>),
     Elsewhere,
 }
 
@@ -117,7 +124,7 @@ pub fn origin(argv: &[String]) -> Origin {
 }
 
 /// The author's step in a composed command, if it has one.
-struct Within(Option<Step>);
+struct Within(Option<Step<'static>>);
 
 fn author_within(argv: &[String]) -> Option<Within> {
     let [shell, flag, _runner, name, _phase, _overall, rest @ ..] = argv else {
@@ -137,7 +144,7 @@ fn author_within(argv: &[String]) -> Option<Within> {
     Some(Within(None))
 }
 
-fn take_step(argv: &[String]) -> Option<(Step, &[String])> {
+fn take_step(argv: &[String]) -> Option<(Step<'static>, &[String])> {
     let [
         name,
         limit,
@@ -157,8 +164,8 @@ fn take_step(argv: &[String]) -> Option<(Step, &[String])> {
     let (undo, rest) = rest.split_at_checked(undo_arguments.parse().ok()?)?;
     let undo_limit = undo_limit.parse().ok()?;
     let step = Step {
-        name: name.clone(),
-        argv: argv.to_vec(),
+        name: Cow::Owned(name.clone()),
+        run: Cow::Owned(Invocation::new(argv.to_vec())),
         timeout: Timeout::from_seconds(limit),
         limit: limit.into(),
         on_error: if on_error == OnError::Fail.as_str() {
@@ -169,7 +176,7 @@ fn take_step(argv: &[String]) -> Option<(Step, &[String])> {
         attempts: attempts.parse().ok()?,
         delay: delay.parse().ok()?,
         undo: (!undo.is_empty()).then(|| Undo {
-            argv: undo.to_vec(),
+            run: Cow::Owned(Invocation::new(undo.to_vec())),
             limit: undo_limit,
         }),
     };

@@ -1,16 +1,18 @@
 //! The hooks of the applied policies as Velero's annotations.
 
+use std::{borrow::Cow, fmt::Write as _};
+
 use super::{
     PROVENANCE, WRITTEN,
-    compose::{AUTHOR, Origin, Step, Undo, compose, origin, overall},
+    compose::{AUTHOR, Origin, Step, Undo, origin, overall},
 };
 use crate::{
     pod::PodView,
-    policy::{Action, Delivery, Hook, Policy, TIMEOUT_VARIABLE, fingerprint},
+    policy::{Hook, Invocation, Parameter, Policy, limit},
     select::{Facts, parameter_value},
     velero::{
         HookKeys, HookPhase, LEGACY_PRE, LONGEST_TIMEOUT, OnError, RESTORE_WAIT_FOR_READY,
-        RESTORE_WAIT_TIMEOUT, RestoreWait, Timeout, decode_command, encode_command, parse_bool,
+        RESTORE_WAIT_TIMEOUT, RestoreWait, Timeout, decode_command, parse_bool,
     },
 };
 
@@ -32,7 +34,7 @@ pub enum Present {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authors {
     pub container: String,
-    pub step: Step,
+    pub step: Step<'static>,
 }
 
 /// What stands in a pod's annotations for every phase.
@@ -46,7 +48,7 @@ impl Existing {
                 let mut steps = selected
                     .iter()
                     .filter_map(|(policy, _)| step(policy, phase, pod, facts));
-                steps.any(|step| step.argv == argv)
+                steps.any(|step| step.run.argv == argv)
             };
             present(pod, phase, wanted)
         }))
@@ -83,7 +85,8 @@ pub fn present(pod: &PodView<'_>, phase: HookPhase, wanted: impl Fn(&[String]) -
     let first = pod.containers().first();
     let first = first.map_or("", |container| &container.name);
     let container = pod.annotation(keys.container).unwrap_or(first).to_owned();
-    let ours = || is_recorded(pod, phase, text) || is_script_of_ours(&argv) || wanted(&argv);
+    let ours =
+        || is_recorded(pod, phase, text) || Invocation::is_of_a_script(&argv) || wanted(&argv);
     match origin(&argv) {
         Origin::Composed(None) => Present::Ours(None),
         Origin::Composed(Some(step)) => Present::Ours(Some(Authors { container, step })),
@@ -96,32 +99,35 @@ pub fn present(pod: &PodView<'_>, phase: HookPhase, wanted: impl Fn(&[String]) -
 }
 
 /// The commands that we wrote, as an annotation remembers them.
-#[must_use]
-pub fn record(written: &[(HookPhase, String)]) -> String {
-    let entries = written
-        .iter()
-        .map(|(phase, command)| entry(*phase, command));
-    entries.collect::<Vec<_>>().join(",")
+#[derive(Debug, Default)]
+pub struct Record(pub String);
+
+impl Record {
+    pub fn add(&mut self, phase: HookPhase, run: &Invocation) {
+        let Self(text) = self;
+        let comma = if text.is_empty() { "" } else { "," };
+        let _ = write!(text, "{comma}{}@{}", word(phase), run.fingerprint);
+    }
 }
 
 fn is_recorded(pod: &PodView<'_>, phase: HookPhase, command: &str) -> bool {
     let record = pod.annotation(WRITTEN).unwrap_or_default();
-    !record.is_empty()
-        && record
-            .split(',')
-            .any(|written| written == entry(phase, command))
+    let mut written = record.split(',').filter_map(|entry| {
+        let (of, fingerprint) = entry.split_once('@')?;
+        (of == word(phase)).then_some(fingerprint)
+    });
+    written.any(|fingerprint| fingerprint == Invocation::fingerprint(command))
 }
 
-fn entry(phase: HookPhase, command: &str) -> String {
-    let phase = match phase {
+const fn word(phase: HookPhase) -> &'static str {
+    match phase {
         HookPhase::Pre => "pre",
         HookPhase::Post => "post",
         HookPhase::PostRestore => "restore",
-    };
-    format!("{phase}@{}", fingerprint([command.as_bytes()], 12))
+    }
 }
 
-fn authors_step(pod: &PodView<'_>, keys: HookKeys, argv: Vec<String>) -> Step {
+fn authors_step(pod: &PodView<'_>, keys: HookKeys, argv: Vec<String>) -> Step<'static> {
     let timeout = pod
         .annotation(keys.timeout)
         .and_then(|text| text.parse::<Timeout>().ok())
@@ -134,8 +140,8 @@ fn authors_step(pod: &PodView<'_>, keys: HookKeys, argv: Vec<String>) -> Step {
         _ => OnError::Continue,
     };
     Step {
-        name: AUTHOR.to_owned(),
-        argv,
+        name: Cow::Borrowed(AUTHOR),
+        run: Cow::Owned(Invocation::new(argv)),
         timeout: Timeout::from_seconds(u32::try_from(whole).unwrap_or(u32::MAX)),
         limit: whole,
         on_error,
@@ -179,25 +185,14 @@ pub fn wait(
         })
 }
 
-/// Every script of ours is started in one way.
-fn is_script_of_ours(argv: &[String]) -> bool {
-    let [program, variable, ..] = argv else {
-        return false;
-    };
-    let variable = variable.strip_prefix(TIMEOUT_VARIABLE);
-    program == ENV && variable.is_some_and(|rest| rest.starts_with('='))
-}
-
-const ENV: &str = "/usr/bin/env";
-
 /// The step that a policy brings into a phase.
 #[must_use]
-pub fn step(
-    policy: &Policy,
+pub fn step<'a>(
+    policy: &'a Policy,
     phase: HookPhase,
     pod: &PodView<'_>,
     facts: Facts<'_>,
-) -> Option<Step> {
+) -> Option<Step<'a>> {
     let hook = hook(policy, phase)?;
     let undo = policy
         .hooks
@@ -205,13 +200,13 @@ pub fn step(
         .as_ref()
         .filter(|_| phase == HookPhase::Pre)
         .map(|post| Undo {
-            argv: argv(policy, post, pod, facts),
+            run: invocation(policy, post, pod, facts),
             limit: limit(post.timeout),
         });
     let retry = hook.retry;
     Some(Step {
-        name: policy.name.clone(),
-        argv: argv(policy, hook, pod, facts),
+        name: Cow::Borrowed(&policy.name),
+        run: invocation(policy, hook, pod, facts),
         timeout: hook.timeout,
         limit: limit(hook.timeout),
         on_error: hook.on_error,
@@ -231,73 +226,44 @@ pub fn hook(policy: &Policy, phase: HookPhase) -> Option<&Hook> {
     }
 }
 
-/// A little less than the annotation's time, so that the hook ends by itself and says why.
-fn limit(timeout: Timeout) -> u64 {
-    let seconds = timeout.seconds();
-    let margin = (seconds / 10).clamp(1, 5);
-    seconds.saturating_sub(margin).max(1)
-}
-
-fn argv(policy: &Policy, hook: &Hook, pod: &PodView<'_>, facts: Facts<'_>) -> Vec<String> {
-    let variables = policy.parameters.iter().filter_map(|(name, parameter)| {
-        let set = parameter_value(policy, name, pod, facts);
-        let value = set.unwrap_or(&parameter.default);
-        (!value.is_empty()).then(|| format!("{}={value}", parameter.variable))
-    });
-    let mut argv = Vec::new();
-    match &hook.action {
-        Action::Script(name) => {
-            argv.push(ENV.to_owned());
-            argv.push(format!("{TIMEOUT_VARIABLE}={}", limit(hook.timeout)));
-            argv.extend(variables);
-            argv.push("/bin/sh".to_owned());
-            match policy.delivery {
-                Delivery::ConfigMap => argv.push(format!("{}/{name}", policy.scripts_path())),
-                Delivery::Inline => {
-                    argv.push("-c".to_owned());
-                    argv.push(policy.scripts.inline(name));
-                    // Scripts find out from their path which policy they belong to.
-                    argv.push(format!("{}/{name}", policy.scripts_path()));
-                }
-            }
-        }
-        // As it is: an image without a shell may have no `env` either.
-        Action::Command(command) => {
-            let variables: Vec<String> = variables.collect();
-            if !variables.is_empty() {
-                argv.push(ENV.to_owned());
-                argv.extend(variables);
-            }
-            argv.extend_from_slice(command);
-        }
+/// How a hook is started with what the pod and its namespace say about the policy's parameters.
+fn invocation<'a>(
+    policy: &'a Policy,
+    hook: &'a Hook,
+    pod: &PodView<'_>,
+    facts: Facts<'_>,
+) -> Cow<'a, Invocation> {
+    let set = |parameter: &Parameter| parameter_value(parameter, pod, facts);
+    if policy.parameters.values().all(|it| set(it).is_none()) {
+        return policy.usual_invocation(hook);
     }
-    argv
+    Cow::Owned(policy.invocation(hook, set))
 }
 
-/// The annotations of a phase, all of its keys.
-#[must_use]
-pub fn annotations(
+/// The annotations of a phase beside its command.
+pub fn beside_command<'a>(
     phase: HookPhase,
-    container: &str,
-    steps: &[Step],
+    container: &'a str,
+    steps: &[Step<'_>],
     wait: Option<RestoreWait>,
-) -> Vec<(&'static str, String)> {
+) -> impl Iterator<Item = (&'static str, Cow<'a, str>)> + use<'a> {
     let keys = phase.keys();
-    let timeout = steps
-        .iter()
-        .fold(Timeout::from_seconds(0), |sum, step| {
-            sum.saturating_add(step.timeout)
-        })
+    let timeouts = steps.iter().map(|step| step.timeout);
+    let timeout = timeouts
+        .fold(Timeout::from_seconds(0), Timeout::saturating_add)
         .min(LONGEST_TIMEOUT);
-    let mut annotations = vec![
-        (keys.command, encode_command(&compose(phase, steps))),
-        (keys.container, container.to_owned()),
-        (keys.on_error, overall(steps).to_string()),
-        (keys.timeout, timeout.to_string()),
-    ];
-    if let Some(RestoreWait { timeout, for_ready }) = wait {
-        annotations.push((RESTORE_WAIT_TIMEOUT, timeout.to_string()));
-        annotations.push((RESTORE_WAIT_FOR_READY, for_ready.to_string()));
-    }
-    annotations
+    let wait = wait.map(|RestoreWait { timeout, for_ready }| {
+        let for_ready = if for_ready { "true" } else { "false" };
+        [
+            (RESTORE_WAIT_TIMEOUT, timeout.to_string().into()),
+            (RESTORE_WAIT_FOR_READY, for_ready.into()),
+        ]
+    });
+    [
+        (keys.container, container.into()),
+        (keys.on_error, overall(steps).as_str().into()),
+        (keys.timeout, timeout.to_string().into()),
+    ]
+    .into_iter()
+    .chain(wait.into_iter().flatten())
 }

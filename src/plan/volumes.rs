@@ -1,31 +1,32 @@
 //! The volumes and mounts that policies bring, beside those that are there.
 
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Value, json};
 
 use super::{Change, NewMount, NewVolume, Source};
 use crate::{
-    pod::{PodView, Volume, clean_path},
-    policy::{Policy, VolumeSource},
+    pod::{PodView, Volume, same_path},
+    policy::{Policy, VolumeSource, file::Ephemeral},
     select::Reason,
 };
 
 /// What is to be added so far. A policy whose volumes do not fit adds none of them.
-pub struct Volumes<'v> {
+pub struct Volumes<'a, 'v> {
     pod: &'v PodView<'v>,
-    added: Vec<NewVolume>,
-    updates: Vec<Change>,
-    mounts: Vec<NewMount>,
+    added: Vec<NewVolume<'a>>,
+    updates: Vec<Change<'a>>,
+    mounts: Vec<NewMount<'a>>,
 }
 
 /// One volume that a policy wants, at its place in the container.
-pub struct Wanted {
-    pub volume: NewVolume,
-    pub mount: NewMount,
-    /// What the names of all versions of the scripts' ConfigMap begin with.
-    pub config_map_prefix: String,
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    pub policy: &'a Policy,
+    pub volume: NewVolume<'a>,
+    pub mount: NewMount<'a>,
 }
 
-impl<'v> Volumes<'v> {
+impl<'a, 'v> Volumes<'a, 'v> {
     pub const fn new(pod: &'v PodView<'v>) -> Self {
         Self {
             pod,
@@ -36,37 +37,29 @@ impl<'v> Volumes<'v> {
     }
 
     /// Takes all volumes of a policy, or none of them and says why.
-    pub fn add(&mut self, policy: &Policy, container: usize) -> Result<(), Reason> {
-        let wanted = wanted(policy, container);
-        for Wanted {
-            volume,
-            mount,
-            config_map_prefix,
-        } in &wanted
-        {
-            self.fits(volume, config_map_prefix)?;
+    pub fn add(&mut self, policy: &'a Policy, container: usize) -> Result<(), Reason> {
+        for Wanted { volume, mount, .. } in wanted(policy, container) {
+            self.fits(policy, volume)?;
             self.mount_fits(mount)?;
         }
-        for one in wanted {
+        for one in wanted(policy, container) {
             self.take(one);
         }
         Ok(())
     }
 
-    fn fits(&self, volume: &NewVolume, config_map_prefix: &str) -> Result<(), Reason> {
-        let in_pod = self
-            .there(&volume.name)
-            .map(|(_, it)| match &volume.source {
-                Source::Scripts { .. } => it
-                    .config_map
-                    .as_ref()
-                    .is_some_and(|source| source.name.starts_with(config_map_prefix)),
-                Source::Policy(VolumeSource::EmptyDir(_)) => it.empty_dir.is_some(),
-                Source::Policy(VolumeSource::Ephemeral(_)) => it.ephemeral.is_some(),
-            });
+    fn fits(&self, policy: &Policy, volume: NewVolume<'_>) -> Result<(), Reason> {
+        let in_pod = self.there(volume.name).map(|(_, it)| match volume.source {
+            Source::Scripts { .. } => it
+                .config_map
+                .as_ref()
+                .is_some_and(|source| policy.is_config_map(&source.name)),
+            Source::Policy(VolumeSource::EmptyDir(_)) => it.empty_dir.is_some(),
+            Source::Policy(VolumeSource::Ephemeral(_)) => it.ephemeral.is_some(),
+        });
         let planned = self.added.iter().find(|it| it.name == volume.name);
-        let like_planned = planned.is_none_or(|it| match (&it.source, &volume.source) {
-            (Source::Scripts { .. }, Source::Scripts { .. }) => it == volume,
+        let like_planned = planned.is_none_or(|it| match (it.source, volume.source) {
+            (Source::Scripts { .. }, Source::Scripts { .. }) => *it == volume,
             (Source::Policy(one), Source::Policy(other)) => {
                 std::mem::discriminant(one) == std::mem::discriminant(other)
             }
@@ -79,25 +72,23 @@ impl<'v> Volumes<'v> {
         }
     }
 
-    fn mount_fits(&self, mount: &NewMount) -> Result<(), Reason> {
+    fn mount_fits(&self, mount: NewMount<'_>) -> Result<(), Reason> {
         let container = &self.pod.containers()[mount.container];
-        let path = clean_path(&mount.path);
         let planned = self
             .mounts
             .iter()
-            .filter(|it| it.container == mount.container && clean_path(&it.path) == path);
+            .filter(|it| it.container == mount.container && same_path(it.path, mount.path));
         let mut planned = planned.map(|it| it.volume == mount.volume);
         let as_wanted = match container
             .mounts()
-            .iter()
-            .find(|it| clean_path(&it.mount_path) == path)
+            .find(|it| same_path(&it.mount_path, mount.path))
         {
             Some(there) => {
                 let writable = mount.read_only || there.read_only != Some(true);
                 *there.name == *mount.volume && there.is_whole() && writable
             }
             // What takes the path and is no mount is a device.
-            None => !container.paths().any(|it| clean_path(it) == path),
+            None => !container.paths().any(|it| same_path(&it, mount.path)),
         };
         if as_wanted && planned.all(|same| same) {
             Ok(())
@@ -106,13 +97,13 @@ impl<'v> Volumes<'v> {
         }
     }
 
-    fn take(&mut self, wanted: Wanted) {
+    fn take(&mut self, wanted: Wanted<'a>) {
         let Wanted { volume, mount, .. } = wanted;
-        match self.there(&volume.name) {
+        match self.there(volume.name) {
             Some((position, present)) => {
                 if let Source::Scripts { config_map } = volume.source {
                     let current = present.config_map.as_ref().map(|source| &*source.name);
-                    if current != Some(config_map.as_str()) {
+                    if current != Some(config_map) {
                         self.updates.push(Change::Scripts {
                             volume: position,
                             name: volume.name,
@@ -127,19 +118,18 @@ impl<'v> Volumes<'v> {
         let container = &self.pod.containers()[mount.container];
         let mounted = container
             .mounts()
-            .iter()
-            .any(|it| clean_path(&it.mount_path) == clean_path(&mount.path));
+            .any(|it| same_path(&it.mount_path, mount.path));
         if !mounted && !self.mounts.contains(&mount) {
             self.mounts.push(mount);
         }
     }
 
-    fn there(&self, name: &str) -> Option<(usize, &'v Volume<'v>)> {
-        let mut volumes = self.pod.volumes().iter().enumerate();
+    fn there(&self, name: &str) -> Option<(usize, Volume<'v>)> {
+        let mut volumes = self.pod.volumes().enumerate();
         volumes.find(|(_, volume)| *volume.name == *name)
     }
 
-    pub fn into_changes(self) -> Vec<Change> {
+    pub fn into_changes(self) -> Vec<Change<'a>> {
         let Self {
             pod: _,
             added,
@@ -152,56 +142,72 @@ impl<'v> Volumes<'v> {
     }
 }
 
-impl NewVolume {
+impl NewVolume<'_> {
     /// The volume as a pod has it.
     #[must_use]
     pub fn json(&self) -> Value {
-        let Self { name, source } = self;
-        match source {
-            // Optional, so that no pod waits for a ConfigMap that nobody has restored yet.
-            Source::Scripts { config_map } => json!({
-                "name": name,
-                "configMap": {"name": config_map, "optional": true, "defaultMode": 0o555},
-            }),
-            Source::Policy(VolumeSource::EmptyDir(empty_dir)) => json!({
-                "name": name,
-                "emptyDir": empty_dir,
-            }),
-            Source::Policy(VolumeSource::Ephemeral(ephemeral)) => {
-                let mut spec = json!({
-                    "accessModes": ["ReadWriteOnce"],
-                    "resources": {"requests": {"storage": ephemeral.size}},
-                });
-                if let Some(class) = &ephemeral.storage_class {
-                    spec["storageClassName"] = class.as_str().into();
-                }
-                json!({"name": name, "ephemeral": {"volumeClaimTemplate": {"spec": spec}}})
-            }
-        }
+        serde_json::to_value(self).expect("names and sizes are JSON")
     }
 }
 
-impl NewMount {
+impl Serialize for NewVolume<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { name, source } = self;
+        let mut volume = serializer.serialize_map(None)?;
+        volume.serialize_entry("name", name)?;
+        match source {
+            Source::Scripts { config_map } => volume.serialize_entry(
+                "configMap",
+                &ConfigMap {
+                    name: config_map,
+                    optional: true,
+                    default_mode: 0o555,
+                },
+            ),
+            Source::Policy(VolumeSource::EmptyDir(empty_dir)) => {
+                volume.serialize_entry("emptyDir", empty_dir)
+            }
+            Source::Policy(VolumeSource::Ephemeral(ephemeral)) => {
+                volume.serialize_entry("ephemeral", &claim(ephemeral))
+            }
+        }?;
+        volume.end()
+    }
+}
+
+/// The scripts as a volume.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ConfigMap<'a> {
+    name: &'a str,
+    /// So that no pod waits for a ConfigMap that nobody has restored yet.
+    optional: bool,
+    default_mode: u16,
+}
+
+fn claim(ephemeral: &Ephemeral) -> Value {
+    let mut spec = json!({
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": ephemeral.size}},
+    });
+    if let Some(class) = &ephemeral.storage_class {
+        spec["storageClassName"] = class.as_str().into();
+    }
+    json!({"volumeClaimTemplate": {"spec": spec}})
+}
+
+impl NewMount<'_> {
     /// The mount as a container has it.
     #[must_use]
     pub fn json(&self) -> Value {
-        let Self {
-            container: _,
-            volume,
-            path,
-            read_only,
-        } = self;
-        let mut json = json!({"name": volume, "mountPath": path});
-        if *read_only {
-            json["readOnly"] = true.into();
-        }
-        json
+        serde_json::to_value(self).expect("names and paths are JSON")
     }
 }
 
-pub fn wanted(policy: &Policy, container: usize) -> Vec<Wanted> {
-    let config_map_prefix = format!("quiescent-{}-", policy.name);
+/// The volumes that a policy wants, its scripts first.
+pub fn wanted(policy: &Policy, container: usize) -> impl Iterator<Item = Wanted<'_>> {
     let scripts = policy.config_map().map(|config_map| Wanted {
+        policy,
         volume: NewVolume {
             name: policy.scripts_volume(),
             source: Source::Scripts { config_map },
@@ -212,20 +218,19 @@ pub fn wanted(policy: &Policy, container: usize) -> Vec<Wanted> {
             path: policy.scripts_path(),
             read_only: true,
         },
-        config_map_prefix: config_map_prefix.clone(),
     });
-    let others = policy.volumes.iter().map(|volume| Wanted {
+    let others = policy.volumes.iter().map(move |volume| Wanted {
+        policy,
         volume: NewVolume {
-            name: volume.name.clone(),
-            source: Source::Policy(volume.source.clone()),
+            name: &volume.name,
+            source: Source::Policy(&volume.source),
         },
         mount: NewMount {
             container,
-            volume: volume.name.clone(),
-            path: volume.mount_path.clone(),
+            volume: &volume.name,
+            path: &volume.mount_path,
             read_only: false,
         },
-        config_map_prefix: config_map_prefix.clone(),
     });
-    scripts.into_iter().chain(others).collect()
+    scripts.into_iter().chain(others)
 }

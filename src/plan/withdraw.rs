@@ -10,7 +10,7 @@ use super::{
     volumes::{Wanted, wanted},
 };
 use crate::{
-    pod::{PodView, clean_path},
+    pod::{PodView, same_path},
     policy::{Policy, PolicySet},
     select::Facts,
     velero::{
@@ -140,7 +140,7 @@ fn take_hook(
     let of_policy = |argv: &[String]| {
         let policies = named.iter().filter_map(|it| it.policy);
         let mut steps = policies.filter_map(|policy| hooks::step(policy, phase, view, facts));
-        steps.any(|step| step.argv == argv)
+        steps.any(|step| step.run.argv == argv)
     };
     let author = match hooks::present(view, phase, of_policy) {
         Present::Nothing | Present::Fragment => return,
@@ -153,11 +153,11 @@ fn take_hook(
     // The author's hook in its oldest form was never touched.
     let author = author.filter(|Authors { step, .. }| {
         let legacy = view.annotation(LEGACY_PRE.command).and_then(decode_command);
-        phase != HookPhase::Pre || legacy.as_ref() != Some(&step.argv)
+        phase != HookPhase::Pre || legacy.as_ref() != Some(&step.run.argv)
     });
     let [command, on_error, timeout] = match &author {
         Some(Authors { step, .. }) => [
-            command_text(&step.argv),
+            command_text(&step.run.argv),
             step.on_error.to_string(),
             step.timeout.to_string(),
         ]
@@ -246,7 +246,7 @@ struct Ours<'p> {
 impl Ours<'_> {
     fn mounts(&self, there: &Value) -> bool {
         let path = there["mountPath"].as_str();
-        path.is_some_and(|path| clean_path(path) == clean_path(&self.path)) && (self.mount)(there)
+        path.is_some_and(|path| same_path(path, &self.path)) && (self.mount)(there)
     }
 }
 
@@ -267,29 +267,33 @@ fn of_policy<'p>(named: &'p Named<'_>) -> Vec<Ours<'p>> {
                     it["name"] == *volume && it["readOnly"] == true && it.get("subPath").is_none()
                 }
             }),
-            is_volume: Box::new(move |it| has_scripts(it, &format!("quiescent-{name}-"))),
+            is_volume: Box::new(move |it| {
+                let prefix = format!("quiescent-{name}-");
+                config_map(it).is_some_and(|name| name.starts_with(&prefix))
+            }),
             name: volume,
         }];
     };
     wanted(policy, 0)
-        .into_iter()
         .map(|wanted| {
             let Wanted {
+                policy,
                 volume,
                 mount,
-                config_map_prefix,
             } = wanted;
             let written = volume.json();
             Ours {
-                name: volume.name.clone(),
-                path: mount.path.clone(),
+                name: volume.name.to_owned(),
+                path: mount.path.to_owned(),
                 mount: Box::new(move |it| {
                     let mut like_ours = mount.json();
                     like_ours["mountPath"] = it["mountPath"].clone();
                     *it == like_ours
                 }),
-                is_volume: Box::new(move |it| match &volume.source {
-                    super::Source::Scripts { .. } => has_scripts(it, &config_map_prefix),
+                is_volume: Box::new(move |it| match volume.source {
+                    super::Source::Scripts { .. } => {
+                        config_map(it).is_some_and(|name| policy.is_config_map(name))
+                    }
                     // Another version of the policy may have said another size.
                     super::Source::Policy(_) if !exact => {
                         keys(it).is_some_and(|it| Some(it) == keys(&written))
@@ -301,9 +305,8 @@ fn of_policy<'p>(named: &'p Named<'_>) -> Vec<Ours<'p>> {
         .collect()
 }
 
-fn has_scripts(volume: &Value, prefix: &str) -> bool {
-    let name = volume.pointer("/configMap/name").and_then(Value::as_str);
-    name.is_some_and(|name| name.starts_with(prefix))
+fn config_map(volume: &Value) -> Option<&str> {
+    volume.pointer("/configMap/name").and_then(Value::as_str)
 }
 
 fn keys(value: &Value) -> Option<BTreeSet<&String>> {

@@ -7,10 +7,8 @@ mod volumes;
 
 use std::collections::BTreeMap;
 
-pub use parameters::TIMEOUT_VARIABLE;
-
 use super::{
-    About, Policy, Rule, ScriptFile, Scripts,
+    About, Names, Policy, Rule, ScriptFile, Scripts,
     file::{self, HookPolicy},
     fingerprint, name,
 };
@@ -74,10 +72,12 @@ impl Compiler<'_, '_> {
         let volumes = self.volumes(spec, &metadata.name);
         self.backup_volumes(spec);
         self.something_to_do(spec);
+        let digest = digest(file, &scripts);
         Policy {
+            names: Names::new(&metadata.name, &digest, &scripts),
             name: metadata.name.clone(),
             priority: spec.priority,
-            digest: digest(file, &scripts),
+            digest,
             about: about(&metadata.annotations),
             matching,
             exclude,

@@ -1,6 +1,6 @@
 //! The scripts of a policy, which become the content of a ConfigMap.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::fingerprint;
 
@@ -31,27 +31,34 @@ pub enum ScriptFile {
 
 /// Texts by file name, the shell library among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scripts(BTreeMap<String, String>);
+pub struct Scripts {
+    files: BTreeMap<String, Cow<'static, str>>,
+    digest: String,
+}
 
 impl Scripts {
     /// A policy's own files, and the shell library unless it brings one.
     #[must_use]
-    pub fn new(mut files: BTreeMap<String, String>) -> Self {
+    pub fn new(files: BTreeMap<String, String>) -> Self {
+        let files = files.into_iter().map(|(name, text)| (name, text.into()));
+        let mut files: BTreeMap<String, Cow<'static, str>> = files.collect();
         files
             .entry(SHELL_LIBRARY.to_owned())
-            .or_insert_with(|| shell_library().to_owned());
-        Self(files)
+            .or_insert_with(|| shell_library().into());
+        let parts = files.iter();
+        let parts = parts.flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]);
+        let digest = fingerprint(parts, 10);
+        Self { files, digest }
     }
 
     #[must_use]
-    pub const fn files(&self) -> &BTreeMap<String, String> {
-        &self.0
+    pub const fn files(&self) -> &BTreeMap<String, Cow<'static, str>> {
+        &self.files
     }
 
     #[must_use]
     pub fn size(&self) -> usize {
-        let Self(files) = self;
-        files
+        self.files
             .iter()
             .map(|(name, text)| name.len() + text.len())
             .sum()
@@ -59,14 +66,8 @@ impl Scripts {
 
     /// The first 10 hexadecimal digits of the SHA-256 of names and texts.
     #[must_use]
-    pub fn digest(&self) -> String {
-        let Self(files) = self;
-        fingerprint(
-            files
-                .iter()
-                .flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]),
-            10,
-        )
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// A script as one text, with what it sources from its own folder put in, each file once.
@@ -78,13 +79,14 @@ impl Scripts {
     }
 
     fn expand<'s>(&'s self, name: &str, seen: &mut Vec<&'s str>, whole: &mut String) {
-        let Self(files) = self;
-        let Some(text) = files.get(name) else { return };
+        let Some(text) = self.files.get(name) else {
+            return;
+        };
         for line in text.lines() {
             let sourced = line
                 .strip_prefix(SOURCE.0)
                 .and_then(|rest| rest.strip_suffix(SOURCE.1))
-                .and_then(|name| files.get_key_value(name));
+                .and_then(|name| self.files.get_key_value(name));
             match sourced {
                 Some((name, _)) if seen.contains(&name.as_str()) => {}
                 Some((name, _)) => {

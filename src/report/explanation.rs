@@ -215,7 +215,7 @@ fn changes(out: &mut String, plan: &Plan<'_>, pod: &PodView<'_>) {
             Change::NoAnnotation { key, .. } => {
                 let phase = HookPhase::ALL
                     .into_iter()
-                    .find(|phase| phase.keys().command == key);
+                    .find(|phase| phase.keys().command == *key);
                 if let Some(phase) = phase {
                     line(
                         out,
@@ -230,10 +230,10 @@ fn changes(out: &mut String, plan: &Plan<'_>, pod: &PodView<'_>) {
                 value,
                 instead_of,
             } => {
-                if key == BACKUP_VOLUMES {
+                if *key == BACKUP_VOLUMES {
                     let (mark, text) = match instead_of {
                         Some(before) => (Mark::Change, format!("{before} → {value}")),
-                        None => (Mark::Add, value.clone()),
+                        None => (Mark::Add, value.to_string()),
                     };
                     line(out, mark, "backup-volumes", &text);
                 }
@@ -250,7 +250,7 @@ fn hook(out: &mut String, plan: &Plan<'_>, phase: HookPhase) {
                 key,
                 value,
                 instead_of,
-            } if key == wanted => Some((value, instead_of.is_some())),
+            } if *key == wanted => Some((value, instead_of.is_some())),
             _ => None,
         })
     };
@@ -342,6 +342,6 @@ pub fn value(
         "applied": applied,
         "notApplied": passed,
         "denied": plan.denied.map(|policy| &policy.name),
-        "patch": injection.patch.to_json(""),
+        "patch": injection.patch(pod).to_json(""),
     })
 }

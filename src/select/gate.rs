@@ -99,6 +99,6 @@ fn ends_by_itself(pod: &PodView<'_>, facts: Facts<'_>) -> bool {
     let restarts = pod.spec.restart_policy.as_deref().unwrap_or("Always");
     let of_a_job = |kind: &str| matches!(kind, "Job" | "CronJob");
     restarts != "Always"
-        || pod.owners().iter().any(|owner| of_a_job(&owner.kind))
+        || pod.owners().any(|owner| of_a_job(&owner.kind))
         || facts.owner.is_some_and(|(kind, _)| of_a_job(kind))
 }

@@ -33,9 +33,11 @@ fn postgresql() -> Value {
 fn injected(pod: &Value) -> Value {
     let text = pod.to_string();
     let mut after = pod.clone();
-    let injection = inject(&POLICIES, &PodView::parse(&text).unwrap(), facts());
-    assert!(!injection.patch.is_empty());
-    injection.patch.apply(&mut after, "").unwrap();
+    let view = PodView::parse(&text).unwrap();
+    let injection = inject(&POLICIES, &view, facts());
+    let patch = injection.patch(&view);
+    assert!(!patch.is_empty());
+    patch.apply(&mut after, "").unwrap();
     after
 }
 

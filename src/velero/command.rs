@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use crate::json::unquote;
+
 /// Reads a command annotation: a JSON array of strings, or else the whole text as one argument.
 ///
-/// Follows Go's `encoding/json`: `null` is an empty string, half of a surrogate pair is U+FFFD.
+/// Follows Go's `encoding/json`: `null` is an empty string.
 /// `None` for an empty text, which is no hook at all.
 #[must_use]
 pub fn decode(text: &str) -> Option<Vec<String>> {
@@ -64,70 +66,6 @@ fn blank(text: &str) -> &str {
 fn element(text: &str) -> Option<(String, &str)> {
     match text.strip_prefix("null") {
         Some(rest) => Some((String::new(), rest)),
-        None => string(text.strip_prefix('"')?),
+        None => unquote(text.strip_prefix('"')?),
     }
-}
-
-fn string(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut rest = text;
-    loop {
-        let mut chars = rest.chars();
-        match chars.next()? {
-            '"' => return Some((value, chars.as_str())),
-            '\\' => {
-                let (escaped, after) = escape(chars.as_str())?;
-                value.push(escaped);
-                rest = after;
-            }
-            '\0'..=' ' if !rest.starts_with(' ') => return None,
-            plain => {
-                value.push(plain);
-                rest = chars.as_str();
-            }
-        }
-    }
-}
-
-fn escape(text: &str) -> Option<(char, &str)> {
-    let mut chars = text.chars();
-    let escaped = match chars.next()? {
-        same @ ('"' | '\\' | '/') => same,
-        'b' => '\u{8}',
-        'f' => '\u{c}',
-        'n' => '\n',
-        'r' => '\r',
-        't' => '\t',
-        'u' => return unicode(chars.as_str()),
-        _ => return None,
-    };
-    Some((escaped, chars.as_str()))
-}
-
-fn unicode(text: &str) -> Option<(char, &str)> {
-    let (first, rest) = code_unit(text)?;
-    if let Some(character) = char::from_u32(first) {
-        return Some((character, rest));
-    }
-    let pair = rest
-        .strip_prefix("\\u")
-        .and_then(code_unit)
-        .filter(|(second, _)| first < 0xdc00 && (0xdc00..0xe000).contains(second));
-    Some(match pair {
-        Some((second, rest)) => {
-            let code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-            (
-                char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER),
-                rest,
-            )
-        }
-        None => (char::REPLACEMENT_CHARACTER, rest),
-    })
-}
-
-fn code_unit(text: &str) -> Option<(u32, &str)> {
-    let (digits, rest) = text.split_at_checked(4)?;
-    let hexadecimal = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let unit = hexadecimal.then(|| u32::from_str_radix(digits, 16).ok())??;
-    Some((unit, rest))
 }

@@ -88,7 +88,8 @@ impl Question {
         };
         let injection = inject(&self.policies, &view, facts);
         let mut pod = self.pod.clone();
-        injection.patch.apply(&mut pod, "").unwrap();
+        let patch = injection.patch(&view);
+        patch.apply(&mut pod, "").unwrap();
         let plan = &injection.plan;
         Found {
             pod,
@@ -104,7 +105,7 @@ impl Question {
                 .map(|(policy, why)| (policy.name.clone(), *why))
                 .collect(),
             notes: plan.notes.iter().map(|note| note.reason).collect(),
-            operations: injection.patch.0.len(),
+            operations: patch.0.len(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One review: read, decided, logged in one line, counted. Nothing is asked of the API server.
 
 use axum::http::StatusCode;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::counters::Counters;
 use crate::{
@@ -60,7 +60,8 @@ impl Reviews {
             owner: None,
             settings: &self.settings,
         };
-        let answer = admission::answer(review, &self.policies.get(), facts);
+        let policies = self.policies.get();
+        let answer = admission::answer(review, &policies, facts);
         if !review.dry_run {
             self.counters.answered(answer.outcome, answer.reason);
         }
@@ -74,7 +75,10 @@ impl Reviews {
 }
 
 /// Never the object: it has other people's passwords in it.
-fn log(review: &Review<'_>, answer: &Answer) {
+///
+/// Most pods are none of ours, and a line for each would cost more than its review: those are told at
+/// the level `debug` alone.
+fn log(review: &Review<'_>, answer: &Answer<'_>) {
     let Answer {
         body: _,
         outcome,
@@ -83,21 +87,26 @@ fn log(review: &Review<'_>, answer: &Answer) {
         pod,
         owner,
     } = answer;
-    info!(
-        uid = &*review.uid,
-        namespace = &*review.namespace,
-        pod,
-        owner,
-        policies,
-        outcome = outcome.as_str(),
-        reason = reason.map(Reason::as_str),
-        dry_run = review.dry_run,
-        "{}",
-        match outcome {
-            Outcome::Injected => "hooks injected",
-            Outcome::Unchanged => "hooks are there already",
-            Outcome::Passed => "passed over",
-            Outcome::Denied => "refused by a policy",
-        }
-    );
+    macro_rules! line {
+        ($level:ident, $what:literal) => {
+            $level!(
+                uid = &*review.uid,
+                namespace = &*review.namespace,
+                pod,
+                owner = owner.as_ref().map(tracing::field::display),
+                policies = &**policies,
+                outcome = outcome.as_str(),
+                reason = reason.map(Reason::as_str),
+                dry_run = review.dry_run,
+                $what
+            )
+        };
+    }
+    match outcome {
+        Outcome::Injected => line!(info, "hooks injected"),
+        Outcome::Denied => line!(info, "refused by a policy"),
+        Outcome::Unchanged => line!(debug, "hooks are there already"),
+        Outcome::Passed if reason.is_some_and(Reason::is_near) => line!(info, "passed over"),
+        Outcome::Passed => line!(debug, "passed over"),
+    }
 }

@@ -1,14 +1,26 @@
 //! The runner is tried by running it, under every shell that is here.
 
-use std::process::{Command, Output};
+use std::{
+    borrow::Cow,
+    process::{Command, Output},
+};
 
 use super::{AUTHOR, Origin, Step, Undo, compose, origin};
-use crate::velero::{HookPhase, OnError, Timeout};
+use crate::{
+    policy::Invocation,
+    velero::{HookPhase, OnError, Timeout},
+};
 
-fn step(name: &str, script: &str, on_error: OnError) -> Step {
+fn shell(script: &str, arguments: &[&str]) -> Cow<'static, Invocation> {
+    let argv = ["/bin/sh", "-c", script].into_iter();
+    let argv = argv.chain(arguments.iter().copied()).map(str::to_owned);
+    Cow::Owned(Invocation::new(argv.collect()))
+}
+
+fn step(name: &str, script: &str, on_error: OnError) -> Step<'static> {
     Step {
-        name: name.to_owned(),
-        argv: ["/bin/sh", "-c", script].map(str::to_owned).into(),
+        name: name.to_owned().into(),
+        run: shell(script, &[]),
         timeout: Timeout::from_seconds(10),
         limit: 9,
         on_error,
@@ -18,21 +30,21 @@ fn step(name: &str, script: &str, on_error: OnError) -> Step {
     }
 }
 
-fn undone_by(step: Step, script: &str) -> Step {
-    let argv = ["/bin/sh", "-c", script].map(str::to_owned).into();
+fn undone_by(step: Step<'static>, script: &str) -> Step<'static> {
+    let run = shell(script, &[]);
     Step {
-        undo: Some(Undo { argv, limit: 5 }),
+        undo: Some(Undo { run, limit: 5 }),
         ..step
     }
 }
 
 /// Runs composed steps under every shell, and demands the same of each.
-fn run(phase: HookPhase, steps: &[Step]) -> (String, Option<i32>) {
-    let argv = compose(phase, steps);
+fn run(phase: HookPhase, steps: &[Step<'_>]) -> (String, Option<i32>) {
+    let run = compose(phase, steps);
     let shells: [&[&str]; 3] = [&["dash"], &["bash", "--posix"], &["busybox", "sh"]];
     let outputs: Vec<(String, Option<i32>)> = shells
         .iter()
-        .filter_map(|shell| under(shell, &argv).ok())
+        .filter_map(|shell| under(shell, &run.argv).ok())
         .map(|output| {
             (
                 String::from_utf8(output.stdout).unwrap(),
@@ -60,16 +72,17 @@ fn one_step_needs_no_runner() {
     let only = step("one", "exit 0", Fail);
     assert_eq!(
         compose(HookPhase::Pre, std::slice::from_ref(&only)),
-        only.argv
+        only.run
     );
 }
 
 #[test]
 fn steps_run_in_order_with_their_arguments_unharmed() {
-    let mut quoted = step("one", "printf '%s|' \"$@\"", Fail);
-    quoted
-        .argv
-        .extend(["sh", "a b", "$HOME", "'", "", "*"].map(str::to_owned));
+    let arguments = ["sh", "a b", "$HOME", "'", "", "*"];
+    let quoted = Step {
+        run: shell("printf '%s|' \"$@\"", &arguments),
+        ..step("one", "", Fail)
+    };
     let two = step("two", "echo two", Fail);
     let (out, code) = run(HookPhase::Pre, &[quoted, two]);
     assert_eq!((out.as_str(), code), ("a b|$HOME|'||*|two\n", Some(0)));
@@ -158,15 +171,15 @@ fn the_author_is_found_again_in_what_was_composed() {
     };
     let ours = step("ours", "echo ours", Fail);
     let composed = compose(HookPhase::Pre, &[author.clone(), ours.clone()]);
-    assert_eq!(origin(&composed), Origin::Composed(Some(author)));
+    assert_eq!(origin(&composed.argv), Origin::Composed(Some(author)));
     let without = compose(HookPhase::Pre, &[ours.clone(), ours.clone()]);
-    assert_eq!(origin(&without), Origin::Composed(None));
-    assert_eq!(origin(&ours.argv), Origin::Elsewhere);
-    let cut: Vec<String> = composed[..composed.len() - 1].to_vec();
-    assert_eq!(origin(&cut), Origin::Composed(origin_of(&composed)));
+    assert_eq!(origin(&without.argv), Origin::Composed(None));
+    assert_eq!(origin(&ours.run.argv), Origin::Elsewhere);
+    let cut: Vec<String> = composed.argv[..composed.argv.len() - 1].to_vec();
+    assert_eq!(origin(&cut), Origin::Composed(origin_of(&composed.argv)));
 }
 
-fn origin_of(argv: &[String]) -> Option<Step> {
+fn origin_of(argv: &[String]) -> Option<Step<'static>> {
     match origin(argv) {
         Origin::Composed(step) => step,
         Origin::Elsewhere => None,

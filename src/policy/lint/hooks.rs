@@ -1,7 +1,7 @@
 //! What a policy runs: commands, scripts, their times.
 
 use super::{
-    super::{Action, Delivery, Hook, Hooks, Rule, ScriptFile, Scripts, file, name, scripts},
+    super::{Action, Delivery, Hook, Hooks, Rule, ScriptFile, Scripts, Usual, file, name, scripts},
     Compiler,
 };
 use crate::velero::{LONGEST_TIMEOUT, OnError, RestoreWait, Timeout, encode_command};
@@ -97,6 +97,7 @@ impl Compiler<'_, '_> {
             timeout: *timeout,
             on_error: *on_error,
             retry: *retry,
+            usual: Usual::default(),
         }
     }
 
@@ -117,6 +118,7 @@ impl Compiler<'_, '_> {
             timeout: *exec_timeout,
             on_error: *on_error,
             retry: None,
+            usual: Usual::default(),
         };
         let wait = RestoreWait {
             timeout: *wait_timeout,

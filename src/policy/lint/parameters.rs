@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    super::{Parameter, Rule, file},
+    super::{PARAMETER_PREFIX, Parameter, Rule, TIMEOUT_VARIABLE, file},
     Compiler,
 };
-
-/// Set for every script: the seconds it may take.
-pub const TIMEOUT_VARIABLE: &str = "QUIESCENT_TIMEOUT";
 
 impl Compiler<'_, '_> {
     pub(super) fn parameters(
@@ -44,6 +41,7 @@ impl Compiler<'_, '_> {
                 allowed: written.r#enum.clone(),
                 description: written.description.clone(),
                 variable: variable(name),
+                annotation: format!("{PARAMETER_PREFIX}{policy}.{name}"),
             };
             if !written.default.is_empty() && !parameter.accepts(&written.default) {
                 self.error(

@@ -27,12 +27,14 @@ fn read(text: &str) -> Value {
         .to_json()
 }
 
-fn patch_of(case: &Case) -> Patch {
-    injected(case, &case.pod, |injection, _, _| injection.patch.clone())
+fn patch_of(case: &Case) -> Patch<'static> {
+    injected(case, &case.pod, |injection, view, _| {
+        injection.patch(view).into_owned()
+    })
 }
 
 /// The patch that takes out of a pod what was put in.
-fn back(case: &Case, pod: &Value) -> Patch {
+fn back(case: &Case, pod: &Value) -> Patch<'static> {
     let text = pod.to_string();
     let view = PodView::parse(&text).unwrap();
     uninject(&POLICIES, pod, &view, case.facts()).patch
@@ -125,7 +127,7 @@ proptest! {
 }
 
 /// The last steps of what a patch replaces.
-fn replaced(patch: &Patch) -> Vec<String> {
+fn replaced(patch: &Patch<'_>) -> Vec<String> {
     let patch = patch.to_json("");
     let operations = patch.as_array().unwrap().iter();
     let replacing = operations.filter(|it| it["op"] == "replace");

@@ -1,0 +1,38 @@
+//! Structs that are read from JSON objects and from nothing else.
+
+/// Defines a view: its fields, each with its key. A field that is absent or `null` has its default.
+macro_rules! view {
+    ($(
+        $(#[$meta:meta])*
+        $visibility:vis struct $name:ident<'a> {
+            $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:literal,)*
+        }
+    )*) => {$(
+        $(#[$meta])*
+        #[derive(Debug, Default)]
+        $visibility struct $name<'a> {
+            $($(#[$field_meta])* pub $field: $type,)*
+            /// Not every view borrows something.
+            #[doc(hidden)]
+            pub borrowed: std::marker::PhantomData<&'a str>,
+        }
+
+        impl<'a> $crate::json::FromJson<'a> for $name<'a> {
+            fn from_json(
+                reader: &mut $crate::json::Reader<'a>,
+            ) -> Result<Self, $crate::json::Fault> {
+                let mut view = Self::default();
+                reader.object(|reader, key| {
+                    match &*key {
+                        $($key => view.$field = reader.value()?,)*
+                        _ => reader.skip()?,
+                    }
+                    Ok(())
+                })?;
+                Ok(view)
+            }
+        }
+    )*};
+}
+
+pub(crate) use view;
