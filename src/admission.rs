@@ -5,12 +5,13 @@
 
 use std::borrow::Cow;
 
-use base64::{display::Base64Display, engine::general_purpose::STANDARD};
-use serde::{Serialize, Serializer};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::Serialize;
 
 use crate::{
     inject::{Injection, inject},
     json::{self, Attempt, Error, Text, view},
+    patch::Patch,
     pod::{OwnerReference, PodView},
     policy::{Policy, PolicySet},
     select::{Facts, Reason, Verdict},
@@ -192,8 +193,15 @@ pub struct Answer<'a> {
     pub policies: Cow<'a, str>,
     /// The pod's name, or what the API server makes one from.
     pub pod: &'a str,
-    /// What created it.
-    pub owner: Option<OwnerReference<'a>>,
+    subject: Option<&'a PodView<'a>>,
+}
+
+impl<'a> Answer<'a> {
+    /// What created the pod.
+    #[must_use]
+    pub fn owner(&self) -> Option<OwnerReference<'a>> {
+        self.subject?.owners().next()
+    }
 }
 
 /// Answers a review.
@@ -202,16 +210,19 @@ pub fn answer<'a>(review: &'a Review<'_>, policies: &'a PolicySet, facts: Facts<
     match &review.pod {
         Subject::Pod(pod) => about(review, pod, &inject(policies, pod, facts)),
         Subject::NotACreation => Answer {
-            body: write(Response {
-                uid: &review.uid,
-                allowed: true,
-                ..Response::default()
-            }),
+            body: write(
+                &Response {
+                    uid: &review.uid,
+                    allowed: true,
+                    ..Response::default()
+                },
+                &Patch::default(),
+            ),
             outcome: Outcome::Passed,
             reason: Some(Reason::NotCreate),
             policies: Cow::Borrowed(""),
             pod: review.name.as_deref().unwrap_or_default(),
-            owner: None,
+            subject: None,
         },
     }
 }
@@ -230,8 +241,7 @@ fn about<'a>(
     };
     let reason = injection.reason();
     let policies = plan.provenance();
-    let patch = injection.patch(pod);
-    let body = write(Response {
+    let response = Response {
         uid: &review.uid,
         allowed: plan.denied.is_none(),
         audit_annotations: Some(Audit {
@@ -240,10 +250,9 @@ fn about<'a>(
             policies: &policies,
         }),
         status: plan.denied.map(Status::denied_by),
-        patch_type: (!patch.is_empty()).then_some("JSONPatch"),
-        patch: (!patch.is_empty()).then(|| Encoded(json_of(&patch, PATCH))),
         warnings: warnings(injection),
-    });
+    };
+    let body = write(&response, &injection.patch(pod));
     let metadata = pod.metadata.as_ref();
     let name = metadata.and_then(|it| it.name.as_deref().or(it.generate_name.as_deref()));
     Answer {
@@ -252,7 +261,7 @@ fn about<'a>(
         reason,
         policies,
         pod: review.name.as_deref().or(name).unwrap_or_default(),
-        owner: pod.owners().next(),
+        subject: Some(pod),
     }
 }
 
@@ -266,10 +275,6 @@ struct Response<'a> {
     audit_annotations: Option<Audit<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<Encoded>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
@@ -303,43 +308,39 @@ impl Status {
     }
 }
 
-/// Bytes that are written in base64.
-struct Encoded(Vec<u8>);
+/// How many bytes an answer has beside its patch, usually.
+const USUAL: usize = 512;
 
-impl Serialize for Encoded {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(bytes) = self;
-        serializer.collect_str(&Base64Display::new(bytes, &STANDARD))
-    }
-}
-
-/// How many bytes a usual patch has, and a usual answer beside its patch.
-const PATCH: usize = 4096;
-const ANSWER: usize = 512;
-
-fn write(response: Response<'_>) -> Vec<u8> {
+/// The review that answers.
+fn write(response: &Response<'_>, patch: &Patch<'_>) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Review<'a> {
         api_version: &'static str,
         kind: &'static str,
-        response: Response<'a>,
+        response: &'a Response<'a>,
     }
 
-    let patch = response.patch.as_ref();
-    let patch = patch.map_or(0, |Encoded(bytes)| bytes.len().div_ceil(3) * 4);
     let review = Review {
         api_version: API_VERSION,
         kind: KIND,
         response,
     };
-    json_of(&review, patch + ANSWER)
-}
-
-fn json_of(value: &impl Serialize, capacity: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(capacity);
-    serde_json::to_writer(&mut bytes, value).expect("texts and numbers are JSON");
-    bytes
+    let patch = (!patch.is_empty()).then(|| patch.to_text(""));
+    let encoded = patch.as_ref().map_or(0, |text| text.len().div_ceil(3) * 4);
+    let mut body = Vec::with_capacity(encoded + USUAL);
+    serde_json::to_writer(&mut body, &review).expect("texts and numbers are JSON");
+    if let Some(patch) = patch {
+        // Base64 needs no escapes: the serializer would look for them all the same.
+        body.truncate(body.len() - b"}}".len());
+        body.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
+        let start = body.len();
+        body.resize(start + encoded, 0);
+        let encoded = STANDARD.encode_slice(patch, &mut body[start..]);
+        encoded.expect("there is room for it");
+        body.extend_from_slice(b"\"}}");
+    }
+    body
 }
 
 /// What the person who creates the pod should know: policies that were meant for it and do not reach it.

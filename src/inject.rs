@@ -1,6 +1,7 @@
 //! The whole way for one pod: the same for a review, a manifest and a question.
 
 use crate::{
+    json::FromJson as _,
     patch::{Flaw, Patch, patch, prove},
     plan::{Plan, plan},
     pod::PodView,
@@ -84,6 +85,17 @@ fn decide<'a>(
         };
     }
     let verdicts = ask(policies, pod, facts);
+    let selected = verdicts
+        .iter()
+        .any(|verdict| matches!(verdict, Verdict::Selected(..)));
+    // Worth the time only where it is planned upon.
+    if selected && pod.check().is_err() {
+        return Injection {
+            gate: Some(Reason::Unreadable),
+            verdicts,
+            plan: Plan::default(),
+        };
+    }
     let mut plan = plan(&verdicts, pod, facts);
     // Better no hooks than a pod that the API server refuses.
     if let Err(flaw) = prove(&plan, pod) {

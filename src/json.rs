@@ -11,12 +11,15 @@ mod reader;
 mod string;
 mod text;
 mod view;
+mod word;
+mod write;
 
 pub use list::List;
-pub use reader::{Error, Fault, Kind, Reader};
+pub use reader::{Error, Fault, Key, Kind, Reader};
 pub use string::unquote;
 pub use text::{Pairs, Text};
 pub(crate) use view::view;
+pub use write::{escape, quote};
 
 /// What can be read from JSON, and borrows from it.
 pub trait FromJson<'a>: Sized {
@@ -25,9 +28,17 @@ pub trait FromJson<'a>: Sized {
     /// # Errors
     /// Where the value is no JSON, or has another type.
     fn from_json(reader: &mut Reader<'a>) -> Result<Self, Fault>;
+
+    /// Reads what was put off until somebody asks for it.
+    ///
+    /// # Errors
+    /// Where that is no JSON, or has another type.
+    fn check(&self) -> Result<(), Fault> {
+        Ok(())
+    }
 }
 
-/// Reads a whole text.
+/// Reads a whole text, but for what is put off.
 ///
 /// # Errors
 /// Where it is no JSON or has another type, or that there is something behind it.
@@ -45,6 +56,10 @@ impl<'a, T: FromJson<'a>> FromJson<'a> for Option<T> {
         }
         T::from_json(reader).map(Some)
     }
+
+    fn check(&self) -> Result<(), Fault> {
+        self.as_ref().map_or(Ok(()), T::check)
+    }
 }
 
 impl<'a, T: FromJson<'a>> FromJson<'a> for Vec<T> {
@@ -56,11 +71,19 @@ impl<'a, T: FromJson<'a>> FromJson<'a> for Vec<T> {
         })?;
         Ok(items)
     }
+
+    fn check(&self) -> Result<(), Fault> {
+        self.iter().try_for_each(T::check)
+    }
 }
 
 impl<'a, T: FromJson<'a>> FromJson<'a> for Box<T> {
     fn from_json(reader: &mut Reader<'a>) -> Result<Self, Fault> {
         T::from_json(reader).map(Self::new)
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        T::check(self)
     }
 }
 

@@ -8,13 +8,13 @@ mod proof;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    fmt::{self, Write as _},
 };
 
-use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Value, json};
 
 use crate::{
+    json,
     plan::{Change, NewMount, NewVolume, Plan, Removal},
     pod::PodView,
     yaml::{
@@ -24,6 +24,9 @@ use crate::{
 };
 
 pub use proof::{Flaw, prove};
+
+/// How many bytes a patch has at most, usually.
+const USUAL: usize = 4096;
 
 /// One operation.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,8 +44,7 @@ pub enum Op<'a> {
 }
 
 /// What an operation puts somewhere.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum New<'a> {
     Text(Cow<'a, str>),
     Volume(NewVolume<'a>),
@@ -51,7 +53,7 @@ pub enum New<'a> {
     Json(Value),
 }
 
-/// A place in a pod, which prints as a JSON pointer (RFC 6901).
+/// A place in a pod, as a JSON pointer (RFC 6901).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Path<'a> {
     Annotation(&'a str),
@@ -64,12 +66,35 @@ pub enum Path<'a> {
     Pointer(Cow<'a, str>),
 }
 
+impl Operation<'_> {
+    /// Writes the operation for a pod that stands at `root`.
+    fn write(&self, root: &str, out: &mut Vec<u8>) {
+        let Self { op, path } = self;
+        let (word, new) = match op {
+            Op::Add(new) => ("add", Some(new)),
+            Op::Replace(new) => ("replace", Some(new)),
+            Op::Remove => ("remove", None),
+        };
+        out.extend_from_slice(b"{\"op\":\"");
+        out.extend_from_slice(word.as_bytes());
+        out.extend_from_slice(b"\",\"path\":\"");
+        let written = write!(Escaped(out), "{root}{path}");
+        written.expect("memory takes everything");
+        out.push(b'"');
+        if let Some(new) = new {
+            out.extend_from_slice(b",\"value\":");
+            new.write(out);
+        }
+        out.push(b'}');
+    }
+}
+
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Annotation(key) => {
                 f.write_str("/metadata/annotations/")?;
-                escape(key, f)
+                pieces(key).try_for_each(|piece| f.write_str(piece))
             }
             Self::NewVolume => f.write_str("/spec/volumes/-"),
             Self::ConfigMap(volume) => write!(f, "/spec/volumes/{volume}/configMap/name"),
@@ -81,26 +106,33 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-impl Serialize for Operation<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { op, path } = self;
-        let (word, value) = match op {
-            Op::Add(value) => ("add", Some(value)),
-            Op::Replace(value) => ("replace", Some(value)),
-            Op::Remove => ("remove", None),
+/// What is written to it stands in a string of JSON.
+struct Escaped<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        json::escape(text, self.0);
+        Ok(())
+    }
+}
+
+impl New<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let written = match self {
+            Self::Text(text) => {
+                json::quote(text, out);
+                Ok(())
+            }
+            Self::Volume(volume) => serde_json::to_writer(out, volume),
+            Self::Mount(mount) => serde_json::to_writer(out, mount),
+            Self::Json(value) => serde_json::to_writer(out, value),
         };
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("op", word)?;
-        map.serialize_entry("path", &format_args!("{path}"))?;
-        if let Some(value) = value {
-            map.serialize_entry("value", value)?;
-        }
-        map.end()
+        written.expect("names and sizes are JSON");
     }
 }
 
 /// A JSON patch.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Patch<'a>(pub Vec<Operation<'a>>);
 
 impl Patch<'_> {
@@ -111,14 +143,24 @@ impl Patch<'_> {
 
     /// The patch as RFC 6902 writes it, for a pod that stands at `root` of a larger object.
     #[must_use]
-    pub fn to_json(&self, root: &str) -> Value {
+    pub fn to_text(&self, root: &str) -> Vec<u8> {
         let Self(operations) = self;
-        let operations = operations.iter().map(|Operation { op, path }| Operation {
-            op: op.clone(),
-            path: Path::Pointer(format!("{root}{path}").into()),
-        });
-        let moved = Patch(operations.collect());
-        serde_json::to_value(moved).expect("texts and volumes are JSON")
+        let mut out = Vec::with_capacity(USUAL);
+        out.push(b'[');
+        for (position, operation) in operations.iter().enumerate() {
+            if position > 0 {
+                out.push(b',');
+            }
+            operation.write(root, &mut out);
+        }
+        out.push(b']');
+        out
+    }
+
+    /// The same, to be looked into.
+    #[must_use]
+    pub fn to_json(&self, root: &str) -> Value {
+        serde_json::from_slice(&self.to_text(root)).expect("what we write is JSON")
     }
 
     /// Takes items out of a List. Positions are given from the last one on.
@@ -134,7 +176,7 @@ impl Patch<'_> {
     /// # Errors
     /// When an operation does not apply. The object is as it was, then.
     pub fn apply(&self, object: &mut Value, root: &str) -> Result<(), json_patch::PatchError> {
-        let operations = serde_json::from_value(self.to_json(root));
+        let operations = serde_json::from_slice(&self.to_text(root));
         let operations: json_patch::Patch = operations.expect("what we write is RFC 6902");
         json_patch::patch(object, &operations)
     }
@@ -321,18 +363,21 @@ impl Parents {
     }
 }
 
-/// Writes a step of a pointer. `~` first: the other way round `/` would end as `~01`.
-fn escape(step: &str, f: &mut impl fmt::Write) -> fmt::Result {
-    let mut parts = step.split_inclusive(['~', '/']);
-    parts.try_for_each(|part| {
-        let (plain, escaped) = match part.as_bytes().last() {
-            Some(b'~') => (&part[..part.len() - 1], "~0"),
-            Some(b'/') => (&part[..part.len() - 1], "~1"),
-            _ => (part, ""),
+/// A step of a pointer, in pieces: `~` and `/` have other spellings there.
+fn pieces(step: &str) -> impl Iterator<Item = &str> {
+    let mut rest = step;
+    let parts = std::iter::from_fn(move || {
+        let special = rest.bytes().position(|byte| matches!(byte, b'~' | b'/'));
+        let Some(special) = special else {
+            let last = std::mem::take(&mut rest);
+            return (!last.is_empty()).then_some([last, ""]);
         };
-        f.write_str(plain)?;
-        f.write_str(escaped)
-    })
+        let (plain, from) = rest.split_at(special);
+        rest = &from[1..];
+        let spelled = if from.starts_with('~') { "~0" } else { "~1" };
+        Some([plain, spelled])
+    });
+    parts.flatten()
 }
 
 /// The operations that take out of a pod what was put in, parents that it would leave empty too.
@@ -390,9 +435,8 @@ const fn remove(pointer: String) -> Operation<'static> {
 }
 
 fn below(parent: &str, step: &str) -> Path<'static> {
-    let mut pointer = format!("{parent}/");
-    let _ = escape(step, &mut pointer);
-    Path::Pointer(pointer.into())
+    let pointer = [parent, "/"].into_iter().chain(pieces(step));
+    Path::Pointer(pointer.collect::<String>().into())
 }
 
 fn size(value: &Value) -> usize {

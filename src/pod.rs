@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::json::{self, List, Pairs, Text, There, view};
+use crate::json::{self, FromJson as _, List, Pairs, Text, There, view};
 
 view! {
     /// A pod, or the template of one.
@@ -109,7 +109,10 @@ impl<'a> PodView<'a> {
     /// # Errors
     /// When the text is no JSON, or what is read of it has another type than a pod's.
     pub fn parse(json: &'a str) -> Result<Self, json::Error> {
-        json::read(json)
+        let pod: Self = json::read(json)?;
+        let checked = pod.check();
+        checked.map_err(|fault| json::Error::new(fault, json))?;
+        Ok(pod)
     }
 
     #[must_use]

@@ -11,7 +11,7 @@ pub use gate::{Mode, gate};
 pub use reason::Reason;
 
 use crate::{
-    pod::PodView,
+    pod::{Container, PodView},
     policy::{
         CONTAINER_ANNOTATION, ContainerChoice, Criteria, Image, ImagePattern, METHOD_LABEL,
         Parameter, Policy, PolicySet, file::LabelSelector, glob, labels_match,
@@ -302,9 +302,7 @@ fn container(policy: &Policy, pod: &PodView<'_>, images: &[Image<'_>]) -> Result
 
 /// Velero up to 1.18 does not look among init containers, native sidecars included.
 fn is_native_sidecar(policy: &Policy, pod: &PodView<'_>) -> bool {
-    let mut sidecars = pod
-        .init_containers()
-        .filter(|container| container.is_native_sidecar());
+    let mut sidecars = pod.init_containers().filter(Container::is_native_sidecar);
     sidecars.any(|container| match &policy.container {
         ContainerChoice::Name(name) => *container.name == **name,
         ContainerChoice::Image(patterns) => {

@@ -101,7 +101,7 @@ struct Work<'w> {
     summary: Summary,
 }
 
-impl<'w> Work<'w> {
+impl Work<'_> {
     /// Gives the pods of a document their hooks, and says what was changed in it.
     fn document(&mut self, file: &str, document: &mut Value) -> Change {
         let mut patches: Vec<(String, Patch<'static>)> = Vec::new();

@@ -4,7 +4,14 @@
 //! brackets. Bits say which brackets stand within strings; what is left is counted. The idea is
 //! that of simdjson (Langdale and Lemire, "Parsing Gigabytes of JSON per Second", 2019).
 
-use wide::u8x16;
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined is not compiled for the processor that was found"
+)]
+
+use std::sync::LazyLock;
+
+use fearless_simd::{Level, Simd, dispatch, prelude::*, u8x64};
 
 const SIZE: usize = 64;
 
@@ -17,25 +24,33 @@ struct Bits {
     closing: u64,
 }
 
+/// What the processor can do.
+static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
+
 /// The length of the object or array with which a text begins, if it ends.
 pub(super) fn end_of_nested(text: &[u8]) -> Option<usize> {
+    dispatch!(*LEVEL, simd => end_with(simd, text))
+}
+
+#[inline(always)]
+fn end_with<S: Simd>(simd: S, text: &[u8]) -> Option<usize> {
     let mut strings = Strings::default();
     let mut depth = 0;
     let (blocks, rest) = text.as_chunks::<SIZE>();
     for (position, block) in blocks.iter().enumerate() {
-        if let Some(end) = end_within(block, &mut strings, &mut depth) {
+        if let Some(end) = end_within(Bits::of(simd, block), &mut strings, &mut depth) {
             return Some(position * SIZE + end);
         }
     }
     let mut last = [b' '; SIZE];
     last[..rest.len()].copy_from_slice(rest);
-    let end = end_within(&last, &mut strings, &mut depth)?;
+    let end = end_within(Bits::of(simd, &last), &mut strings, &mut depth)?;
     Some(blocks.len() * SIZE + end)
 }
 
 /// The position behind the bracket that ends the value, if that is in this block.
-fn end_within(block: &[u8; SIZE], strings: &mut Strings, depth: &mut u32) -> Option<usize> {
-    let bits = Bits::of(block);
+#[inline(always)]
+fn end_within(bits: Bits, strings: &mut Strings, depth: &mut u32) -> Option<usize> {
     let outside = !strings.inside(bits.quotes, bits.backslashes);
     let mut opening = bits.opening & outside;
     let mut closing = bits.closing & outside;
@@ -71,6 +86,7 @@ struct Strings {
 
 impl Strings {
     /// Which bytes stand within a string, the quote that opens it included.
+    #[inline(always)]
     fn inside(&mut self, quotes: u64, backslashes: u64) -> u64 {
         let quotes = quotes & !self.escapes(backslashes);
         let inside = prefix_xor(quotes) ^ self.open;
@@ -80,6 +96,7 @@ impl Strings {
 
     /// Which bytes a backslash escapes: of a run of backslashes every second one, and what follows a
     /// run that is odd. Adding carries a bit from where a run begins to where it ends.
+    #[inline(always)]
     fn escapes(&mut self, backslashes: u64) -> u64 {
         const EVEN: u64 = 0x5555_5555_5555_5555;
         if backslashes == 0 {
@@ -95,6 +112,7 @@ impl Strings {
 }
 
 /// Each bit is how many bits up to it are set, modulo two.
+#[inline(always)]
 const fn prefix_xor(mut bits: u64) -> u64 {
     let mut width = 1;
     while width < u64::BITS {
@@ -108,21 +126,17 @@ impl Bits {
     /// `[` and `{` differ in one bit, as `]` and `}` do.
     const CASE: u8 = 0x20;
 
-    fn of(block: &[u8; SIZE]) -> Self {
-        let mut bits = Self::default();
-        for (position, chunk) in block.as_chunks::<16>().0.iter().enumerate() {
-            let bytes = u8x16::from(*chunk);
-            let folded = bytes | u8x16::splat(Self::CASE);
-            let which = |bytes: u8x16, byte| {
-                let equal = bytes.simd_eq(u8x16::splat(byte));
-                u64::from(equal.to_bitmask()) << (position * 16)
-            };
-            bits.quotes |= which(bytes, b'"');
-            bits.backslashes |= which(bytes, b'\\');
-            bits.opening |= which(folded, b'{');
-            bits.closing |= which(folded, b'}');
+    #[inline(always)]
+    fn of<S: Simd>(simd: S, block: &[u8; SIZE]) -> Self {
+        let bytes = u8x64::from_slice(simd, block);
+        let folded = bytes | u8x64::splat(simd, Self::CASE);
+        let which = |bytes: u8x64<S>, byte| bytes.simd_eq(u8x64::splat(simd, byte)).to_bitmask();
+        Self {
+            quotes: which(bytes, b'"'),
+            backslashes: which(bytes, b'\\'),
+            opening: which(folded, b'{'),
+            closing: which(folded, b'}'),
         }
-        bits
     }
 }
 

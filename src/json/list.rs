@@ -4,25 +4,26 @@ use std::{fmt, marker::PhantomData};
 
 use super::{Fault, FromJson, Reader};
 
-/// An array that was read through once, and is read again whenever somebody asks: for few items
-/// that are rarely asked for, that is cheaper than keeping them.
+/// An array that is passed over, and read whenever somebody asks: for few items that are rarely asked
+/// for, that is cheaper than keeping them.
 pub struct List<'a, T> {
+    start: usize,
     text: &'a str,
     items: PhantomData<fn() -> T>,
 }
 
 impl<'a, T: FromJson<'a>> List<'a, T> {
-    /// The items, in order.
+    /// The items, in order, up to one that cannot be read.
     pub fn iter(&self) -> impl Iterator<Item = T> + use<'a, T> {
         let mut reader = Reader::new(self.text);
         let mut opened = false;
-        // It was read without a fault before.
         std::iter::from_fn(move || {
-            if std::mem::replace(&mut opened, true) {
-                reader.more(b']').ok().filter(|more| *more)?;
+            let more = if std::mem::replace(&mut opened, true) {
+                reader.more(b']')
             } else {
-                reader.open_array().ok().filter(|any| *any)?;
-            }
+                reader.open_array()
+            };
+            more.ok().filter(|more| *more)?;
             T::from_json(&mut reader).ok()
         })
     }
@@ -30,11 +31,20 @@ impl<'a, T: FromJson<'a>> List<'a, T> {
 
 impl<'a, T: FromJson<'a>> FromJson<'a> for List<'a, T> {
     fn from_json(reader: &mut Reader<'a>) -> Result<Self, Fault> {
-        let text =
-            reader.spanned(|reader| reader.array(|reader| T::from_json(reader).map(drop)))?;
+        let (start, text) = reader.spanned(Reader::skip)?;
         Ok(Self {
+            start,
             text,
             items: PhantomData,
+        })
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        let mut reader = Reader::new(self.text);
+        let checked = reader.array(|reader| T::from_json(reader)?.check());
+        checked.map_err(|fault| Fault {
+            at: self.start + fault.at,
+            ..fault
         })
     }
 }

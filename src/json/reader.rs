@@ -4,7 +4,7 @@ use std::fmt;
 
 use memchr::memchr2;
 
-use super::{FromJson, Text, block};
+use super::{FromJson, Text, block, word};
 
 /// Why a value could not be read, and at which byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,22 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// A key of an object.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    /// As it stands between its quotes. No encoder escapes the letters that fields are named with.
+    pub raw: &'a str,
+    escaped: bool,
+}
+
+impl<'a> Key<'a> {
+    /// The key as whoever wrote it means it.
+    #[must_use]
+    pub fn text(self) -> Text<'a> {
+        Text::new(self.raw, self.escaped)
+    }
+}
 
 /// A place in a text.
 #[derive(Clone, Debug)]
@@ -150,7 +166,7 @@ impl<'a> Reader<'a> {
     /// When it is no object, or the caller's own.
     pub fn object(
         &mut self,
-        mut field: impl FnMut(&mut Self, Text<'a>) -> Result<(), Fault>,
+        mut field: impl FnMut(&mut Self, Key<'a>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         self.open(b'{')?;
         if self.is_empty(b'}') {
@@ -160,9 +176,9 @@ impl<'a> Reader<'a> {
             if self.next() != Some(b'"') {
                 return Err(self.fault(Kind::Syntax));
             }
-            let key = self.string()?;
+            let (raw, escaped) = self.raw_string()?;
             self.expect(b':')?;
-            field(self, key)?;
+            field(self, Key { raw, escaped })?;
             if !self.more(b'}')? {
                 return Ok(());
             }
@@ -196,10 +212,16 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When it is none, or has no end.
     pub fn string(&mut self) -> Result<Text<'a>, Fault> {
+        let (raw, escaped) = self.raw_string()?;
+        Ok(Text::new(raw, escaped))
+    }
+
+    /// What stands between the quotes of a string, and whether there are escapes in it.
+    fn raw_string(&mut self) -> Result<(&'a str, bool), Fault> {
         self.open(b'"')?;
         let start = self.at;
         let escaped = self.end_string()?;
-        Ok(Text::new(&self.text[start..self.at - 1], escaped))
+        Ok((&self.text[start..self.at - 1], escaped))
     }
 
     /// Goes behind the quote that ends a string, and says whether there is an escape before it.
@@ -207,7 +229,7 @@ impl<'a> Reader<'a> {
         let mut escaped = false;
         loop {
             let rest = self.rest();
-            let Some(found) = memchr2(b'"', b'\\', rest) else {
+            let Some(found) = quote_or_backslash(rest) else {
                 self.at = self.text.len();
                 return Err(self.fault(Kind::End));
             };
@@ -282,17 +304,18 @@ impl<'a> Reader<'a> {
         T::from_json(self)
     }
 
-    /// Reads a value, and gives the text that it was read from.
+    /// Reads a value, and gives the text that it was read from with its place.
     ///
     /// # Errors
     /// As those of `read`.
     pub fn spanned(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<(), Fault>,
-    ) -> Result<&'a str, Fault> {
+    ) -> Result<(usize, &'a str), Fault> {
+        self.next();
         let start = self.at;
         read(self)?;
-        Ok(&self.text[start..self.at])
+        Ok((start, &self.text[start..self.at]))
     }
 
     /// Shows that nothing stands behind what was read.
@@ -305,4 +328,15 @@ impl<'a> Reader<'a> {
             Some(_) => Err(self.fault(Kind::Syntax)),
         }
     }
+}
+
+/// How many bytes most strings have at most.
+const SHORT: usize = 24;
+
+/// Where a string goes on in another way.
+fn quote_or_backslash(text: &[u8]) -> Option<usize> {
+    let Some((short, rest)) = text.split_at_checked(SHORT) else {
+        return word::quote_or_backslash(text);
+    };
+    word::quote_or_backslash(short).or_else(|| Some(SHORT + memchr2(b'"', b'\\', rest)?))
 }

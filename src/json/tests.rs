@@ -1,7 +1,7 @@
 use proptest::{prelude::*, test_runner::RngSeed};
 use serde_json::Value;
 
-use super::{Attempt, List, Pairs, Text, There, read, view};
+use super::{Attempt, Error, FromJson as _, List, Pairs, Text, There, quote, read, view};
 
 view! {
     struct Sample<'a> {
@@ -19,7 +19,10 @@ view! {
 }
 
 fn sample(text: &str) -> Result<Sample<'_>, String> {
-    read(text).map_err(|error| error.to_string())
+    let sample = read::<Sample<'_>>(text).map_err(|error| error.to_string())?;
+    let checked = sample.check();
+    checked.map_err(|fault| Error::new(fault, text).to_string())?;
+    Ok(sample)
 }
 
 #[test]
@@ -67,6 +70,10 @@ fn a_fault_says_what_and_where_and_nothing_of_what_stands_there() {
         ),
         (r#"{"list": [{},]}"#, "it is no JSON, at line 1, column 14"),
         (
+            r#"{"list": 7}"#,
+            "a value has another type than it must have, at line 1, column 10",
+        ),
+        (
             r#"{"text": "secret"#,
             "it ends too early, at line 1, column 17",
         ),
@@ -76,7 +83,7 @@ fn a_fault_says_what_and_where_and_nothing_of_what_stands_there() {
         ),
         (r#"{"yes": yes}"#, "it is no JSON, at line 1, column 9"),
         (r#"{"yes": true,}"#, "it is no JSON, at line 1, column 14"),
-        (r#"{} {}"#, "it is no JSON, at line 1, column 4"),
+        (r"{} {}", "it is no JSON, at line 1, column 4"),
     ] {
         assert_eq!(sample(text).unwrap_err(), sentence, "{text}");
     }
@@ -172,12 +179,23 @@ fn seen(sample: &Sample<'_>) -> Value {
 }
 
 proptest! {
+    #[test]
+    fn what_is_quoted_is_read_back(text in any::<String>(), controls in "[\\x00-\\x1f\"\\\\a]{0,40}") {
+        for text in [text, controls] {
+            let mut out = Vec::new();
+            quote(&text, &mut out);
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     #[test]
     fn a_full_parse_sees_the_same(value in value(), pretty in any::<bool>()) {
         let text = if pretty { format!("{value:#}") } else { value.to_string() };
-        let read = read::<Sample<'_>>(&text);
+        let read = sample(&text);
         prop_assert_eq!(read.ok().as_ref().map(seen), expected(&value));
     }
 
@@ -192,7 +210,7 @@ proptest! {
             text[place] = byte;
         }
         let text = String::from_utf8_lossy(&text);
-        let read = read::<Sample<'_>>(&text);
+        let read = sample(&text);
         if let Ok(value) = serde_json::from_str::<Value>(&text) {
             prop_assert_eq!(read.ok().as_ref().map(seen), expected(&value));
         }

@@ -67,9 +67,9 @@ pub struct Pairs<'a>(Vec<(Text<'a>, Text<'a>)>);
 impl<'a> Pairs<'a> {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, value)| value)
+        self.texts()
+            .find(|(name, _)| ***name == *key)
+            .map(|(_, value)| &**value)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -90,7 +90,7 @@ impl<'a> FromJson<'a> for Pairs<'a> {
             if pairs.is_empty() {
                 pairs.reserve(8);
             }
-            pairs.push((key, reader.value()?));
+            pairs.push((key.text(), reader.value()?));
             Ok(())
         })?;
         Ok(Self(pairs))

@@ -23,13 +23,18 @@ macro_rules! view {
             ) -> Result<Self, $crate::json::Fault> {
                 let mut view = Self::default();
                 reader.object(|reader, key| {
-                    match &*key {
+                    match key.raw {
                         $($key => view.$field = reader.value()?,)*
                         _ => reader.skip()?,
                     }
                     Ok(())
                 })?;
                 Ok(view)
+            }
+
+            fn check(&self) -> Result<(), $crate::json::Fault> {
+                $(self.$field.check()?;)*
+                Ok(())
             }
         }
     )*};

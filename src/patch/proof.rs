@@ -73,7 +73,7 @@ pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>) -> Result<(), Flaw> {
                 }
                 let planned = mounts
                     .iter()
-                    .any(|it| it.container == *container && same_path(&it.path, path));
+                    .any(|it| it.container == *container && same_path(it.path, path));
                 if planned || there.paths().any(|it| same_path(&it, path)) {
                     return Err(Flaw::PathTwice((*path).to_owned()));
                 }

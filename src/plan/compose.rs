@@ -110,7 +110,7 @@ pub fn overall(steps: &[Step<'_>]) -> OnError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// Composed here, with the author's step if that was taken in.
-    Composed(Option<Step<'static>>),
+    Composed(Option<Box<Step<'static>>>),
     Elsewhere,
 }
 
@@ -118,7 +118,7 @@ pub enum Origin {
 #[must_use]
 pub fn origin(argv: &[String]) -> Origin {
     match author_within(argv) {
-        Some(Within(author)) => Origin::Composed(author),
+        Some(Within(author)) => Origin::Composed(author.map(Box::new)),
         None => Origin::Elsewhere,
     }
 }

@@ -89,7 +89,10 @@ pub fn present(pod: &PodView<'_>, phase: HookPhase, wanted: impl Fn(&[String]) -
         || is_recorded(pod, phase, text) || Invocation::is_of_a_script(&argv) || wanted(&argv);
     match origin(&argv) {
         Origin::Composed(None) => Present::Ours(None),
-        Origin::Composed(Some(step)) => Present::Ours(Some(Authors { container, step })),
+        Origin::Composed(Some(step)) => Present::Ours(Some(Authors {
+            container,
+            step: *step,
+        })),
         Origin::Elsewhere if ours() => Present::Ours(None),
         Origin::Elsewhere => Present::Authors(Authors {
             container,

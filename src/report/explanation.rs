@@ -58,12 +58,7 @@ pub fn text(title: &str, injection: &Injection<'_>, pod: &PodView<'_>, facts: Fa
     }
     changes(&mut out, plan, pod);
     for note in &plan.notes {
-        line(
-            &mut out,
-            Mark::Beware,
-            &note.subject,
-            note.reason.sentence(),
-        );
+        line(&mut out, Mark::Beware, note.subject, note.reason.sentence());
     }
     out
 }

@@ -48,6 +48,7 @@ reasons! {
     MethodOff = "method_off" "the label quiescent.dev/method says off",
     EndsByItself = "ends_by_itself" "the pod ends by itself, and Velero fails hooks of pods that have",
     NoPolicyMatches = "no_policy_matches" "no policy matches",
+    Unreadable = "unreadable" "a field of the pod has another type than Kubernetes gives it",
     // One policy.
     Excluded = "excluded" "excluded by the policy",
     NamespaceName = "namespace_name" "the namespace is not one of the policy's",
@@ -80,6 +81,7 @@ impl Reason {
         match self {
             Self::NamespaceUnknown
             | Self::NamespaceNotSeen
+            | Self::Unreadable
             | Self::Excluded
             | Self::NamespaceLabels
             | Self::Method

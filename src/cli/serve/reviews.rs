@@ -80,12 +80,11 @@ impl Reviews {
 /// the level `debug` alone.
 fn log(review: &Review<'_>, answer: &Answer<'_>) {
     let Answer {
-        body: _,
         outcome,
         reason,
         policies,
         pod,
-        owner,
+        ..
     } = answer;
     macro_rules! line {
         ($level:ident, $what:literal) => {
@@ -93,7 +92,7 @@ fn log(review: &Review<'_>, answer: &Answer<'_>) {
                 uid = &*review.uid,
                 namespace = &*review.namespace,
                 pod,
-                owner = owner.as_ref().map(tracing::field::display),
+                owner = answer.owner().map(tracing::field::display),
                 policies = &**policies,
                 outcome = outcome.as_str(),
                 reason = reason.map(Reason::as_str),

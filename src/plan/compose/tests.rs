@@ -171,7 +171,10 @@ fn the_author_is_found_again_in_what_was_composed() {
     };
     let ours = step("ours", "echo ours", Fail);
     let composed = compose(HookPhase::Pre, &[author.clone(), ours.clone()]);
-    assert_eq!(origin(&composed.argv), Origin::Composed(Some(author)));
+    assert_eq!(
+        origin(&composed.argv),
+        Origin::Composed(Some(Box::new(author)))
+    );
     let without = compose(HookPhase::Pre, &[ours.clone(), ours.clone()]);
     assert_eq!(origin(&without.argv), Origin::Composed(None));
     assert_eq!(origin(&ours.run.argv), Origin::Elsewhere);
@@ -179,7 +182,7 @@ fn the_author_is_found_again_in_what_was_composed() {
     assert_eq!(origin(&cut), Origin::Composed(origin_of(&composed.argv)));
 }
 
-fn origin_of(argv: &[String]) -> Option<Step<'static>> {
+fn origin_of(argv: &[String]) -> Option<Box<Step<'static>>> {
     match origin(argv) {
         Origin::Composed(step) => step,
         Origin::Elsewhere => None,
