@@ -2,6 +2,7 @@
 
 mod manifests;
 mod pods;
+mod reader;
 mod written;
 
 use std::{collections::BTreeSet, sync::LazyLock};
@@ -106,7 +107,7 @@ proptest! {
         case in pods::case(),
         wounds in prop::collection::vec(any::<(usize, u8, u8)>(), 0..6),
     ) {
-        let body = mangled(&case, &wounds);
+        let body = mangled(&review(&case), &wounds);
         // What is passed over is not held to JSON's every rule, and then there is no object to patch.
         let whole = serde_json::from_slice::<Value>(&body);
         if let (Ok(review), Ok(mut body)) = (admission::parse(&body), whole) {
@@ -150,9 +151,8 @@ fn config(cases: u32) -> ProptestConfig {
     }
 }
 
-/// A review of a pod, with some bytes of it changed, taken out or put in.
-fn mangled(case: &Case, wounds: &[(usize, u8, u8)]) -> Vec<u8> {
-    let review = json!({
+fn review(case: &Case) -> Value {
+    json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",
         "request": {
@@ -160,8 +160,12 @@ fn mangled(case: &Case, wounds: &[(usize, u8, u8)]) -> Vec<u8> {
             "kind": {"group": "", "version": "v1", "kind": "Pod"},
             "object": case.pod,
         },
-    });
-    let mut body = review.to_string().into_bytes();
+    })
+}
+
+/// A text with some of its bytes changed, taken out or put in.
+fn mangled(value: &Value, wounds: &[(usize, u8, u8)]) -> Vec<u8> {
+    let mut body = value.to_string().into_bytes();
     for (place, how, byte) in wounds {
         let place = place % body.len();
         // Mostly what JSON is made of, so that some of it stays readable.
