@@ -36,7 +36,7 @@ use tower::ServiceExt as _;
 use super::{
     Limits,
     failure::Failure,
-    handshake::Opened,
+    handshake::{Opened, Socket},
     reply::{Reply, TEXT},
     transport::Transport,
 };
@@ -172,7 +172,7 @@ fn close_after(response: &mut Response<Body>) {
 }
 
 /// Answers the one request of somebody who forgot the `s` in `https`.
-async fn wants_https(io: TokioIo<TcpStream>) {
+async fn wants_https(io: TokioIo<Socket>) {
     let service = service_fn(|_: Request<Incoming>| async {
         let mut response = Reply {
             status: StatusCode::BAD_REQUEST,
