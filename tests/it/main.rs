@@ -6,6 +6,7 @@
 
 mod apiserver;
 mod architecture;
+mod bodies;
 mod broken;
 mod cases;
 mod commands;
