@@ -27,7 +27,7 @@ fn small() -> Value {
             "creationTimestamp": "2026-03-02T09:41:07Z",
             "labels": {"run": "pg"},
         }),
-        json!({
+        &json!({
             "volumes": [token_volume()],
             "containers": [container.json()],
             "restartPolicy": "Always",
@@ -52,6 +52,7 @@ fn small() -> Value {
 }
 
 /// A pod of a StatefulSet from a chart: the server, its exporter, and what prepares its volume.
+#[expect(clippy::too_many_lines, reason = "it is a pod")]
 fn typical() -> Value {
     let server = Container {
         env: server_env(),
@@ -135,7 +136,7 @@ fn typical() -> Value {
                 "prometheus.io/scrape": "true",
             }),
         ),
-        json!({
+        &json!({
             "volumes": [
                 claim("data", "data-shop-postgresql-0"),
                 {"name": "empty-dir", "emptyDir": {}},
@@ -197,7 +198,10 @@ fn big() -> Value {
             token_mount(),
         ],
         probes: Some("exec pg_isready -U postgres -h 127.0.0.1 -p 5432"),
-        ..Container::new("postgres", "registry.shop.example/platform/postgres:16.6")
+        ..Container::new(
+            "postgres",
+            "registry.shop.example/bitnami/postgresql:16.6.0",
+        )
     }];
     let names: Vec<String> = (0..14)
         .map(|number| format!("worker-{number:02}"))
@@ -245,7 +249,7 @@ fn big() -> Value {
                 "prometheus.io/scrape": "true",
             }),
         ),
-        json!({
+        &json!({
             "volumes": all,
             "containers": containers.iter().map(Container::json).collect::<Vec<_>>(),
             "restartPolicy": "Always",
@@ -336,8 +340,8 @@ fn controller() -> Value {
 }
 
 /// The pod, with who manages each of its fields.
-fn pod(mut metadata: Value, spec: Value, manager: &str) -> Value {
-    let mut managed = json!({"metadata": metadata, "spec": spec});
+fn pod(mut metadata: Value, spec: &Value, manager: &str) -> Value {
+    let mut written = json!({"metadata": metadata, "spec": spec});
     for field in [
         "name",
         "generateName",
@@ -345,7 +349,7 @@ fn pod(mut metadata: Value, spec: Value, manager: &str) -> Value {
         "uid",
         "creationTimestamp",
     ] {
-        managed["metadata"].as_object_mut().unwrap().remove(field);
+        written["metadata"].as_object_mut().unwrap().remove(field);
     }
     metadata["managedFields"] = json!([{
         "manager": manager,
@@ -353,7 +357,7 @@ fn pod(mut metadata: Value, spec: Value, manager: &str) -> Value {
         "apiVersion": "v1",
         "time": "2026-03-02T09:41:07Z",
         "fieldsType": "FieldsV1",
-        "fieldsV1": fields(&managed),
+        "fieldsV1": fields(&written),
     }]);
     json!({"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": spec, "status": {}})
 }
