@@ -4,6 +4,7 @@
     reason = "a test that fails says so by panicking, its helpers too"
 )]
 
+mod allocations;
 mod apiserver;
 mod architecture;
 mod bodies;
