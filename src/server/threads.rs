@@ -5,12 +5,18 @@ use std::{
     num::NonZeroUsize,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
+    time::Duration,
 };
 
 use tokio::{
     runtime::{Builder, Handle},
     sync::oneshot,
+    time,
 };
+
+/// A runtime wakes itself, by a system call, for each timer that is due before all others. With one
+/// that is always due sooner than the deadline of a review, it does not.
+const BEAT: Duration = Duration::from_millis(500);
 
 /// Where the connections of one listener are served, in turn.
 pub(super) struct Threads {
@@ -53,9 +59,17 @@ fn start(number: usize) -> io::Result<(Handle, oneshot::Sender<()>)> {
     let (running, ended) = oneshot::channel::<()>();
     thread::Builder::new()
         .name(format!("reviews-{number}"))
-        .spawn(move || {
-            // Nothing is ever sent: the end of the sender is the message.
-            let _ = runtime.block_on(ended);
-        })?;
+        .spawn(move || runtime.block_on(until_dropped(ended)))?;
     Ok((handle, running))
+}
+
+/// Keeps a runtime turning for as long as there is a sender, which never sends.
+async fn until_dropped(mut sender: oneshot::Receiver<()>) {
+    let mut beats = time::interval(BEAT);
+    loop {
+        tokio::select! {
+            _ = &mut sender => return,
+            _ = beats.tick() => {}
+        }
+    }
 }
