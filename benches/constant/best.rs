@@ -1,6 +1,6 @@
 //! The least that a server of this stack can do.
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
 use axum::{
     body::Bytes,
@@ -27,14 +27,14 @@ async fn connection(tls: TlsAcceptor, stream: TcpStream, answer: Bytes) {
     let Ok(stream) = tls.accept(stream).await else {
         return;
     };
-    let service = service_fn(async |mut request: Request<Incoming>| {
-        while let Some(frame) = request.body_mut().frame().await {
-            drop(frame);
-        }
+    let service = service_fn(async |request: Request<Incoming>| {
+        // As whole as whoever reads a review needs it.
+        let body = request.collect().await?.to_bytes();
+        drop(body);
         let mut response = Response::new(Full::new(answer.clone()));
         let json = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, json);
-        Ok::<_, Infallible>(response)
+        Ok::<_, hyper::Error>(response)
     });
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
