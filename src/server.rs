@@ -9,10 +9,11 @@ mod handshake;
 mod listener;
 mod metrics;
 mod reply;
+mod threads;
 mod transport;
 mod webhook;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use rustls::ServerConfig;
 use tokio::{
@@ -27,7 +28,8 @@ pub use self::{
     reply::{JSON, Reply, Reviewer, TEXT},
 };
 use self::{
-    listener::Listener, metrics::ConnectionMetrics, transport::Transport, webhook::Webhook,
+    connection::Connections, listener::Listener, metrics::ConnectionMetrics, threads::Threads,
+    transport::Transport, webhook::Webhook,
 };
 use crate::{shutdown::Shutdown, telemetry::metrics::Metrics};
 
@@ -78,6 +80,8 @@ pub enum ServerError {
         address: SocketAddr,
         because: io::Error,
     },
+    #[error("the threads for reviews cannot be started: {0}")]
+    Threads(io::Error),
     #[error("the {0} listener ended by itself")]
     Ended(&'static str),
     #[error("a listener panicked, which is a bug: {0}")]
@@ -104,6 +108,8 @@ pub struct Bound {
 pub struct Service {
     pub reviewer: Arc<dyn Reviewer>,
     pub tls: Arc<ServerConfig>,
+    /// Reviews are answered on so many threads, and on no other.
+    pub threads: NonZeroUsize,
     pub limits: Limits,
     /// How long to go on accepting after the first signal while callers are sent elsewhere.
     pub drain: Duration,
@@ -142,6 +148,7 @@ impl Bound {
         let Service {
             reviewer,
             tls,
+            threads,
             limits,
             drain,
             metrics,
@@ -152,38 +159,34 @@ impl Bound {
 
         let (stop_webhook, webhook_stop) = watch::channel(false);
         let (stop_admin, admin_stop) = watch::channel(false);
-        let transport = Transport::tls(tls, &server_metrics);
-        let connections = server_metrics.connections.clone();
-        let webhook_router = webhook::router(Webhook::new(reviewer, limits, server_metrics));
-        let admin_router = admin::router(metrics, readiness, routes, shutdown.clone());
+        let threads = Threads::start(threads).map_err(ServerError::Threads)?;
+        let counted = server_metrics.connections.clone();
+        let reviews = Connections {
+            transport: Transport::tls(tls, &server_metrics),
+            site: Webhook::new(reviewer, limits, server_metrics),
+            limits,
+            leaving: shutdown.clone(),
+            stop: webhook_stop,
+        };
+        let questions = Connections {
+            transport: Transport::Plain,
+            site: admin::router(metrics, readiness, routes, shutdown.clone()),
+            limits,
+            leaving: shutdown.clone(),
+            stop: admin_stop,
+        };
 
         // Dropped with this future, and the listeners with it.
         let mut listeners = JoinSet::new();
-        let leaving = shutdown.clone();
         listeners.spawn(async move {
-            let serving = webhook.serve(
-                transport,
-                webhook_router,
-                limits,
-                connections,
-                leaving,
-                webhook_stop,
-            );
-            serving.await;
+            webhook.serve(reviews, threads, counted).await;
             "webhook"
         });
-        let leaving = shutdown.clone();
         listeners.spawn(async move {
-            let connections = ConnectionMetrics::default();
-            let serving = admin.serve(
-                Transport::Plain,
-                admin_router,
-                limits,
-                connections,
-                leaving,
-                admin_stop,
-            );
-            serving.await;
+            let uncounted = ConnectionMetrics::default();
+            admin
+                .serve(questions, Threads::of_caller(), uncounted)
+                .await;
             "admin"
         });
 

@@ -8,6 +8,7 @@ mod sample;
 use std::{
     future,
     net::SocketAddr,
+    num::NonZeroUsize,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -64,6 +65,9 @@ pub struct Args {
     /// The cluster whose namespaces to watch; in a pod, the pod's own when absent
     #[arg(long, value_name = "FILE", env = "QUIESCENT_KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
+    /// How many threads answer reviews
+    #[arg(long, value_name = "N", default_value = "1", env = "QUIESCENT_THREADS")]
+    threads: NonZeroUsize,
     /// How long to go on answering after the signal to stop
     #[arg(
         long,
@@ -92,7 +96,10 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<Ended> {
     log::install(args.log, &["QUIESCENT_LOG_LEVEL", "RUST_LOG"])?;
     certs::install_default_provider();
+    // This thread reads certificates and policies, which may take its time; the other accepts
+    // connections and answers the operator. Reviews have threads of their own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
@@ -106,6 +113,7 @@ async fn serve(args: Args) -> anyhow::Result<Ended> {
         cert_dir,
         tls_name,
         kubeconfig,
+        threads,
         drain,
         reload,
         log: _,
@@ -156,6 +164,7 @@ async fn serve(args: Args) -> anyhow::Result<Ended> {
             namespaces,
             counters,
         }),
+        threads,
         limits: Limits::default(),
         drain: drain.to_std(),
         metrics: Arc::new(metrics),

@@ -1,9 +1,19 @@
 //! Plain HTTP for the operator and the kubelet: alive, ready, metrics, and what the caller adds.
 use std::sync::Arc;
 
-use axum::{Router, body::Bytes, http::StatusCode, routing};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::{Request, Response, StatusCode},
+    routing,
+};
+use hyper::body::Incoming;
+use tower::ServiceExt as _;
 
-use super::reply::{Reply, TEXT};
+use super::{
+    connection::Site,
+    reply::{Reply, TEXT},
+};
 use crate::{
     shutdown::Shutdown,
     telemetry::metrics::{self, Metrics},
@@ -76,6 +86,13 @@ pub(super) fn router(
     }
     let index = format!("there is nothing at this path; try {}\n", paths.join(" "));
     router.fallback(async move || text(StatusCode::NOT_FOUND, index))
+}
+
+impl Site for Router {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let Ok(response) = self.clone().oneshot(request.map(Body::new)).await;
+        response
+    }
 }
 
 fn ready(readiness: &Readiness, shutdown: &Shutdown) -> Reply {

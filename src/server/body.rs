@@ -1,8 +1,9 @@
 //! Reads a body within its limit, and reads what nobody wants to its end so that the answer arrives.
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, HttpBody as _};
+use axum::body::{Bytes, HttpBody as _};
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use tokio::time;
 
 use super::reply::Refusal;
@@ -15,7 +16,7 @@ const THROWN_AWAY: u64 = 32 << 20;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The whole body, if it has at most `limit` bytes.
-pub(super) async fn read(body: &mut Body, limit: usize) -> Result<Bytes, Refusal> {
+pub(super) async fn read(body: &mut Incoming, limit: usize) -> Result<Bytes, Refusal> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(Refusal::BodyTooLarge);
@@ -46,7 +47,7 @@ pub(super) async fn read(body: &mut Body, limit: usize) -> Result<Bytes, Refusal
 /// Answering while the caller still sends would end in a reset connection, on which the answer is
 /// lost; a connection that is read to its end can be used again, and under overload the last thing
 /// we want is a new handshake for each caller that was sent away.
-pub(super) async fn discard(mut body: Body) {
+pub(super) async fn discard(mut body: Incoming) {
     let reading = async {
         let mut thrown_away = 0;
         while let Ok(Some(data)) = next(&mut body).await {
@@ -61,7 +62,7 @@ pub(super) async fn discard(mut body: Body) {
 }
 
 /// The next piece of data, or nothing at the end.
-async fn next(body: &mut Body) -> Result<Option<Bytes>, Refusal> {
+async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::BodyBroken)?;
         // Trailers say nothing about a review.

@@ -11,7 +11,6 @@ use std::{
 };
 
 use axum::{
-    Router,
     body::Body,
     http::{HeaderValue, Request, Response, StatusCode, Version, header},
     response::IntoResponse as _,
@@ -31,12 +30,11 @@ use tokio::{
     sync::watch,
     time::{self, Instant},
 };
-use tower::ServiceExt as _;
 
 use super::{
     Limits,
     failure::Failure,
-    handshake::Opened,
+    handshake::{Opened, Socket},
     reply::{Reply, TEXT},
     transport::Transport,
 };
@@ -49,16 +47,21 @@ const FIRST_REQUEST: Duration = Duration::from_secs(1);
 /// Heads are small; bodies come in pieces of this size.
 const BUFFER: usize = 64 << 10;
 
+/// Answers the requests of one listener.
+pub(super) trait Site: Send + Sync + 'static {
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+}
+
 /// What all connections of one listener share.
-pub(super) struct Connections {
+pub(super) struct Connections<S> {
     pub(super) transport: Transport,
-    pub(super) router: Router,
+    pub(super) site: S,
     pub(super) limits: Limits,
     pub(super) leaving: Shutdown,
     pub(super) stop: watch::Receiver<bool>,
 }
 
-impl Connections {
+impl<S: Site> Connections<S> {
     pub(super) async fn serve(self: Arc<Self>, stream: TcpStream) {
         // Answers are small and whole; waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
@@ -110,12 +113,12 @@ impl Connections {
         self.drive(connection, &used).await;
     }
 
-    /// The router, which while we are leaving also asks the caller to do so.
+    /// The site, which while we are leaving also asks the caller to do so.
     fn service(
         self: &Arc<Self>,
         used: &Arc<AtomicBool>,
     ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
-    + use<> {
+    + use<S> {
         let shared = Arc::clone(self);
         let used = Arc::clone(used);
         service_fn(move |request: Request<Incoming>| {
@@ -123,8 +126,7 @@ impl Connections {
             let shared = Arc::clone(&shared);
             async move {
                 let version = request.version();
-                let request = request.map(Body::new);
-                let mut response = shared.router.clone().oneshot(request).await?;
+                let mut response = shared.site.answer(request).await;
                 // HTTP/2 has its own farewell and forbids the header.
                 if version <= Version::HTTP_11 && shared.leaving.is_draining() {
                     close_after(&mut response);
@@ -172,7 +174,7 @@ fn close_after(response: &mut Response<Body>) {
 }
 
 /// Answers the one request of somebody who forgot the `s` in `https`.
-async fn wants_https(io: TokioIo<TcpStream>) {
+async fn wants_https(io: TokioIo<Socket>) {
     let service = service_fn(|_: Request<Incoming>| async {
         let mut response = Reply {
             status: StatusCode::BAD_REQUEST,

@@ -8,7 +8,10 @@ use std::{
 };
 
 use rustls::{AlertDescription, ServerConfig};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::TcpStream,
+};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{failure::Failure, metrics::ServerMetrics};
@@ -17,11 +20,18 @@ use crate::telemetry::metrics::Counters;
 /// The first byte of every TLS connection.
 const HANDSHAKE_RECORD: u8 = 0x16;
 
+/// What is taken from a socket at once: two of the largest records of TLS. rustls alone would take
+/// 4 KiB, and a typical review in four system calls.
+const READ: usize = 32 << 10;
+
+/// A socket that is read in large pieces.
+pub(super) type Socket = BufReader<TcpStream>;
+
 /// What a connection turned out to be.
 pub(super) enum Opened {
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Socket>>),
     /// Plain HTTP on the TLS port: whoever sends it gets a sentence rather than noise.
-    PlainHttp(TcpStream),
+    PlainHttp(Socket),
 }
 
 /// Shakes hands with every caller of one listener.
@@ -42,15 +52,15 @@ impl Handshakes {
     }
 
     pub(super) async fn open(&self, stream: TcpStream) -> Result<Opened, Failure> {
-        let mut first = [0];
-        match stream.peek(&mut first).await {
-            Ok(1..) => {}
-            Ok(0) | Err(_) => return Err(Failure::Disconnected),
-        }
-        if first[0].is_ascii_uppercase() {
+        let mut stream = BufReader::with_capacity(READ, stream);
+        let first = match stream.fill_buf().await {
+            Ok([first, ..]) => *first,
+            Ok([]) | Err(_) => return Err(Failure::Disconnected),
+        };
+        if first.is_ascii_uppercase() {
             return Ok(Opened::PlainHttp(stream));
         }
-        if first[0] != HANDSHAKE_RECORD {
+        if first != HANDSHAKE_RECORD {
             return Err(Failure::NotTls);
         }
         let stream = self.tls.accept(stream).await.map_err(|e| classify(&e))?;

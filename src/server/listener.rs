@@ -1,15 +1,22 @@
 //! Accepts connections until it is told to stop, then waits for those that are open.
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{self, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use axum::Router;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time,
 };
 
-use super::{Limits, connection::Connections, metrics::ConnectionMetrics, transport::Transport};
-use crate::shutdown::Shutdown;
+use super::{
+    connection::{Connections, Site},
+    metrics::ConnectionMetrics,
+    threads::Threads,
+};
 
 /// After a failed accept, which mostly means that file descriptors have run out: trying again at
 /// once would only burn the processor that is needed to free some.
@@ -33,31 +40,27 @@ impl Listener {
         self.address
     }
 
-    /// Serves `router` until `stop` turns true, then lets open connections end, within the
-    /// farewell time of `limits`. While `leaving`, answers ask the caller to close.
+    /// Serves `connections` on `threads` until their stop turns true, then lets those that are open
+    /// end, within their farewell time.
     pub(super) async fn serve(
         self,
-        transport: Transport,
-        router: Router,
-        limits: Limits,
+        connections: Connections<impl Site>,
+        threads: Threads,
         metrics: ConnectionMetrics,
-        leaving: Shutdown,
-        mut stop: watch::Receiver<bool>,
     ) {
+        let limits = connections.limits;
+        let mut stop = connections.stop.clone();
         let slots = Arc::new(Semaphore::new(limits.connections as usize));
-        let connections = Arc::new(Connections {
-            transport,
-            router,
-            limits,
-            leaving,
-            stop: stop.clone(),
-        });
-        let spawn = |stream: TcpStream, slot: OwnedSemaphorePermit| {
+        let connections = Arc::new(connections);
+        let spawn = |stream: net::TcpStream, slot: OwnedSemaphorePermit| {
             metrics.accepted.inc();
             let open = metrics.open.enter();
             let connections = Arc::clone(&connections);
-            tokio::spawn(async move {
-                connections.serve(stream).await;
+            threads.spawn(async move {
+                // Known from here on to the runtime that serves it.
+                if let Ok(stream) = TcpStream::from_std(stream) {
+                    connections.serve(stream).await;
+                }
                 drop((open, slot));
             });
         };
@@ -75,8 +78,8 @@ impl Listener {
                 _ = stop.wait_for(|stop| *stop) => break,
                 accepted = accept => accepted,
             };
-            match accepted {
-                Ok((stream, _)) => {
+            match accepted.and_then(|(stream, _)| stream.into_std()) {
+                Ok(stream) => {
                     if failing {
                         tracing::info!(address = %self.address, "accepting connections again");
                         failing = false;
@@ -97,11 +100,8 @@ impl Listener {
         // Callers that have connected and that nobody has accepted yet would be reset.
         if let Ok(socket) = self.socket.into_std() {
             while let Ok((stream, _)) = socket.accept() {
-                let stream = stream
-                    .set_nonblocking(true)
-                    .and(TcpStream::from_std(stream));
                 let slot = Arc::clone(&slots).try_acquire_owned();
-                if let (Ok(stream), Ok(slot)) = (stream, slot) {
+                if let (Ok(()), Ok(slot)) = (stream.set_nonblocking(true), slot) {
                     spawn(stream, slot);
                 }
             }

@@ -6,13 +6,11 @@ use std::{
 };
 
 use axum::{
-    Router,
     body::Body,
-    extract::{Request, State},
-    http::{HeaderMap, header, request::Parts},
-    response::{IntoResponse, Response},
-    routing,
+    http::{HeaderMap, Method, Request, Response, header, request::Parts},
+    response::IntoResponse as _,
 };
+use hyper::body::Incoming;
 use tokio::{
     sync::Semaphore,
     time::{self, Instant},
@@ -20,6 +18,7 @@ use tokio::{
 
 use super::{
     Limits, PATH, body,
+    connection::Site,
     deadline::allowance,
     metrics::ServerMetrics,
     reply::{Outcome, Refusal, Reply, Reviewer},
@@ -46,37 +45,28 @@ impl Webhook {
     }
 }
 
-pub(super) fn router(webhook: Webhook) -> Router {
-    Router::new()
-        .route(PATH, routing::post(review))
-        .method_not_allowed_fallback(wrong_method)
-        .fallback(wrong_path)
-        .with_state(Arc::new(webhook))
-}
-
-async fn review(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
-    let (head, mut body) = request.into_parts();
-    match webhook.answer(&head, &mut body).await {
-        Ok(reply) => {
-            webhook.metrics.requests.increment(Outcome::of(&reply));
-            reply.into_response()
+impl Site for Webhook {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let (head, mut body) = request.into_parts();
+        let reply = if head.uri.path() != PATH {
+            Err(Refusal::Path)
+        } else if head.method != Method::POST {
+            Err(Refusal::Method)
+        } else {
+            self.review(&head, &mut body).await
+        };
+        match reply {
+            Ok(reply) => {
+                self.metrics.requests.increment(Outcome::of(&reply));
+                reply.into_response()
+            }
+            Err(refusal) => self.refuse(refusal, &head.headers, body).await,
         }
-        Err(refusal) => webhook.refuse(refusal, &head.headers, body).await,
     }
 }
 
-async fn wrong_method(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    webhook.refuse(Refusal::Method, &head.headers, body).await
-}
-
-async fn wrong_path(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    webhook.refuse(Refusal::Path, &head.headers, body).await
-}
-
 impl Webhook {
-    async fn answer(&self, head: &Parts, body: &mut Body) -> Result<Reply, Refusal> {
+    async fn review(&self, head: &Parts, body: &mut Incoming) -> Result<Reply, Refusal> {
         let started = Instant::now();
         if !is_json(&head.headers) {
             return Err(Refusal::ContentType);
@@ -100,7 +90,12 @@ impl Webhook {
         Ok(reply)
     }
 
-    async fn refuse(&self, refusal: Refusal, headers: &HeaderMap, body: Body) -> Response {
+    async fn refuse(
+        &self,
+        refusal: Refusal,
+        headers: &HeaderMap,
+        body: Incoming,
+    ) -> Response<Body> {
         self.metrics.requests.increment(Outcome::Refused(refusal));
         tracing::debug!(reason = ?refusal, "request refused");
         // Who asks before sending gets the answer instead of the permission to send, and for whom

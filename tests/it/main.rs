@@ -4,8 +4,10 @@
     reason = "a test that fails says so by panicking, its helpers too"
 )]
 
+mod allocations;
 mod apiserver;
 mod architecture;
+mod bodies;
 mod broken;
 mod cases;
 mod commands;

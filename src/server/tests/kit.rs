@@ -1,6 +1,7 @@
 //! A running server and clients that trust it.
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -55,21 +56,43 @@ pub(super) async fn start(reviewer: impl Reviewer) -> Running {
     start_with(reviewer, Limits::default(), Duration::ZERO).await
 }
 
+/// Starts a server on so many threads.
+pub(super) async fn start_on(threads: NonZeroUsize, reviewer: impl Reviewer) -> Running {
+    let (served, metrics) = self_made();
+    let (limits, drain) = (Limits::default(), Duration::ZERO);
+    run(reviewer, threads, limits, drain, served, metrics).await
+}
+
 pub(super) async fn start_with(
     reviewer: impl Reviewer,
     limits: Limits,
     drain: Duration,
 ) -> Running {
+    let (served, metrics) = self_made();
+    serve(reviewer, limits, drain, served, metrics).await
+}
+
+fn self_made() -> (Arc<Served>, Metrics) {
     let mut metrics = Metrics::new("it");
     let counted = CertificateMetrics::register(metrics.registry());
     let certificate = certs::self_made(&[], SystemTime::now()).unwrap();
-    let served = Served::new(certificate, counted);
-    serve(reviewer, limits, drain, served, metrics).await
+    (Served::new(certificate, counted), metrics)
 }
 
 /// Starts a server whose certificate is `served`'s.
 pub(super) async fn serve(
     reviewer: impl Reviewer,
+    limits: Limits,
+    drain: Duration,
+    served: Arc<Served>,
+    metrics: Metrics,
+) -> Running {
+    run(reviewer, NonZeroUsize::MIN, limits, drain, served, metrics).await
+}
+
+async fn run(
+    reviewer: impl Reviewer,
+    threads: NonZeroUsize,
     limits: Limits,
     drain: Duration,
     served: Arc<Served>,
@@ -85,6 +108,7 @@ pub(super) async fn serve(
     let service = Service {
         reviewer: Arc::new(reviewer),
         tls: certs::server_config(served).unwrap(),
+        threads,
         limits,
         drain,
         metrics: Arc::clone(&metrics),

@@ -1,5 +1,6 @@
 //! What each kind of request is answered with, and that it costs only itself.
 use std::{
+    num::NonZeroUsize,
     thread,
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use axum::{
 };
 use http_body_util::BodyExt as _;
 
-use super::kit::{echo, review, review_at, slow_body, start, start_with, text};
+use super::kit::{echo, review, review_at, slow_body, start, start_on, start_with, text};
 use crate::server::{Limits, PATH, Reply};
 
 #[tokio::test]
@@ -31,6 +32,23 @@ async fn a_review_is_answered_over_both_protocols() {
         .until("it_webhook_review_duration_seconds_count 4")
         .await;
     server.until("it_webhook_reviews_in_flight 0").await;
+}
+
+#[tokio::test]
+async fn reviews_have_threads_of_their_own() {
+    let threads = NonZeroUsize::new(2).unwrap();
+    let server = start_on(threads, |_: &[u8]| {
+        echo(thread::current().name().unwrap_or_default().as_bytes())
+    })
+    .await;
+    // A connection stays where it is, and the next one is the other thread's.
+    for expected in ["reviews-0", "reviews-1", "reviews-0"] {
+        let mut client = server.http1().await;
+        for _ in 0..2 {
+            let response = client.send_request(review("{}")).await.unwrap();
+            assert_eq!(text(response).await, expected);
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,44 @@
+//! How often the engine asks for memory in one review: each time costs as much as reading some
+//! hundred bytes of the body.
+
+use std::hint::black_box;
+
+use quiescent::policy::PolicySet;
+
+#[path = "../../benches/setting.rs"]
+mod setting;
+
+/// By body: when no policy matches, and when one does and the pod gets its hooks.
+const MOST: [(&str, [u64; 2]); 3] = [
+    ("small", [62, 777]),
+    ("typical", [116, 1047]),
+    ("big", [669, 1407]),
+];
+
+#[test]
+fn a_review_asks_for_memory_no_more_often_than_it_may() {
+    let sets = [
+        setting::strangers("label", 100),
+        setting::with_library("label", 100),
+    ];
+    let found = MOST.map(|(body, _)| (body, sets.each_ref().map(|set| allocations(body, set))));
+    println!("allocations of a review, passed and patched: {found:?}");
+    for ((body, most), (_, found)) in MOST.into_iter().zip(found) {
+        let within = most.iter().zip(found).all(|(most, found)| found <= *most);
+        assert!(
+            within,
+            "{body}: {found:?}, and at most {most:?} are allowed"
+        );
+    }
+}
+
+/// Of a process that has reviewed before.
+fn allocations(body: &str, policies: &PolicySet) -> u64 {
+    let body = setting::body(body);
+    let mut count = 0;
+    for _ in 0..2 {
+        let review = || drop(black_box(setting::review(body, policies)));
+        count = allocation_counter::measure(review).count_total;
+    }
+    count
+}
