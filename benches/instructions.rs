@@ -5,10 +5,7 @@
 mod setting;
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
-use quiescent::{
-    admission::{Answer, Outcome},
-    policy::PolicySet,
-};
+use quiescent::{admission::Outcome, policy::PolicySet};
 use serde::de::IgnoredAny;
 
 /// Enough for an index; reading 10,000 of them would take valgrind minutes.
@@ -29,7 +26,7 @@ fn patched_by(name: &str) -> Case {
 /// Once before, as a process that has run for a while.
 fn warm(name: &str, policies: PolicySet, outcome: Outcome) -> Case {
     let (body, policies) = (setting::body(name), Box::leak(Box::new(policies)));
-    assert_eq!(setting::review(body, policies).outcome, outcome);
+    assert_eq!(setting::review(body, policies).0, outcome);
     (body, policies)
 }
 
@@ -45,7 +42,7 @@ fn skip(body: &[u8]) -> IgnoredAny {
 #[bench::small("small")]
 #[bench::typical("typical")]
 #[bench::big("big")]
-fn passed((body, policies): Case) -> Answer {
+fn passed((body, policies): Case) -> (Outcome, Vec<u8>) {
     setting::review(body, policies)
 }
 
@@ -53,7 +50,7 @@ fn passed((body, policies): Case) -> Answer {
 #[bench::small("small")]
 #[bench::typical("typical")]
 #[bench::big("big")]
-fn patched((body, policies): Case) -> Answer {
+fn patched((body, policies): Case) -> (Outcome, Vec<u8>) {
     setting::review(body, policies)
 }
 

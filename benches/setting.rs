@@ -6,7 +6,7 @@ use std::{
 };
 
 use quiescent::{
-    admission::{self, Answer, Review},
+    admission::{self, Answer, Outcome, Review},
     diagnostic::Source,
     library,
     policy::{self, Input, Place, PolicySet},
@@ -66,15 +66,17 @@ fn policies(mix: &str, count: usize) -> Vec<Place> {
 }
 
 /// A whole review, from the body's bytes to those of the answer.
-pub fn review(body: &[u8], policies: &PolicySet) -> Answer {
-    answer(&parse(body), policies)
+pub fn review(body: &[u8], policies: &PolicySet) -> (Outcome, Vec<u8>) {
+    let review = parse(body);
+    let answer = answer(&review, policies);
+    (answer.outcome, answer.body)
 }
 
 pub fn parse(body: &[u8]) -> Review<'_> {
     admission::parse(body).expect("the bodies are reviews")
 }
 
-pub fn answer(review: &Review<'_>, policies: &PolicySet) -> Answer {
+pub fn answer<'a>(review: &'a Review<'_>, policies: &'a PolicySet) -> Answer<'a> {
     static SETTINGS: LazyLock<Settings> = LazyLock::new(Settings::default);
     static NOTHING: BTreeMap<String, String> = BTreeMap::new();
     let facts = Facts {

@@ -185,7 +185,7 @@ fn follow<'a>(
         return plan;
     };
     let container = &*pod.containers()[*container].name;
-    let mut written = Record::default();
+    let mut written = Record::new();
     let mut steps = Vec::with_capacity(followed.len() + 1);
     for phase in HookPhase::ALL {
         let ours = followed.iter();

@@ -277,25 +277,23 @@ fn is_made_by(pod: &PodView<'_>, facts: Facts<'_>, wanted: impl Fn(&str, &str) -
 /// The one container that the policy means. Never the first for want of a better one.
 fn container(policy: &Policy, pod: &PodView<'_>, images: &[Image<'_>]) -> Result<usize, Reason> {
     let containers = pod.containers();
-    let meant: Vec<usize> = (0..containers.len())
-        .filter(|position| match &policy.container {
-            ContainerChoice::Name(name) => *containers[*position].name == **name,
-            ContainerChoice::Image(patterns) => any_matches(patterns, &images[*position]),
-            ContainerChoice::Port(port) => containers[*position].has_port(*port),
-        })
-        .collect();
-    match meant.as_slice() {
-        [one] => Ok(*one),
-        [] if is_native_sidecar(policy, pod) => Err(Reason::NativeSidecar),
-        [] => Err(Reason::NoContainer),
-        several => {
+    let is_meant = |position: &usize| match &policy.container {
+        ContainerChoice::Name(name) => *containers[*position].name == **name,
+        ContainerChoice::Image(patterns) => any_matches(patterns, &images[*position]),
+        ContainerChoice::Port(port) => containers[*position].has_port(*port),
+    };
+    let mut meant = (0..containers.len()).filter(is_meant);
+    match (meant.next(), meant.next()) {
+        (Some(one), None) => Ok(one),
+        (None, _) if is_native_sidecar(policy, pod) => Err(Reason::NativeSidecar),
+        (None, _) => Err(Reason::NoContainer),
+        (Some(_), Some(_)) => {
             let settled = pod.annotation(CONTAINER_ANNOTATION);
             let settled = settled.and_then(|name| {
-                several
-                    .iter()
-                    .find(|position| *containers[**position].name == *name)
+                let mut meant = (0..containers.len()).filter(is_meant);
+                meant.find(|position| *containers[*position].name == *name)
             });
-            settled.copied().ok_or(Reason::SeveralContainers)
+            settled.ok_or(Reason::SeveralContainers)
         }
     }
 }

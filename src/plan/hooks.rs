@@ -102,10 +102,15 @@ pub fn present(pod: &PodView<'_>, phase: HookPhase, wanted: impl Fn(&[String]) -
 }
 
 /// The commands that we wrote, as an annotation remembers them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Record(pub String);
 
 impl Record {
+    pub fn new() -> Self {
+        // Three phases with their fingerprints.
+        Self(String::with_capacity(64))
+    }
+
     pub fn add(&mut self, phase: HookPhase, run: &Invocation) {
         let Self(text) = self;
         let comma = if text.is_empty() { "" } else { "," };

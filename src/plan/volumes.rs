@@ -10,6 +10,9 @@ use crate::{
     select::Reason,
 };
 
+/// How many changes a pod needs, usually at most: annotations of three hooks, volumes and mounts.
+const MOST_CHANGES: usize = 24;
+
 /// What is to be added so far. A policy whose volumes do not fit adds none of them.
 pub struct Volumes<'a, 'v> {
     pod: &'v PodView<'v>,
@@ -138,7 +141,9 @@ impl<'a, 'v> Volumes<'a, 'v> {
         } = self;
         let volumes = added.into_iter().map(Change::Volume);
         let mounts = mounts.into_iter().map(Change::Mount);
-        volumes.chain(updates).chain(mounts).collect()
+        let mut changes = Vec::with_capacity(MOST_CHANGES);
+        changes.extend(volumes.chain(updates).chain(mounts));
+        changes
     }
 }
 
