@@ -1,7 +1,5 @@
 //! Strings as JSON writes them.
 
-use std::io::Write as _;
-
 use super::word::special;
 
 /// Writes a text in quotes.
@@ -22,8 +20,9 @@ pub fn escape(text: &str, out: &mut Vec<u8>) {
             b'\n' => out.extend(*b"\\n"),
             b'\t' => out.extend(*b"\\t"),
             control => {
-                let written = write!(out, "\\u{control:04x}");
-                written.expect("memory takes everything");
+                let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
+                out.extend(*b"\\u00");
+                out.extend([digit(control >> 4), digit(control & 0xf)]);
             }
         }
         rest = &from[1..];

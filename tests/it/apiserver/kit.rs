@@ -160,6 +160,8 @@ impl Webhook {
         let mut child = Command::new(env!("CARGO_BIN_EXE_quiescent"))
             .arg("serve")
             .args(arguments)
+            // So that pods that get nothing have a line too.
+            .env("QUIESCENT_LOG_LEVEL", "info,quiescent=debug")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
