@@ -1,5 +1,6 @@
 //! The command line: reads what it is given, asks the engine, prints.
 
+mod advice;
 mod completions;
 mod explain;
 mod inject;
@@ -7,8 +8,10 @@ mod input;
 mod library;
 mod lint;
 mod manifests;
+mod names;
 mod output;
 mod policies;
+mod progress;
 mod schema;
 mod scripts;
 mod serve;
@@ -16,9 +19,15 @@ mod uninject;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{
+    CommandFactory, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser as _},
+};
 
-use crate::select::{Mode, Settings};
+use crate::{
+    report::Style,
+    select::{Mode, Settings},
+};
 
 /// Application-consistent Kubernetes backups by policy.
 #[derive(Debug, Parser)]
@@ -104,8 +113,7 @@ pub fn run() -> ExitCode {
         Ok(Ended::Findings) => ExitCode::from(1),
         Ok(Ended::Undone) => ExitCode::from(2),
         Err(error) => {
-            let red = crate::report::Style::Bad.paint("error:");
-            anstream::eprintln!("{red} {error:#}");
+            anstream::eprintln!("{}", problem(&error));
             ExitCode::from(if error.is::<policies::BrokenPolicies>() {
                 1
             } else {
@@ -115,11 +123,24 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// What could not be done, in a line, and what to do about it in another.
+fn problem(error: &anyhow::Error) -> String {
+    let head = Style::Bad.paint("error:");
+    match advice::on(error) {
+        Some(advice) => format!(
+            "{head} {error:#}\n{} {advice}",
+            Style::Strong.paint("help:")
+        ),
+        None => format!("{head} {error:#}"),
+    }
+}
+
 /// What an operator decides for all pods; the same for the webhook and for manifests.
 #[derive(Debug, clap::Args)]
 struct SettingsArgs {
     /// Which pods are considered when neither they nor their namespace have the label quiescent.dev/inject
-    #[arg(long, value_name = "MODE", default_value_t = Mode::OptOut, env = "QUIESCENT_MODE")]
+    #[arg(long, value_name = "MODE", default_value = "opt-out", env = "QUIESCENT_MODE",
+        value_parser = PossibleValuesParser::new(["opt-in", "opt-out"]).try_map(|it| it.parse::<Mode>()))]
     mode: Mode,
     /// How databases without the label quiescent.dev/method are captured: dump, snapshot or off
     #[arg(long, value_name = "METHOD", default_value = "dump", env = "QUIESCENT_DEFAULT_METHOD", value_parser = ["dump", "snapshot", "off"])]

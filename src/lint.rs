@@ -8,6 +8,7 @@ mod annotations;
 mod command;
 pub mod engines;
 mod findings;
+mod fix;
 mod hook;
 pub mod manual;
 mod objects;
@@ -22,6 +23,7 @@ mod volumes;
 use std::{collections::BTreeSet, sync::Arc};
 
 pub use allow::Allowed;
+pub use fix::{Fixed, fix};
 pub use rule::{Judged, Rule};
 pub use spot::Spot;
 pub use together::together;

@@ -4,6 +4,7 @@
 
 pub mod diagnostics;
 pub mod explanation;
+pub mod fixes;
 pub mod manual;
 mod style;
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Ended,
-    input::{InputArgs, Surroundings, title},
+    input::{InputArgs, Surroundings, title, unreadable},
     manifests::{Change, Format, Summary, print},
     policies::PolicyArgs,
 };
@@ -93,7 +93,7 @@ impl Work<'_> {
                 Ok(view) => view,
                 Err(error) => {
                     self.ended = Ended::Undone;
-                    let problem = format!("in {file}: this is not a pod that can be read: {error}");
+                    let problem = format!("in {file}: {}", unreadable(pod, &error));
                     self.summary
                         .say(title(&place, facts), Style::Bad.paint(problem));
                     continue;

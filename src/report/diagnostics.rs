@@ -3,7 +3,7 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Fix, Severity};
 
 /// One finding: what, where, the line with a caret, and what to do.
 #[must_use]
@@ -16,6 +16,7 @@ pub fn text(diagnostic: &Diagnostic) -> String {
         span: _,
         label,
         help,
+        fix: _,
     } = diagnostic;
     let level = match severity {
         Severity::Error => Level::ERROR,
@@ -56,6 +57,7 @@ pub fn value(diagnostic: &Diagnostic) -> Value {
         "line": line,
         "column": column,
         "help": diagnostic.help,
+        "fixable": diagnostic.fix.as_ref().is_some_and(Fix::is_a_change),
     })
 }
 

@@ -16,6 +16,7 @@ pub struct Page<'p> {
     pub why: &'p str,
     pub wrong: &'p str,
     pub right: &'p str,
+    pub fix: &'p str,
     pub source: &'p str,
     pub later: &'p str,
     /// What is known of engines, a line each.
@@ -31,6 +32,7 @@ pub fn text(page: &Page<'_>) -> String {
         why,
         wrong,
         right,
+        fix,
         source,
         later,
         evidence,
@@ -45,6 +47,7 @@ pub fn text(page: &Page<'_>) -> String {
     let parts = [
         ("wrong", wrong),
         ("right", right),
+        ("--fix", fix),
         ("what is known", &&*evidence),
         ("source", source),
         (
@@ -70,6 +73,7 @@ pub fn value(page: &Page<'_>) -> Value {
         "why": page.why,
         "wrong": page.wrong,
         "right": page.right,
+        "fix": page.fix,
         "source": page.source,
         "elsewhere": page.later,
         "evidence": page.evidence,

@@ -1,7 +1,7 @@
 //! What several tests need.
 
 use std::{
-    io::Write as _,
+    io::{ErrorKind, Write as _},
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -33,12 +33,11 @@ pub fn run(arguments: &[&str], input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
+    let written = child.stdin.take().unwrap().write_all(input.as_bytes());
+    // A run that ends at its arguments reads nothing.
+    if let Err(error) = written {
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    }
     child.wait_with_output().unwrap()
 }
 
