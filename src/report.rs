@@ -6,6 +6,7 @@ pub mod diagnostics;
 pub mod explanation;
 pub mod fixes;
 pub mod manual;
+mod opening;
 mod style;
 
 pub use style::Style;
