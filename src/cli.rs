@@ -7,6 +7,7 @@ mod inject;
 mod input;
 mod library;
 mod lint;
+mod man;
 mod manifests;
 mod names;
 mod output;
@@ -35,7 +36,14 @@ use crate::{
     name = "quiescent",
     version,
     about,
-    after_help = "Exit codes: 0 fine, 1 there are findings, 2 it could not be done.",
+    after_help = "\
+Exit codes: 0 fine, 1 there are findings, 2 it could not be done.
+
+Examples:
+  quiescent explain -f shop.yaml
+  quiescent inject -f shop.yaml | kubectl apply -f -
+  quiescent lint manifests
+  quiescent serve",
     max_term_width = 100
 )]
 struct Args {
@@ -70,9 +78,14 @@ enum Command {
     /// Show the policies that are compiled in
     Library(library::Args),
     /// Print the JSON Schema of policy files
+    #[command(after_help = "\
+Examples:
+  quiescent schema > hookpolicy.schema.json")]
     Schema,
     /// Print a script that completes commands in a shell
     Completions(completions::Args),
+    /// Write manual pages, one for each command
+    Man(man::Args),
     /// Print the version
     Version,
 }
@@ -106,6 +119,7 @@ pub fn run() -> ExitCode {
         Command::Library(args) => library::run(&args),
         Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(&args, Args::command()),
+        Command::Man(args) => man::run(&args, Args::command()),
         Command::Version => output::print(&format!("quiescent {}\n", env!("CARGO_PKG_VERSION"))),
     };
     match ended {
