@@ -71,6 +71,7 @@ pub fn judge(file: &File) -> Vec<Diagnostic> {
         annotations::duplicates(document, &mut findings);
         for object in document.root.iter().flat_map(pod::objects) {
             objects::alerts(object, &mut findings);
+            annotations::misplaced(object, &mut findings);
             if let Some(run) = Run::of(object) {
                 objects::judge(&run, &mut findings);
             } else if let Some(pod) = Pod::of(object) {

@@ -295,8 +295,11 @@ fn unknown(code: &str) -> String {
         .parse::<u32>()
         .ok()
         .map(|number| format!("QV{number:03}"));
-    let last = policy::Rule::ALL.last().map_or("", |rule| rule.code());
-    let all = || format!("rules are QV000 to QV053 for hooks, QP001 to {last} for policies");
+    let all = || {
+        let hooks = Rule::ALL.last().map_or("", |rule| rule.code());
+        let policies = policy::Rule::ALL.last().map_or("", |rule| rule.code());
+        format!("rules are QV000 to {hooks} for hooks, QP001 to {policies} for policies")
+    };
     let meant = meant.filter(|meant| known().any(|known| known == meant));
     let hint = meant.map_or_else(all, |meant| format!("did you mean {meant}?"));
     format!("there is no rule {code:?}: {hint}")

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     diagnostic::Fix,
-    velero::{HookPhase, command_elements, encode_command},
+    velero::{HookPhase, Timeout, command_elements, encode_command},
     yaml::Node,
 };
 
@@ -157,6 +157,7 @@ pub fn doing(hook: &Hook<'_>, container: Option<&Container<'_>>, findings: &mut 
     engines(hook, container, findings);
     dumps(hook, findings);
     passwords(hook, findings);
+    retries(hook, findings);
     if hook.phase == HookPhase::Pre {
         locks(hook, findings);
     }
@@ -325,6 +326,29 @@ fn dumps(hook: &Hook<'_>, findings: &mut Findings<'_>) {
             .help(format!(
                 "write beside it: {program} … > /dump/new && mv /dump/new /dump/done"
             ));
+    }
+}
+
+/// Tries of which the last ones cannot come, since the hook is ended before.
+fn retries(hook: &Hook<'_>, findings: &mut Findings<'_>) {
+    const DEFAULT_TIMEOUT: Timeout = Timeout::from_seconds(30);
+    let Some(script) = hook.script() else { return };
+    let Some((tries, pause)) = shell::tries(&script.text) else {
+        return;
+    };
+    let said = hook.timeout.and_then(Node::as_str);
+    let timeout = said.and_then(|said| said.parse().ok());
+    let timeout = timeout.unwrap_or(DEFAULT_TIMEOUT);
+    // Behind the last try nobody waits any more.
+    let waits = tries.saturating_sub(1).saturating_mul(pause);
+    if timeout.is_positive() && waits >= timeout.seconds() && waits > 0 {
+        findings
+            .at(
+                Rule::TooManyTries,
+                &script.spot.find("sleep"),
+                format!("{tries} tries with {pause}s between them need {waits}s, and Velero ends the hook after {timeout}"),
+            )
+            .help(format!("write a timeout above {waits}s, or shorter pauses"));
     }
 }
 

@@ -139,5 +139,40 @@ pub fn target(command: &str) -> Option<String> {
     })
 }
 
+/// How often a loop with a count tries, and how many seconds it pauses behind each try.
+pub fn tries(script: &str) -> Option<(u64, u64)> {
+    let words = words(script);
+    let number = |word: &str| -> Option<u64> {
+        let Some(name) = word.strip_prefix('$') else {
+            return word.trim_end_matches('s').parse().ok();
+        };
+        let name = name.trim_matches(['{', '}']);
+        let set = words.iter().filter_map(|word| word.split_once('='));
+        let mut set = set.filter(|(variable, _)| *variable == name);
+        set.next()?.1.parse().ok()
+    };
+    let at = |from: usize, wanted: &str| {
+        let found = words.iter().skip(from).position(|word| word == wanted);
+        found.map(|found| from + found)
+    };
+    let list = at(0, "for")? + 3;
+    let body = at(list, "do")?;
+    let end = at(body, "done")?;
+    let list: Vec<&str> = words[list..body].iter().map(String::as_str).collect();
+    let list = list.strip_suffix(&[";"]).unwrap_or(&list);
+    let count = match list {
+        ["$", "(", "seq", last, ")"] => number(last)?,
+        ["$", "(", "seq", first, last, ")"] => (number(last)? + 1).checked_sub(number(first)?)?,
+        [range] if range.starts_with('{') => {
+            let (first, last) = range.trim_matches(['{', '}']).split_once("..")?;
+            (number(last)? + 1).checked_sub(number(first)?)?
+        }
+        plain if plain.iter().all(|word| number(word).is_some()) => plain.len().try_into().ok()?,
+        _ => return None,
+    };
+    let pause = at(body, "sleep").filter(|sleep| *sleep < end)?;
+    Some((count, number(words.get(pause + 1)?)?))
+}
+
 #[cfg(test)]
 mod tests;
