@@ -5,8 +5,10 @@
 pub mod diagnostics;
 pub mod explanation;
 pub mod fixes;
+mod fold;
 pub mod manual;
 mod opening;
 mod style;
 
+pub use fold::fold;
 pub use style::Style;

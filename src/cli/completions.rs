@@ -5,8 +5,8 @@ use super::{Ended, output};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  quiescent completions bash > ~/.local/share/bash-completion/completions/quiescent
-  quiescent completions zsh > ~/.local/share/zsh/site-functions/_quiescent
+  quiescent completions bash > ~/.bash_completion.d/quiescent
+  quiescent completions zsh > ~/.zfunc/_quiescent
   quiescent completions fish > ~/.config/fish/completions/quiescent.fish")]
 pub struct Args {
     /// The shell that is to complete them

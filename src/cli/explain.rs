@@ -80,7 +80,7 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
             anstream::eprintln!("no pod and no pod template to explain");
             return Ok(Ended::Fine);
         }
-        Format::Text => output::print(&texts.join("\n"))?,
+        Format::Text => output::print_folded(&texts.join("\n"))?,
     };
     Ok(ended)
 }

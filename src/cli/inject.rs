@@ -25,8 +25,8 @@ use crate::{
 Examples:
   quiescent inject -f shop.yaml | kubectl apply -f -
   helm template shop ./chart | quiescent inject -f - -n shop
-  quiescent inject --check -f manifests/        in CI: exit code 1 where hooks are missing
-  quiescent inject -f shop.yaml -o patch        what the webhook would answer")]
+  quiescent inject --check -f manifests   in CI: 1 where hooks are missing
+  quiescent inject -f shop.yaml -o patch  what the webhook would answer")]
 pub struct Args {
     #[command(flatten)]
     input: InputArgs,

@@ -16,7 +16,7 @@ use crate::{
 Examples:
   quiescent library list
   quiescent library show postgresql-dump
-  quiescent library export postgresql-dump fresh-policy && quiescent lint fresh-policy")]
+  quiescent library export postgresql-dump fresh && quiescent lint fresh")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -42,8 +42,8 @@ enum Command {
 
 pub fn run(args: &Args) -> anyhow::Result<Ended> {
     match &args.command {
-        Command::List => output::print(&list()),
-        Command::Show { name } => output::print(&show(&policy(name)?)),
+        Command::List => output::print_folded(&list()),
+        Command::Show { name } => output::print_folded(&show(&policy(name)?)),
         Command::Export { name, dir } => {
             policy(name)?;
             export(name, dir)

@@ -23,7 +23,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A comment `# quiescent: allow QV012 because …` on a line, or on the line above, accepts a finding.
+A comment `# quiescent: allow QV012 because …` on a line, or on the line above, accepts a finding. \
 --fix writes a file whole or not at all, and asks nothing: --diff shows what it would do.
 
 Examples:
@@ -121,7 +121,9 @@ fn rendered(format: Format, looked: &Looked, mended: Option<&Mended>) -> String 
     let found = &looked.found;
     match format {
         Format::Text => {
-            let findings = found.iter().map(|found| diagnostics::text(found) + "\n\n");
+            let findings = found
+                .iter()
+                .map(|found| diagnostics::text(found, output::width()) + "\n\n");
             let mended_text = mended.map_or_else(String::new, Mended::text);
             let fixable = found
                 .iter()

@@ -22,10 +22,10 @@ use crate::{
 #[command(after_help = "\
 Examples:
   quiescent uninject -f injected.yaml > shop.yaml
-  kubectl get statefulset pg -o yaml | quiescent uninject -f - | kubectl apply -f -
+  kubectl get sts pg -o yaml | quiescent uninject - | kubectl apply -f -
   quiescent uninject -f injected.yaml -o patch  what would be taken out
 
-What an author's hook was composed into goes back to that hook; a hook that a policy
+What an author's hook was composed into goes back to that hook; a hook that a policy \
 with onConflict: Override replaced is nowhere, and cannot come back.")]
 pub struct Args {
     #[command(flatten)]

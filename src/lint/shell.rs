@@ -155,17 +155,22 @@ pub fn tries(script: &str) -> Option<(u64, u64)> {
         let found = words.iter().skip(from).position(|word| word == wanted);
         found.map(|found| from + found)
     };
-    let list = at(0, "for")? + 3;
-    let body = at(list, "do")?;
+    // Behind `for`, a name and `in`.
+    let values = at(0, "for")? + 3;
+    let body = at(values, "do")?;
     let end = at(body, "done")?;
-    let list: Vec<&str> = words[list..body].iter().map(String::as_str).collect();
-    let list = list.strip_suffix(&[";"]).unwrap_or(&list);
-    let count = match list {
+    let values: Vec<&str> = words[values..body].iter().map(String::as_str).collect();
+    let values = values.strip_suffix(&[";"]).unwrap_or(&values);
+    let range = |first: &str, last: &str| -> Option<u64> {
+        let behind = number(last)?.saturating_add(1);
+        behind.checked_sub(number(first)?)
+    };
+    let count = match values {
         ["$", "(", "seq", last, ")"] => number(last)?,
-        ["$", "(", "seq", first, last, ")"] => (number(last)? + 1).checked_sub(number(first)?)?,
-        [range] if range.starts_with('{') => {
-            let (first, last) = range.trim_matches(['{', '}']).split_once("..")?;
-            (number(last)? + 1).checked_sub(number(first)?)?
+        ["$", "(", "seq", first, last, ")"] => range(first, last)?,
+        [braces] if braces.starts_with('{') => {
+            let (first, last) = braces.trim_matches(['{', '}']).split_once("..")?;
+            range(first, last)?
         }
         plain if plain.iter().all(|word| number(word).is_some()) => plain.len().try_into().ok()?,
         _ => return None,

@@ -64,6 +64,9 @@ pub fn text(title: &str, injection: &Injection<'_>, pod: &PodView<'_>, facts: Fa
         return out;
     }
     changes(&mut out, plan, pod);
+    if !plan.notes.is_empty() {
+        out.push_str("\n  beware\n");
+    }
     for note in &plan.notes {
         line(
             &mut out,

@@ -18,7 +18,7 @@ use quiescent::{
 };
 use serde_json::Value;
 
-use crate::support::{quiescent, run};
+use crate::support::{copy_of_the_program, quiescent, run};
 
 const WRONG: &str = "# the shop's database\napiVersion: v1\nkind: Pod\nmetadata:\n  name: pg\n  annotations:\n    pre.hook.backup.velero.io/command: \"['/bin/sync']\" # flush\n    pre.hook.backup.velero.io/timeout: \"300\"\nspec:\n  containers: [{name: db, image: \"postgres:17\"}]\n";
 const RIGHT: &str = "# the shop's database\napiVersion: v1\nkind: Pod\nmetadata:\n  name: pg\n  annotations:\n    pre.hook.backup.velero.io/command: \"[\\\"/bin/sync\\\"]\" # flush\n    pre.hook.backup.velero.io/timeout: \"300s\"\n    pre.hook.backup.velero.io/container: db\n    pre.hook.backup.velero.io/on-error: Fail\nspec:\n  containers: [{name: db, image: \"postgres:17\"}]\n";
@@ -278,7 +278,7 @@ fn a_file_that_may_not_be_written_is_told_and_the_others_are_mended() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let (shut, open) = (file("a.yaml", 0o444), file("b.yaml", 0o666));
     let program = dir.path().join("quiescent");
-    fs::copy(env!("CARGO_BIN_EXE_quiescent"), &program).unwrap();
+    copy_of_the_program(&program);
     let mut command = Command::new(&program);
     command.args(["lint", "--fix", "."]).current_dir(&dir);
     // Nothing is shut to root.

@@ -13,7 +13,10 @@ use crate::support::{quiescent, run};
 const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: pg, namespace: shop}\nspec:\n  containers:\n    - {name: db, image: \"postgres:16\"}\n";
 
 fn help(command: &[&str]) -> String {
-    let output = run(&[command, &["--help"]].concat(), "");
+    let output = quiescent(&[command, &["--help"]].concat())
+        .env("COLUMNS", "80")
+        .output()
+        .unwrap();
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap()
 }
@@ -59,11 +62,7 @@ fn folder() -> tempfile::TempDir {
         .output()
         .unwrap();
     assert!(exported.status.success());
-    for folder in [
-        ".local/share/bash-completion/completions",
-        ".local/share/zsh/site-functions",
-        ".config/fish/completions",
-    ] {
+    for folder in [".bash_completion.d", ".zfunc", ".config/fish/completions"] {
         fs::create_dir_all(dir.path().join(folder)).unwrap();
     }
     for program in ["kubectl", "helm", "man"] {
@@ -131,6 +130,8 @@ fn every_example_of_a_help_works() {
         );
         for line in examples {
             tried += 1;
+            let long = text.lines().find(|line| line.chars().count() > 80);
+            assert_eq!(long, None, "{command} --help does not fit");
             if line.starts_with("quiescent serve") {
                 serve(&line, dir.path());
                 continue;

@@ -10,7 +10,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::support::{quiescent, require, run};
+use crate::support::{copy_of_the_program, quiescent, require, run};
 
 const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: pg}\nspec:\n  containers: [{name: db, image: \"postgres:16\"}]\n";
 
@@ -279,7 +279,7 @@ fn a_file_that_may_not_be_read_says_whose_it_is() {
     let shut = dir.path().join("shop.yaml");
     fs::set_permissions(&shut, fs::Permissions::from_mode(0o000)).unwrap();
     let program = dir.path().join("quiescent");
-    fs::copy(env!("CARGO_BIN_EXE_quiescent"), &program).unwrap();
+    copy_of_the_program(&program);
     let mut command = Command::new(&program);
     command.args(["lint", "shop.yaml"]).current_dir(&dir);
     // Nothing is shut to root.
@@ -342,6 +342,39 @@ fn a_long_run_counts_on_a_terminal_and_leaves_nothing_behind() {
     assert!(run.wait().unwrap().success());
     let (_, printed) = rest.rsplit_once("\r\u{1b}[K").unwrap();
     assert_eq!(printed, "2 files, 0 errors, 0 warnings\r\n");
+}
+
+#[test]
+fn lines_fit_the_terminal_and_are_whole_in_a_pipe() {
+    let there = Command::new("script").arg("--version").output().is_ok();
+    if !require(there, "script") {
+        return;
+    }
+    let dir = folder();
+    let long = "x".repeat(200);
+    let hook = format!("{POD}  # end\n").replace(
+        "metadata: {name: pg}",
+        &format!("metadata:\n  name: pg\n  annotations:\n    pre.hook.backup.velero.io/command: '[\"/bin/sh\",\"-c\",\"echo {long}; redis-cli bgsave; echo {long}\"]'"),
+    );
+    fs::write(dir.path().join("hook.yaml"), hook).unwrap();
+    let program = env!("CARGO_BIN_EXE_quiescent");
+    let widest = |line: &str| {
+        let line = format!("stty cols 80 rows 24; {program} --color never {line}");
+        let output = on_a_terminal(&line, dir.path()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.lines().count() > 3, "{text}");
+        // A sentence of lint wraps by itself; its source must not, for the carets below it.
+        let lines = text.lines();
+        let lines = lines.filter(|it| !line.contains("lint") || it.contains(" | "));
+        lines.map(|line| line.chars().count()).max().unwrap()
+    };
+    assert!(widest("explain shop.yaml") <= 80);
+    assert!(widest("library list") <= 80);
+    assert!(widest("library show postgresql-dump") <= 80);
+    assert!(widest("lint --select QV023 hook.yaml | grep '|'") > 80);
+    assert!(widest("lint --select QV023 hook.yaml") <= 80);
+    let piped = widest("explain shop.yaml | cat");
+    assert!(piped > 80, "{piped}");
 }
 
 #[test]

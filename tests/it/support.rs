@@ -41,6 +41,15 @@ pub fn run(arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// The program where another user can run it. Copied by another process: one that is forked here
+/// meanwhile would hold it open, and nobody could run it.
+pub fn copy_of_the_program(path: &Path) {
+    let copied = Command::new("cp")
+        .args([Path::new(env!("CARGO_BIN_EXE_quiescent")), path])
+        .status();
+    assert!(copied.unwrap().success());
+}
+
 /// Holds a text against the one in a file. With `QUIESCENT_BLESS` set, writes the file instead.
 pub fn golden(path: &Path, text: &str) {
     if std::env::var_os("QUIESCENT_BLESS").is_some() {
