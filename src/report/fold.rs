@@ -75,13 +75,10 @@ mod tests {
         let line = "  ✔ name      one two three four";
         assert_eq!(fold(line, 40), line);
         assert_eq!(
-            fold(line, 26),
-            "  ✔ name      one two\n              three four"
+            fold(line, 28),
+            "  ✔ name      one two three\n              four"
         );
-        assert_eq!(
-            fold(line, 20),
-            "  ✔ name      one\n      two three\n      four"
-        );
+        assert_eq!(fold(line, 20), "  ✔ name      one\n      two three four");
     }
 
     #[test]
