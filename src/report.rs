@@ -10,5 +10,5 @@ pub mod manual;
 mod opening;
 mod style;
 
-pub use fold::fold;
+pub use fold::{fold, paragraph};
 pub use style::Style;

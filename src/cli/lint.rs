@@ -351,7 +351,7 @@ fn explain(code: &str, format: Format) -> anyhow::Result<Ended> {
         evidence: evidence(rule),
     };
     output::print(&match format {
-        Format::Text | Format::Github => page::text(&told),
+        Format::Text | Format::Github => page::text(&told, output::terminal()),
         Format::Json | Format::Sarif => output::json(&page::value(&told)),
     })
 }

@@ -26,7 +26,7 @@ pub fn width() -> usize {
 }
 
 /// How many columns the terminal has, where standard output is one.
-fn terminal() -> Option<usize> {
+pub fn terminal() -> Option<usize> {
     let stdout = io::stdout();
     let size = stdout
         .is_terminal()

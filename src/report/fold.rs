@@ -10,11 +10,22 @@ pub fn fold(text: &str, width: usize) -> String {
     folded.join("\n")
 }
 
+/// The lines of a paragraph, broken anew.
+#[must_use]
+pub fn paragraph(text: &str, width: usize) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    fold_at(&words.join(" "), width, 0)
+}
+
 fn fold_line(line: &str, width: usize) -> String {
     if columns(line) <= width {
         return line.to_owned();
     }
-    let indent = " ".repeat(column(line, width));
+    fold_at(line, width, column(line, width))
+}
+
+fn fold_at(line: &str, width: usize, indent: usize) -> String {
+    let indent = " ".repeat(indent);
     let first = line.len() - line.trim_start().len();
     let mut folded = line[..first].to_owned();
     let mut used = first;
@@ -68,7 +79,7 @@ fn columns(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::fold;
+    use super::{fold, paragraph};
 
     #[test]
     fn what_is_too_long_goes_on_below_its_column() {
@@ -79,6 +90,12 @@ mod tests {
             "  ✔ name      one two three\n              four"
         );
         assert_eq!(fold(line, 20), "  ✔ name      one\n      two three four");
+    }
+
+    #[test]
+    fn a_paragraph_is_broken_anew() {
+        let text = "one two\nthree four five";
+        assert_eq!(paragraph(text, 10), "one two\nthree four\nfive");
     }
 
     #[test]

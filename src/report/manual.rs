@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::Style;
+use super::{Style, fold, paragraph};
 use crate::diagnostic::Severity;
 
 /// What is told about a rule.
@@ -23,8 +23,9 @@ pub struct Page<'p> {
     pub evidence: Vec<String>,
 }
 
+/// The page as text; for a terminal with so many columns, if it is one.
 #[must_use]
-pub fn text(page: &Page<'_>) -> String {
+pub fn text(page: &Page<'_>, terminal: Option<usize>) -> String {
     let Page {
         code,
         severity,
@@ -37,7 +38,20 @@ pub fn text(page: &Page<'_>) -> String {
         later,
         evidence,
     } = page;
-    let evidence = evidence.join("\n");
+    let prose = |text: &str, indent: usize| match terminal {
+        Some(width) => paragraph(text, width.saturating_sub(indent)),
+        None => text.to_owned(),
+    };
+    let evidence = evidence.iter().map(|row| {
+        terminal.map_or_else(|| row.clone(), |width| fold(row, width.saturating_sub(2)))
+    });
+    let evidence = evidence.collect::<Vec<_>>().join("\n");
+    let (why, fix, source, later) = (
+        prose(why, 0),
+        prose(fix, 2),
+        prose(source, 2),
+        prose(later, 2),
+    );
     let style = match severity {
         Severity::Error => Style::Bad,
         Severity::Warning => Style::Careful,
@@ -45,14 +59,14 @@ pub fn text(page: &Page<'_>) -> String {
     let head = style.paint(format!("{}[{code}]", severity.as_str()));
     let mut text = format!("{head}: {}\n\n{why}\n", Style::Strong.paint(title));
     let parts = [
-        ("wrong", wrong),
-        ("right", right),
-        ("--fix", fix),
-        ("what is known", &&*evidence),
-        ("source", source),
+        ("wrong", *wrong),
+        ("right", *right),
+        ("--fix", &*fix),
+        ("what is known", &*evidence),
+        ("source", &*source),
         (
             "what files do not tell, and the command that is to see it",
-            later,
+            &*later,
         ),
     ];
     for (name, content) in parts.into_iter().filter(|(_, content)| !content.is_empty()) {

@@ -1,6 +1,10 @@
 //! `lint --fix`: what can be mended without a question, mended in the files.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use anyhow::bail;
 use serde_json::Value;
@@ -10,7 +14,7 @@ use super::{
     read::{Given, is_standard_input},
 };
 use crate::{
-    cli::{Ended, output},
+    cli::{Ended, output, progress},
     diagnostic::Diagnostic,
     files,
     lint::{self, Fixed},
@@ -35,26 +39,14 @@ pub fn mend(given: &mut Given, looked: &Looked) -> anyhow::Result<Mended> {
         );
     }
     let mut mended = Mended::default();
-    for (path, found) in by_file(looked) {
-        let Some(first) = found.first() else { continue };
-        let was = &first.source.text;
-        let Fixed { text, done, left } = lint::fix(was, &found);
-        let left = left.into_iter();
-        mended.left.extend(left.map(|(it, why)| (it.clone(), why)));
-        if text == *was {
-            continue;
+    let files = by_file(looked);
+    let done = AtomicUsize::new(0);
+    progress::shown("files mended", files.len(), &done, || {
+        for (path, found) in &files {
+            mended.file(path, found, given);
+            done.fetch_add(1, Ordering::Relaxed);
         }
-        if is_standard_input(path) {
-            given.standard_input = Some(text);
-        } else if let Err(error) = files::replace(path, was, &text) {
-            mended
-                .unwritten
-                .push(format!("{:#}", anyhow::Error::from(error)));
-            continue;
-        }
-        mended.changed = true;
-        mended.done.extend(done.into_iter().cloned());
-    }
+    });
     Ok(mended)
 }
 
@@ -86,6 +78,26 @@ fn by_file(looked: &Looked) -> BTreeMap<&Path, Vec<Diagnostic>> {
 }
 
 impl Mended {
+    fn file(&mut self, path: &Path, found: &[Diagnostic], given: &mut Given) {
+        let Some(first) = found.first() else { return };
+        let was = &first.source.text;
+        let Fixed { text, done, left } = lint::fix(was, found);
+        let left = left.into_iter();
+        self.left.extend(left.map(|(it, why)| (it.clone(), why)));
+        if text == *was {
+            return;
+        }
+        if is_standard_input(path) {
+            given.standard_input = Some(text);
+        } else if let Err(error) = files::replace(path, was, &text) {
+            let error = anyhow::Error::from(error);
+            self.unwritten.push(format!("{error:#}"));
+            return;
+        }
+        self.changed = true;
+        self.done.extend(done.into_iter().cloned());
+    }
+
     pub fn ended(&self) -> Ended {
         if self.unwritten.is_empty() {
             Ended::Fine
