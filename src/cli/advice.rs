@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::names;
-use crate::{files::FileError, policy_files::ReadError};
+use crate::{files::FileError, library, policy_files::ReadError};
 
 /// What to do, where the error is one that happens to everybody.
 pub fn on(error: &anyhow::Error) -> Option<String> {
@@ -32,6 +32,11 @@ fn read(path: &Path, error: &io::Error) -> Option<String> {
     match error.kind() {
         io::ErrorKind::NotFound => {
             let (folder, missing) = nearest_folder(path);
+            if library::FOLDERS.iter().any(|it| it.name == missing) {
+                return Some(format!(
+                    "{missing} is a policy of the library, which takes part by itself; quiescent library export {missing} DIR writes it out"
+                ));
+            }
             let entries = fs::read_dir(&folder).ok()?;
             let names = entries.flatten().map(|it| it.file_name());
             let names = names.filter_map(|name| name.into_string().ok());

@@ -54,7 +54,7 @@ pub struct Args {
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     ignore: Vec<String>,
     /// Say why a rule is one, with a wrong and a right example
-    #[arg(long, value_name = "CODE", conflicts_with_all = ["paths", "select", "ignore"])]
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["paths", "select", "ignore", "fix", "diff"])]
     explain: Option<String>,
 }
 

@@ -221,6 +221,19 @@ fn files_are_mended_in_place_and_judged_again() {
 }
 
 #[test]
+fn a_file_that_is_named_in_two_ways_is_mended_once() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("pod.yaml"), WRONG).unwrap();
+    let output = quiescent(&["lint", "--fix", ".", "pod.yaml", "pod.yaml"])
+        .current_dir(&dir)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let mended = fs::read_to_string(dir.path().join("pod.yaml")).unwrap();
+    assert_eq!(mended, RIGHT);
+}
+
+#[test]
 fn what_was_not_selected_or_was_accepted_stays() {
     let accepted = WRONG.replace(
         "    pre.hook.backup.velero.io/timeout",

@@ -66,6 +66,10 @@ fn names_that_do_not_exist_are_answered_with_those_that_do() {
         (&["inject", "./shop.yml"], "did you mean ./shop.yaml?"),
         (&["inject", "manifets/shop.yaml"], "did you mean manifests?"),
         (
+            &["explain", "shop.yaml", "--policies", "redis-dump"],
+            "is a policy of the library",
+        ),
+        (
             &["explain", "shop.yaml", "--policies", "shop.yml"],
             "did you mean shop.yaml?",
         ),

@@ -1,7 +1,8 @@
 //! `lint --fix`: what can be mended without a question, mended in the files.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    fs,
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -74,6 +75,9 @@ fn by_file(looked: &Looked) -> BTreeMap<&Path, Vec<Diagnostic>> {
             files.entry(path).or_default().push(found.clone());
         }
     }
+    // One file may have been named in several ways.
+    let mut seen = BTreeSet::new();
+    files.retain(|path, _| fs::canonicalize(path).map_or(true, |real| seen.insert(real)));
     files
 }
 
