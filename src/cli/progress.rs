@@ -1,6 +1,7 @@
 //! How far a run has come: on a terminal alone, on standard error, and only when it takes long.
 
 use std::{
+    env,
     io::{self, IsTerminal as _, Write as _},
     sync::{
         atomic::{AtomicUsize, Ordering},
@@ -16,7 +17,8 @@ const EVERY: Duration = Duration::from_millis(100);
 
 /// Does some work that counts what is done of it, and shows the count. The line is gone at the end.
 pub fn shown<T>(what: &str, total: usize, done: &AtomicUsize, work: impl FnOnce() -> T) -> T {
-    if !io::stderr().is_terminal() {
+    let knows_escapes = env::var_os("TERM").is_none_or(|term| term != "dumb");
+    if !io::stderr().is_terminal() || !knows_escapes {
         return work();
     }
     // Dropped with the work, whichever way it ends.

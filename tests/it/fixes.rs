@@ -23,15 +23,20 @@ use crate::support::{copy_of_the_program, quiescent, run};
 const WRONG: &str = "# the shop's database\napiVersion: v1\nkind: Pod\nmetadata:\n  name: pg\n  annotations:\n    pre.hook.backup.velero.io/command: \"['/bin/sync']\" # flush\n    pre.hook.backup.velero.io/timeout: \"300\"\nspec:\n  containers: [{name: db, image: \"postgres:17\"}]\n";
 const RIGHT: &str = "# the shop's database\napiVersion: v1\nkind: Pod\nmetadata:\n  name: pg\n  annotations:\n    pre.hook.backup.velero.io/command: \"[\\\"/bin/sync\\\"]\" # flush\n    pre.hook.backup.velero.io/timeout: \"300s\"\n    pre.hook.backup.velero.io/container: db\n    pre.hook.backup.velero.io/on-error: Fail\nspec:\n  containers: [{name: db, image: \"postgres:17\"}]\n";
 
-fn found(text: &str) -> Vec<Diagnostic> {
+/// What is found in a text, if it is YAML.
+pub fn found_in(text: &str) -> Option<Vec<Diagnostic>> {
     let source = Arc::new(Source {
         name: "test".to_owned(),
         text: text.to_owned(),
     });
-    in_order(judge(&File::read(source).unwrap()))
+    Some(in_order(judge(&File::read(source).ok()?)))
 }
 
-fn trees(text: &str) -> Vec<Value> {
+fn found(text: &str) -> Vec<Diagnostic> {
+    found_in(text).unwrap()
+}
+
+pub fn trees(text: &str) -> Vec<Value> {
     let documents = yaml::parse(text).unwrap();
     let roots = documents.into_iter().filter_map(|it| it.root);
     roots.map(|root| root.to_json()).collect()
@@ -71,7 +76,9 @@ fn by_hand(tree: &mut Value, was: &str, fixes: &[&Fix]) {
     }
 }
 
-fn check(text: &str) -> Vec<Diagnostic> {
+/// Holds that a text means after its fixes what they say, that they are made once, and that what has
+/// none is still found. Returns the findings that are left.
+pub fn check(text: &str) -> Vec<Diagnostic> {
     let before = found(text);
     let fixed = fix(text, &before);
     let after = found(&fixed.text);
