@@ -43,7 +43,33 @@ pub fn gate(reason: Reason, pod: &PodView<'_>, facts: Facts<'_>) -> Option<Strin
         Reason::SystemNamespace => "move the database into a namespace of its own".to_owned(),
         Reason::OwnNamespace => "--own-namespace NAME, if this is another one".to_owned(),
         Reason::VeleroNamespace => "--velero-namespace NAME, if this is another one".to_owned(),
-        _ => return None,
+        // Nothing opens these, or they are no gates.
+        Reason::NotCreate
+        | Reason::MirrorPod
+        | Reason::WindowsPod
+        | Reason::NamespaceNotSeen
+        | Reason::NoPolicyMatches
+        | Reason::Excluded
+        | Reason::NamespaceName
+        | Reason::NamespaceLabels
+        | Reason::PodLabels
+        | Reason::Method
+        | Reason::Owner
+        | Reason::Image
+        | Reason::BadParameter
+        | Reason::NoContainer
+        | Reason::SeveralContainers
+        | Reason::NativeSidecar
+        | Reason::AuthorsHooks
+        | Reason::Denied
+        | Reason::OtherContainer
+        | Reason::VolumeTaken
+        | Reason::MountPathTaken
+        | Reason::NoSuchVolume
+        | Reason::TooLong
+        | Reason::ManyAnnotations
+        | Reason::Restored
+        | Reason::Unprovable => return None,
     };
     Some(says)
 }
@@ -133,7 +159,21 @@ pub fn policy(
         Reason::NoSuchVolume => "name a volume of the pod in its backupVolumes".to_owned(),
         Reason::TooLong => "shorten the timeout of one of the policies".to_owned(),
         Reason::Restored => "nothing: the pods that follow this one get them".to_owned(),
-        _ => return None,
+        // Nothing helps with these, or they are no policy's.
+        Reason::NotCreate
+        | Reason::MirrorPod
+        | Reason::WindowsPod
+        | Reason::SystemNamespace
+        | Reason::OwnNamespace
+        | Reason::VeleroNamespace
+        | Reason::DisabledByPod
+        | Reason::DisabledByNamespace
+        | Reason::NotEnabled
+        | Reason::MethodOff
+        | Reason::EndsByItself
+        | Reason::NoPolicyMatches
+        | Reason::ManyAnnotations
+        | Reason::Unprovable => return None,
     };
     Some(says)
 }
