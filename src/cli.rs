@@ -1,14 +1,18 @@
 //! The command line: reads what it is given, asks the engine, prints.
 
+mod advice;
 mod completions;
 mod explain;
 mod inject;
 mod input;
 mod library;
 mod lint;
+mod man;
 mod manifests;
+mod names;
 mod output;
 mod policies;
+mod progress;
 mod schema;
 mod scripts;
 mod serve;
@@ -16,9 +20,15 @@ mod uninject;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{
+    CommandFactory, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser as _},
+};
 
-use crate::select::{Mode, Settings};
+use crate::{
+    report::Style,
+    select::{Mode, Settings},
+};
 
 /// Application-consistent Kubernetes backups by policy.
 #[derive(Debug, Parser)]
@@ -26,7 +36,14 @@ use crate::select::{Mode, Settings};
     name = "quiescent",
     version,
     about,
-    after_help = "Exit codes: 0 fine, 1 there are findings, 2 it could not be done.",
+    after_help = "\
+Exit codes: 0 fine, 1 there are findings, 2 it could not be done.
+
+Examples:
+  quiescent explain -f shop.yaml
+  quiescent inject -f shop.yaml | kubectl apply -f -
+  quiescent lint manifests
+  quiescent serve",
     max_term_width = 100
 )]
 struct Args {
@@ -61,9 +78,14 @@ enum Command {
     /// Show the policies that are compiled in
     Library(library::Args),
     /// Print the JSON Schema of policy files
+    #[command(after_help = "\
+Examples:
+  quiescent schema > hookpolicy.schema.json")]
     Schema,
     /// Print a script that completes commands in a shell
     Completions(completions::Args),
+    /// Write manual pages, one for each command
+    Man(man::Args),
     /// Print the version
     Version,
 }
@@ -97,6 +119,7 @@ pub fn run() -> ExitCode {
         Command::Library(args) => library::run(&args),
         Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(&args, Args::command()),
+        Command::Man(args) => man::run(&args, Args::command()),
         Command::Version => output::print(&format!("quiescent {}\n", env!("CARGO_PKG_VERSION"))),
     };
     match ended {
@@ -104,8 +127,7 @@ pub fn run() -> ExitCode {
         Ok(Ended::Findings) => ExitCode::from(1),
         Ok(Ended::Undone) => ExitCode::from(2),
         Err(error) => {
-            let red = crate::report::Style::Bad.paint("error:");
-            anstream::eprintln!("{red} {error:#}");
+            anstream::eprintln!("{}", problem(&error));
             ExitCode::from(if error.is::<policies::BrokenPolicies>() {
                 1
             } else {
@@ -115,11 +137,24 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// What could not be done, in a line, and what to do about it in another.
+fn problem(error: &anyhow::Error) -> String {
+    let head = Style::Bad.paint("error:");
+    match advice::on(error) {
+        Some(advice) => format!(
+            "{head} {error:#}\n{} {advice}",
+            Style::Strong.paint("help:")
+        ),
+        None => format!("{head} {error:#}"),
+    }
+}
+
 /// What an operator decides for all pods; the same for the webhook and for manifests.
 #[derive(Debug, clap::Args)]
 struct SettingsArgs {
     /// Which pods are considered when neither they nor their namespace have the label quiescent.dev/inject
-    #[arg(long, value_name = "MODE", default_value_t = Mode::OptOut, env = "QUIESCENT_MODE")]
+    #[arg(long, value_name = "MODE", default_value = "opt-out", env = "QUIESCENT_MODE",
+        value_parser = PossibleValuesParser::new(["opt-in", "opt-out"]).try_map(|it| it.parse::<Mode>()))]
     mode: Mode,
     /// How databases without the label quiescent.dev/method are captured: dump, snapshot or off
     #[arg(long, value_name = "METHOD", default_value = "dump", env = "QUIESCENT_DEFAULT_METHOD", value_parser = ["dump", "snapshot", "off"])]

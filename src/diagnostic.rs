@@ -47,6 +47,31 @@ pub struct Diagnostic {
     pub label: Option<String>,
     /// What to do about it.
     pub help: Option<String>,
+    /// Absent where no program can tell what to do.
+    pub fix: Option<Fix>,
+}
+
+/// What does away with a finding, as far as a program can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fix {
+    /// Another text for the scalar with this span.
+    Text { at: Range<usize>, text: String },
+    /// One more entry, a text too, for the mapping with this span.
+    Entry {
+        into: Range<usize>,
+        key: String,
+        text: String,
+    },
+    /// Nothing, for this reason: somebody has to decide.
+    Person(&'static str),
+}
+
+impl Fix {
+    /// Whether it changes anything.
+    #[must_use]
+    pub const fn is_a_change(&self) -> bool {
+        matches!(self, Self::Text { .. } | Self::Entry { .. })
+    }
 }
 
 impl Diagnostic {

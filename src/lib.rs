@@ -15,7 +15,7 @@
 //! | `workload`, `report`, `admission` | manifests, words for people, `AdmissionReview` |
 //! | `library` | the policies that are compiled in |
 //! | `lint` | what is wrong with hooks that people wrote |
-//! | `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
+//! | `files`, `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
 //! | `certs`, `policy_files`, `server` | I/O with one |
 //! | `cli` | all of it, for a person |
 //!
@@ -25,6 +25,7 @@ pub mod admission;
 pub mod certs;
 pub mod cli;
 pub mod diagnostic;
+pub mod files;
 pub mod inject;
 pub mod json;
 pub mod kubernetes;

@@ -8,6 +8,7 @@ mod annotations;
 mod command;
 pub mod engines;
 mod findings;
+mod fix;
 mod hook;
 pub mod manual;
 mod objects;
@@ -22,6 +23,7 @@ mod volumes;
 use std::{collections::BTreeSet, sync::Arc};
 
 pub use allow::Allowed;
+pub use fix::{Fixed, fix};
 pub use rule::{Judged, Rule};
 pub use spot::Spot;
 pub use together::together;
@@ -69,6 +71,7 @@ pub fn judge(file: &File) -> Vec<Diagnostic> {
         annotations::duplicates(document, &mut findings);
         for object in document.root.iter().flat_map(pod::objects) {
             objects::alerts(object, &mut findings);
+            annotations::misplaced(object, &mut findings);
             if let Some(run) = Run::of(object) {
                 objects::judge(&run, &mut findings);
             } else if let Some(pod) = Pod::of(object) {

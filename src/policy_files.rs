@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::{
     diagnostic::{Diagnostic, Severity, Source, any_error},
+    files::{self, FileError},
     library,
     policy::{Input, PolicySet, ScriptFile, parse},
 };
@@ -21,11 +22,9 @@ use crate::{
 /// A file or folder that could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    #[error("failed to read {path:?}")]
-    Read { path: PathBuf, source: io::Error },
-    #[error("{0:?} is not UTF-8 text")]
-    NotText(PathBuf),
-    #[error("there is no policy file (*.yaml) in {0:?}")]
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("there is no policy file (*.yaml, *.yml) in {}", .0.display())]
     Nothing(PathBuf),
 }
 
@@ -82,8 +81,7 @@ impl Sources {
 pub fn read(paths: &[PathBuf]) -> Result<Vec<Input>, ReadError> {
     let mut inputs = Vec::new();
     for path in paths {
-        let mut files = Vec::new();
-        yaml_files(path, &mut Vec::new(), &mut files)?;
+        let files = files::below(path, &["yaml", "yml"], &beside_policies)?;
         if files.is_empty() {
             return Err(ReadError::Nothing(path.clone()));
         }
@@ -94,44 +92,13 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Input>, ReadError> {
     Ok(inputs)
 }
 
-/// Hidden names are left out: `..data` and its kin hold the same files of a mounted ConfigMap again.
 /// `cases` beside a policy are pods to try it on.
-fn yaml_files(
-    path: &Path,
-    above: &mut Vec<PathBuf>,
-    files: &mut Vec<PathBuf>,
-) -> Result<(), ReadError> {
-    let failed = |source| ReadError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    if !fs::metadata(path).map_err(failed)?.is_dir() {
-        files.push(path.to_owned());
-        return Ok(());
-    }
-    let mut entries = fs::read_dir(path)
-        .and_then(Iterator::collect::<io::Result<Vec<_>>>)
-        .map_err(failed)?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    above.push(fs::canonicalize(path).map_err(failed)?);
-    for entry in entries {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let below = entry.path();
-        let is_yaml = name.ends_with(".yaml") || name.ends_with(".yml");
-        let skipped = name.starts_with('.') || name == "cases" || name == "scripts";
-        // A link back up would be followed for ever.
-        let loops = fs::canonicalize(&below).is_ok_and(|real| above.contains(&real));
-        if !skipped && !loops && (is_yaml || below.is_dir()) {
-            yaml_files(&below, above, files)?;
-        }
-    }
-    above.pop();
-    Ok(())
+fn beside_policies(path: &Path) -> bool {
+    path.ends_with("cases") || path.ends_with("scripts")
 }
 
 fn input(path: &Path) -> Result<Input, ReadError> {
-    let text = text(path)?;
+    let text = files::text(path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     Ok(Input {
         scripts: scripts(folder)?,
@@ -140,14 +107,6 @@ fn input(path: &Path) -> Result<Input, ReadError> {
             text,
         }),
     })
-}
-
-fn text(path: &Path) -> Result<String, ReadError> {
-    let bytes = fs::read(path).map_err(|source| ReadError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    String::from_utf8(bytes).map_err(|_| ReadError::NotText(path.to_owned()))
 }
 
 /// The files of the folder `scripts`; without one, the `*.sh` beside the policy, since the keys of
@@ -159,7 +118,7 @@ fn scripts(folder: &Path) -> Result<BTreeMap<String, ScriptFile>, ReadError> {
     } else {
         (folder, false)
     };
-    let failed = |path: &Path, source| ReadError::Read {
+    let failed = |path: &Path, source| FileError::Read {
         path: path.to_owned(),
         source,
     };

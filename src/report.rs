@@ -4,7 +4,11 @@
 
 pub mod diagnostics;
 pub mod explanation;
+pub mod fixes;
+mod fold;
 pub mod manual;
+mod opening;
 mod style;
 
+pub use fold::{fold, paragraph};
 pub use style::Style;

@@ -3,7 +3,13 @@
 use super::{Ended, output};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  quiescent completions bash > ~/.bash_completion.d/quiescent
+  quiescent completions zsh > ~/.zfunc/_quiescent
+  quiescent completions fish > ~/.config/fish/completions/quiescent.fish")]
 pub struct Args {
+    /// The shell that is to complete them
     shell: clap_complete::Shell,
 }
 

@@ -1,16 +1,20 @@
 //! `quiescent explain`: what happens to each pod, and why.
 
-use serde_json::Value;
-
 use super::{
     Ended,
-    input::{InputArgs, title},
+    input::{InputArgs, title, unreadable},
     output,
     policies::PolicyArgs,
 };
 use crate::{inject::explain, pod::PodView, report::explanation, workload::places};
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  quiescent explain -f shop.yaml
+  helm template shop ./chart | quiescent explain -f - -n shop
+  quiescent explain shop.yaml --namespace-labels quiescent.dev/method=snapshot
+  quiescent explain shop.yaml --policies my-policy -o json")]
 pub struct Args {
     #[command(flatten)]
     input: InputArgs,
@@ -36,21 +40,19 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
         for document in &manifest.documents {
             for place in places(&document.object) {
                 let facts = surroundings.facts(&place);
-                let Some(pod) = document
-                    .object
-                    .pointer(&place.pointer)
-                    .map(Value::to_string)
-                else {
+                let Some(pod) = document.object.pointer(&place.pointer) else {
                     continue;
                 };
+                let text = pod.to_string();
                 let title = title(&place, facts);
-                let view = match PodView::parse(&pod) {
+                let view = match PodView::parse(&text) {
                     Ok(view) => view,
                     Err(error) => {
                         ended = Ended::Undone;
                         anstream::eprintln!(
-                            "{title} in {}: this is not a pod that can be read: {error}",
-                            manifest.name
+                            "{title} in {}: {}",
+                            manifest.name,
+                            unreadable(pod, &error)
                         );
                         continue;
                     }
@@ -75,10 +77,10 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
     match args.output {
         Format::Json => output::print_raw(&output::json(&values.into()))?,
         Format::Text if texts.is_empty() && ended == Ended::Fine => {
-            anstream::eprintln!("no pod and no pod template in there");
+            anstream::eprintln!("no pod and no pod template to explain");
             return Ok(Ended::Fine);
         }
-        Format::Text => output::print(&texts.join("\n"))?,
+        Format::Text => output::print_folded(&texts.join("\n"))?,
     };
     Ok(ended)
 }

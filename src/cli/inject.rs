@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Ended,
-    input::{InputArgs, Manifest, Surroundings, title},
+    input::{InputArgs, Manifest, Surroundings, title, unreadable},
     manifests::{Change, Format, Summary, items, print},
     policies::PolicyArgs,
 };
@@ -25,8 +25,8 @@ use crate::{
 Examples:
   quiescent inject -f shop.yaml | kubectl apply -f -
   helm template shop ./chart | quiescent inject -f - -n shop
-  quiescent inject --check -f manifests/        in CI: exit code 1 where hooks are missing
-  quiescent inject -f shop.yaml -o patch        what the webhook would answer")]
+  quiescent inject --check -f manifests   in CI: 1 where hooks are missing
+  quiescent inject -f shop.yaml -o patch  what the webhook would answer")]
 pub struct Args {
     #[command(flatten)]
     input: InputArgs,
@@ -108,14 +108,15 @@ impl Work<'_> {
         for place in places(document) {
             let surroundings = self.surroundings;
             let facts = surroundings.facts(&place);
-            let Some(pod) = document.pointer(&place.pointer).map(Value::to_string) else {
+            let Some(pod) = document.pointer(&place.pointer) else {
                 continue;
             };
-            let view = match PodView::parse(&pod) {
+            let text = pod.to_string();
+            let view = match PodView::parse(&text) {
                 Ok(view) => view,
                 Err(error) => {
                     self.ended = Ended::Undone;
-                    let problem = format!("in {file}: this is not a pod that can be read: {error}");
+                    let problem = format!("in {file}: {}", unreadable(pod, &error));
                     let problem = Style::Bad.paint(problem);
                     self.would_change.say(title(&place, facts), problem.clone());
                     self.summary.say(title(&place, facts), problem);

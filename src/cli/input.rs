@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use crate::{
+    files::{self, FileError},
     select::{Facts, Namespace, Settings},
     workload::Place,
     yaml,
@@ -63,17 +64,17 @@ impl InputArgs {
         let named = self.filenames.iter().chain(&self.positional);
         for path in named {
             if path == Path::new("-") {
-                let mut text = String::new();
-                std::io::stdin()
-                    .read_to_string(&mut text)
-                    .context("failed to read standard input")?;
-                manifests.push(manifest("standard input".to_owned(), text)?);
+                manifests.push(manifest("standard input".to_owned(), standard_input()?)?);
                 continue;
             }
             for file in files(path)? {
-                let text = fs::read_to_string(&file)
-                    .with_context(|| format!("failed to read {}", file.display()))?;
+                let text = files::text(&file)?;
                 manifests.push(manifest(file.display().to_string(), text)?);
+            }
+        }
+        for manifest in &manifests {
+            if manifest.documents.iter().all(|it| it.object.is_null()) {
+                anstream::eprintln!("{}: no object in there", manifest.name);
             }
         }
         if manifests.is_empty() {
@@ -126,14 +127,25 @@ pub fn title(place: &Place, facts: Facts<'_>) -> String {
     format!("{} {}/{}", place.kind, facts.namespace, place.name)
 }
 
+/// All of standard input.
+pub fn standard_input() -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().read_to_end(&mut bytes);
+    read.context("failed to read standard input")?;
+    String::from_utf8(bytes).map_err(|error| {
+        let byte = error.utf8_error().valid_up_to() + 1;
+        anyhow::anyhow!("standard input is not UTF-8 text: byte {byte} is none")
+    })
+}
+
 fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let failed = || format!("failed to read {}", path.display());
-    if !fs::metadata(path).with_context(failed)?.is_dir() {
+    let failed = FileError::read(path);
+    if !fs::metadata(path).map_err(&failed)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     let mut found = Vec::new();
-    for entry in fs::read_dir(path).with_context(failed)? {
-        let path = entry.with_context(failed)?.path();
+    for entry in fs::read_dir(path).map_err(&failed)? {
+        let path = entry.map_err(&failed)?.path();
         let extension = path.extension().and_then(|it| it.to_str());
         if matches!(extension, Some("yaml" | "yml" | "json")) && path.is_file() {
             found.push(path);
@@ -147,6 +159,30 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
         );
     }
     Ok(found)
+}
+
+/// What keeps a pod from being read. Where a label or an annotation is no text, it is named: that is
+/// what happens most.
+pub fn unreadable(pod: &Value, error: &serde_json::Error) -> String {
+    let pairs = |field: &'static str| {
+        let pairs = pod.pointer(&format!("/metadata/{field}"));
+        let pairs = pairs.and_then(Value::as_object).into_iter().flatten();
+        pairs.map(move |(key, value)| (field, key, value))
+    };
+    let mut pairs = pairs("labels").chain(pairs("annotations"));
+    let odd = pairs.find(|(.., value)| !value.is_string() && !value.is_null());
+    let why = odd.map_or_else(
+        || {
+            // The place is one in a text that nobody has seen.
+            let said = error.to_string();
+            let end = said.rfind(" at line ").unwrap_or(said.len());
+            said[..end].to_owned()
+        },
+        |(field, key, value)| {
+            format!("{key} in metadata.{field} is {value}: put the value into quotes")
+        },
+    );
+    format!("this is not a pod that can be read: {why}")
 }
 
 fn manifest(name: String, text: String) -> anyhow::Result<Manifest> {

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs, path::PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use super::{Ended, output};
+use super::{Ended, names, output};
 use crate::{
     library::{FOLDERS, Folder, policies},
     policy::{Action, Hook, METHOD_LABEL, Policy, SHELL_LIBRARY, shell_library},
@@ -12,6 +12,11 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  quiescent library list
+  quiescent library show postgresql-dump
+  quiescent library export postgresql-dump fresh && quiescent lint fresh")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -22,9 +27,13 @@ enum Command {
     /// List all policies
     List,
     /// Show what a policy matches, runs and needs
-    Show { name: String },
+    Show {
+        /// One of those that list names
+        name: String,
+    },
     /// Write a policy and its scripts into a folder, to be changed
     Export {
+        /// One of those that list names
         name: String,
         /// A folder that does not exist yet, or is empty
         dir: PathBuf,
@@ -33,8 +42,8 @@ enum Command {
 
 pub fn run(args: &Args) -> anyhow::Result<Ended> {
     match &args.command {
-        Command::List => output::print(&list()),
-        Command::Show { name } => output::print(&show(&policy(name)?)),
+        Command::List => output::print_folded(&list()),
+        Command::Show { name } => output::print_folded(&show(&policy(name)?)),
         Command::Export { name, dir } => {
             policy(name)?;
             export(name, dir)
@@ -48,10 +57,7 @@ fn policy(name: &str) -> anyhow::Result<Policy> {
         return Ok(places.swap_remove(position).policy);
     }
     let names: Vec<String> = places.into_iter().map(|place| place.policy.name).collect();
-    let nearest = names.iter().max_by(|one, other| {
-        strsim::jaro_winkler(one, name).total_cmp(&strsim::jaro_winkler(other, name))
-    });
-    match nearest.filter(|nearest| strsim::jaro_winkler(nearest, name) > 0.8) {
+    match names::meant(name, &names) {
         Some(nearest) => {
             bail!("there is no policy {name:?} in the library, did you mean {nearest:?}?")
         }

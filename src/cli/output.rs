@@ -1,14 +1,38 @@
 //! Printing. A reader that went away, such as `head`, is no error.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use anyhow::Context as _;
 
 use super::Ended;
+use crate::report::{self, diagnostics};
 
 /// Prints words for people to standard output, without colours where nobody would see them.
 pub fn print(text: &str) -> anyhow::Result<Ended> {
     write(anstream::stdout().lock(), text)
+}
+
+/// The same, in lines that fit the terminal.
+pub fn print_folded(text: &str) -> anyhow::Result<Ended> {
+    match terminal() {
+        Some(width) => print(&report::fold(text, width)),
+        None => print(text),
+    }
+}
+
+/// How wide the lines of a source may be that are shown beside findings.
+pub fn width() -> usize {
+    terminal().unwrap_or(diagnostics::WIDTH)
+}
+
+/// How many columns the terminal has, where standard output is one.
+pub fn terminal() -> Option<usize> {
+    let stdout = io::stdout();
+    let size = stdout
+        .is_terminal()
+        .then(|| terminal_size::terminal_size_of(stdout))??;
+    // A terminal that does not know says nothing.
+    Some(usize::from(size.0.0)).filter(|width| *width > 0)
 }
 
 /// Prints something for programs to standard output, byte for byte.

@@ -45,7 +45,7 @@ impl PolicyArgs {
             diagnostics: found,
         } = self.sources().load()?;
         for diagnostic in &found {
-            anstream::eprintln!("{}\n", diagnostics::text(diagnostic));
+            anstream::eprintln!("{}\n", diagnostics::text(diagnostic, diagnostics::WIDTH));
         }
         if any_error(&found) {
             return Err(BrokenPolicies.into());

@@ -6,6 +6,10 @@ use super::{Ended, output, policies::PolicyArgs};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: quiescent scripts -n shop | kubectl apply -f -")]
+#[command(after_help = "\
+Examples:
+  quiescent scripts -n shop | kubectl apply -f -
+  quiescent scripts -n shop --policies my-policy -o json")]
 pub struct Args {
     /// The namespace whose pods will use them; the current one of kubectl when absent
     #[arg(short, long, value_name = "NAMESPACE")]

@@ -31,7 +31,12 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Every flag can be given by the environment variable named beside it. \
-    The level of the log is set by QUIESCENT_LOG_LEVEL: error, warn, info or debug."
+    The level of the log is set by QUIESCENT_LOG_LEVEL: error, warn, info or debug.
+
+Examples:
+  quiescent serve
+  quiescent serve --policies my-policy
+  quiescent serve --listen 127.0.0.1:0 --admin 127.0.0.1:0 --log json"
 )]
 pub struct Args {
     /// Where reviews are answered, over TLS
@@ -39,6 +44,7 @@ pub struct Args {
         long,
         value_name = "ADDRESS",
         default_value = "127.0.0.1:8443",
+        value_parser = address,
         env = "QUIESCENT_LISTEN"
     )]
     listen: SocketAddr,
@@ -47,6 +53,7 @@ pub struct Args {
         long,
         value_name = "ADDRESS",
         default_value = "127.0.0.1:9090",
+        value_parser = address,
         env = "QUIESCENT_ADMIN"
     )]
     admin: SocketAddr,
@@ -91,6 +98,11 @@ pub struct Args {
     policies: PolicyArgs,
     #[command(flatten)]
     settings: SettingsArgs,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "write an IP address and a port, such as 0.0.0.0:8443".to_owned())
 }
 
 pub fn run(args: Args) -> anyhow::Result<Ended> {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Ended,
-    input::{InputArgs, Surroundings, title},
+    input::{InputArgs, Surroundings, title, unreadable},
     manifests::{Change, Format, Summary, print},
     policies::PolicyArgs,
 };
@@ -22,10 +22,10 @@ use crate::{
 #[command(after_help = "\
 Examples:
   quiescent uninject -f injected.yaml > shop.yaml
-  kubectl get statefulset pg -o yaml | quiescent uninject -f - | kubectl apply -f -
+  kubectl get sts pg -o yaml | quiescent uninject - | kubectl apply -f -
   quiescent uninject -f injected.yaml -o patch  what would be taken out
 
-What an author's hook was composed into goes back to that hook; a hook that a policy
+What an author's hook was composed into goes back to that hook; a hook that a policy \
 with onConflict: Override replaced is nowhere, and cannot come back.")]
 pub struct Args {
     #[command(flatten)]
@@ -93,7 +93,7 @@ impl Work<'_> {
                 Ok(view) => view,
                 Err(error) => {
                     self.ended = Ended::Undone;
-                    let problem = format!("in {file}: this is not a pod that can be read: {error}");
+                    let problem = format!("in {file}: {}", unreadable(pod, &error));
                     self.summary
                         .say(title(&place, facts), Style::Bad.paint(problem));
                     continue;

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{Diagnostic, Severity, Source};
+use super::{Diagnostic, Fix, Severity, Source};
 
 /// What a finding is a case of.
 pub trait Rule: Copy {
@@ -30,6 +30,11 @@ impl Finding<'_> {
         self.0.label = Some(label.into());
         self
     }
+
+    pub fn fix(&mut self, fix: Fix) -> &mut Self {
+        self.0.fix = Some(fix);
+        self
+    }
 }
 
 impl<'s> Findings<'s> {
@@ -54,6 +59,7 @@ impl<'s> Findings<'s> {
             span,
             label: None,
             help: None,
+            fix: None,
         });
         Finding(self.found.last_mut().expect("a finding was just pushed"))
     }

@@ -49,7 +49,10 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Option<Client>, ClientE
     };
     let cluster = config.cluster_url.to_string();
     match Client::try_from(config) {
-        Ok(client) => Ok(Some(client)),
+        Ok(client) => {
+            tracing::info!(%cluster, "the API server that is asked");
+            Ok(Some(client))
+        }
         Err(because) => Err(ClientError::Client { cluster, because }),
     }
 }

@@ -134,8 +134,17 @@ impl Keeper {
                 }
                 Err(reason) => {
                     if !broken {
+                        let mut causes = reason.to_string();
+                        let mut cause = std::error::Error::source(&reason);
+                        while let Some(deeper) = cause {
+                            let said = deeper.to_string();
+                            if !causes.contains(&said) {
+                                causes = format!("{causes}: {said}");
+                            }
+                            cause = deeper.source();
+                        }
                         tracing::warn!(
-                            %reason,
+                            reason = %causes,
                             "the watch of namespaces broke, what is known stays in use; may we list and watch namespaces?"
                         );
                         broken = true;

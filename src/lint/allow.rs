@@ -81,5 +81,6 @@ fn broken(source: &Arc<Source>, span: Range<usize>, message: String) -> Diagnost
         span,
         label: None,
         help: Some("write # quiescent: allow QV013 because …".to_owned()),
+        fix: None,
     }
 }

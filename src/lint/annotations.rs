@@ -65,6 +65,36 @@ pub fn on_workload(pod: &Pod<'_>, findings: &mut Findings<'_>) {
     }
 }
 
+/// Annotations that stand anywhere but below `annotations`, as where the indentation was lost.
+pub fn misplaced(object: &Node, findings: &mut Findings<'_>) {
+    const PLACES: [&[&str]; 7] = [
+        &[],
+        &["metadata"],
+        &["metadata", "labels"],
+        &["spec"],
+        &["spec", "template"],
+        &["spec", "template", "metadata"],
+        &["spec", "template", "metadata", "labels"],
+    ];
+    for path in PLACES {
+        let here = entries(at(object, path)).iter();
+        let first = here.map(|(key, _)| key).find(|key| is_hook_key(&key.name));
+        if let Some(key) = first {
+            let place = match path {
+                [] => "at the root of the document".to_owned(),
+                path => format!("in {}", path.join(".")),
+            };
+            findings
+                .push(
+                    Rule::OnWorkload,
+                    key.span.clone(),
+                    format!("Velero reads this in metadata.annotations of a pod, and here it stands {place}"),
+                )
+                .help("set it in below annotations: of the pod's metadata");
+        }
+    }
+}
+
 fn known(key: &Key, value: &Node, findings: &mut Findings<'_>) {
     let Some((domain, name)) = key.name.split_once('/') else {
         return;

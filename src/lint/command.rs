@@ -9,7 +9,8 @@ use super::{
     shell,
 };
 use crate::{
-    velero::{HookPhase, command_elements, encode_command},
+    diagnostic::Fix,
+    velero::{HookPhase, Timeout, command_elements, encode_command},
     yaml::Node,
 };
 
@@ -22,9 +23,13 @@ pub fn text(command: &Node, findings: &mut Findings<'_>) {
     if trimmed.starts_with('[') && trimmed.len() < said.len() {
         findings
             .at(Rule::BlankBeforeJson, &whole, "Velero takes this array for the name of one program: white space stands before its bracket")
-            .help("begin the value with the bracket itself");
+            .help("begin the value with the bracket itself")
+            .fix(match command_elements(trimmed) {
+                Ok(_) => replaced(command, trimmed.to_owned()),
+                Err(_) => strictly(command, trimmed),
+            });
     } else if said.starts_with('[') {
-        array(said, &whole, findings);
+        array(command, said, findings);
     } else if let Some(sign) = said.find(|c: char| c.is_whitespace() || "|&;<>$'\"`".contains(c)) {
         let length = said[sign..].chars().next().map_or(1, char::len_utf8);
         let argv = encode_command(&["/bin/sh", "-c", said.trim_end()]);
@@ -34,7 +39,8 @@ pub fn text(command: &Node, findings: &mut Findings<'_>) {
     }
 }
 
-fn array(said: &str, whole: &Spot<'_>, findings: &mut Findings<'_>) {
+fn array(command: &Node, said: &str, findings: &mut Findings<'_>) {
+    let whole = &Spot::of(command);
     match command_elements(said) {
         Err(place) => {
             let rest = said.get(place..).unwrap_or_default();
@@ -49,7 +55,8 @@ fn array(said: &str, whole: &Spot<'_>, findings: &mut Findings<'_>) {
             findings
                 .at(Rule::BrokenJson, &spot, "this is no JSON array of strings: Velero runs the whole text as the name of one program")
                 .label("not JSON from here")
-                .help(format!("write {}", in_yaml(&repaired)));
+                .help(format!("write {}", in_yaml(&repaired)))
+                .fix(strictly(command, said));
         }
         Ok(elements) => {
             if elements
@@ -66,6 +73,51 @@ fn array(said: &str, whole: &Spot<'_>, findings: &mut Findings<'_>) {
             }
         }
     }
+}
+
+fn replaced(command: &Node, text: String) -> Fix {
+    Fix::Text {
+        at: command.span.clone(),
+        text,
+    }
+}
+
+/// Writes an array as JSON whose elements are all in quotes of some kind, and in nothing else that
+/// could mean two things.
+fn strictly(command: &Node, said: &str) -> Fix {
+    quoted(said).map_or(
+        Fix::Person("where one argument ends and the next begins is not clear"),
+        |argv| replaced(command, encode_command(&argv)),
+    )
+}
+
+fn quoted(said: &str) -> Option<Vec<String>> {
+    let inside = said.trim().strip_prefix('[')?.strip_suffix(']')?;
+    let mut rest = inside.trim_start();
+    let mut argv = Vec::new();
+    while !rest.is_empty() {
+        let (closing, after) = match rest.chars().next()? {
+            '\'' => ('\'', &rest[1..]),
+            '"' => ('"', &rest[1..]),
+            open @ '\u{201c}' => ('\u{201d}', &rest[open.len_utf8()..]),
+            _ => return None,
+        };
+        let end = after.find(closing)?;
+        let (element, behind) = (&after[..end], &after[end + closing.len_utf8()..]);
+        // What a backslash means differs from one kind of quotes to the other.
+        if element.contains(['\\', '\n', '\t']) {
+            return None;
+        }
+        argv.push(element.to_owned());
+        let behind = behind.trim_start();
+        rest = match behind.strip_prefix(',') {
+            Some(more) => more.trim_start(),
+            None if behind.is_empty() => behind,
+            None => return None,
+        };
+    }
+    argv.first().filter(|program| !program.is_empty())?;
+    Some(argv)
 }
 
 /// What somebody meant who did not write JSON: what stands between the brackets, word by word.
@@ -105,6 +157,7 @@ pub fn doing(hook: &Hook<'_>, container: Option<&Container<'_>>, findings: &mut 
     engines(hook, container, findings);
     dumps(hook, findings);
     passwords(hook, findings);
+    retries(hook, findings);
     if hook.phase == HookPhase::Pre {
         locks(hook, findings);
     }
@@ -273,6 +326,29 @@ fn dumps(hook: &Hook<'_>, findings: &mut Findings<'_>) {
             .help(format!(
                 "write beside it: {program} … > /dump/new && mv /dump/new /dump/done"
             ));
+    }
+}
+
+/// Tries of which the last ones cannot come, since the hook is ended before.
+fn retries(hook: &Hook<'_>, findings: &mut Findings<'_>) {
+    const DEFAULT_TIMEOUT: Timeout = Timeout::from_seconds(30);
+    let Some(script) = hook.script() else { return };
+    let Some((tries, pause)) = shell::tries(&script.text) else {
+        return;
+    };
+    let said = hook.timeout.and_then(Node::as_str);
+    let timeout = said.and_then(|said| said.parse().ok());
+    let timeout = timeout.unwrap_or(DEFAULT_TIMEOUT);
+    // Behind the last try nobody waits any more.
+    let waits = tries.saturating_sub(1).saturating_mul(pause);
+    if timeout.is_positive() && waits >= timeout.seconds() && waits > 0 {
+        findings
+            .at(
+                Rule::TooManyTries,
+                &script.spot.find("sleep"),
+                format!("{tries} tries with {pause}s between them need {waits}s, and Velero ends the hook after {timeout}"),
+            )
+            .help(format!("write a timeout above {waits}s, or shorter pauses"));
     }
 }
 

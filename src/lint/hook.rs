@@ -19,6 +19,8 @@ pub struct Hook<'d> {
     pub argv: Vec<Arg<'d>>,
     /// The whole command.
     pub command: Spot<'d>,
+    /// The mapping in which its settings stand, where it has any.
+    pub settings: Option<&'d Node>,
     pub container: Option<&'d Node>,
     pub on_error: Option<&'d Node>,
     pub timeout: Option<&'d Node>,
@@ -47,6 +49,7 @@ impl<'d> Hook<'d> {
             prefix: Some(phase.prefix()),
             argv: argv(command),
             command: Spot::of(command),
+            settings: at(pod.template, &["metadata", "annotations"]),
             container: pod.annotation(keys.container),
             on_error: pod.annotation(keys.on_error),
             timeout: pod.annotation(keys.timeout),
@@ -71,6 +74,7 @@ impl<'d> Hook<'d> {
             prefix: None,
             argv: argv.collect(),
             command: Spot::of(command),
+            settings: Some(exec),
             container: exec.get("container"),
             on_error: exec.get("onError"),
             timeout: exec.get(timeout),
@@ -90,6 +94,7 @@ impl<'d> Hook<'d> {
                 spot: spot.clone(),
             }],
             command: spot,
+            settings: None,
             container: None,
             on_error: None,
             timeout: None,

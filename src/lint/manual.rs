@@ -11,6 +11,8 @@ pub struct Page {
     /// Manifests; empty where no file can be wrong.
     pub wrong: &'static str,
     pub right: &'static str,
+    /// What `--fix` does about it; empty where it does nothing.
+    pub fix: &'static str,
     /// Velero's source, or what was measured.
     pub source: &'static str,
     /// What files do not tell, and the command that sees it.
@@ -47,6 +49,7 @@ pub fn page(rule: Rule) -> Page {
             .trim_matches('\n'),
         wrong: part("wrong"),
         right: part("right"),
+        fix: part("fix"),
         source: part("source"),
         later: part("later"),
     }

@@ -294,6 +294,7 @@ fn durations(spec: Option<&Node>, findings: &mut Findings<'_>) {
         "waitTimeout",
         "uploaderTimeout",
     ];
+    const HOOK_FIELDS: [&str; 3] = ["timeout", "execTimeout", "waitTimeout"];
     let Some(spec) = spec else { return };
     match &spec.value {
         Value::Mapping(entries) => {
@@ -316,9 +317,11 @@ fn durations(spec: Option<&Node>, findings: &mut Findings<'_>) {
                     ),
                     _ => continue,
                 };
+                let of_hook = HOOK_FIELDS.contains(&key.name.as_str());
                 findings
                     .on(Rule::UndecodableDuration, value, wrong)
-                    .help(format!("write {}", settings::repaired(&said)));
+                    .help(format!("write {}", settings::repaired(&said)))
+                    .fix(settings::repair(value, &said, of_hook));
             }
         }
         Value::Sequence(all) => all.iter().for_each(|item| durations(Some(item), findings)),

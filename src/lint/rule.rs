@@ -167,6 +167,8 @@ rules! {
     TooSmall = "QV052" Warning Elsewhere,
     /// An alert on a metric that failed hooks do not raise.
     WrongMetric = "QV053" Warning Partly,
+    /// Tries that take longer than the hook may.
+    TooManyTries = "QV054" Warning Here,
 }
 
 impl Rule {

@@ -7,6 +7,7 @@ use super::{
     pod::{Container, Pod},
 };
 use crate::{
+    diagnostic::Fix,
     velero::{HookPhase, LONGEST_TIMEOUT, Timeout, parse_bool},
     yaml::{Node, Value},
 };
@@ -38,10 +39,28 @@ fn key(hook: &Hook<'_>, annotation: &str, field: &str) -> String {
     }
 }
 
+/// Writes a setting that is missing.
+fn entry(hook: &Hook<'_>, key: &str, text: &str) -> Fix {
+    hook.settings.map_or(
+        Fix::Person("the hook has no settings of its own"),
+        |settings| Fix::Entry {
+            into: settings.span.clone(),
+            key: key.to_owned(),
+            text: text.to_owned(),
+        },
+    )
+}
+
 fn container(hook: &Hook<'_>, pod: Option<&Pod<'_>>, findings: &mut Findings<'_>) {
     let Some(name) = hook.container_name() else {
-        let first = pod.and_then(|pod| pod.containers().first().map(|it| it.name));
+        let containers = pod.map(Pod::containers).unwrap_or_default();
+        let first = containers.first().map(|it| it.name);
         let key = key(hook, "container", "container");
+        let fix = match containers.as_slice() {
+            [only] => entry(hook, &key, only.name),
+            [] => Fix::Person("which container is meant shows in the pods alone"),
+            _ => Fix::Person("the pod has several containers: name the one that is meant"),
+        };
         let message = match first {
             Some(first) => format!(
                 "without a name Velero takes the first container, today {first:?}; a sidecar that is put in front takes its place"
@@ -52,7 +71,8 @@ fn container(hook: &Hook<'_>, pod: Option<&Pod<'_>>, findings: &mut Findings<'_>
         };
         findings
             .at(Rule::FirstContainer, &hook.command, message)
-            .help(format!("add {key}: {}", first.unwrap_or("<name>")));
+            .help(format!("add {key}: {}", first.unwrap_or("<name>")))
+            .fix(fix);
         return;
     };
     let (Some(pod), Some(node)) = (pod, hook.container) else {
@@ -89,20 +109,19 @@ fn on_error(hook: &Hook<'_>, findings: &mut Findings<'_>) {
     match (hook.on_error, hook.phase) {
         (None, HookPhase::PostRestore) => {}
         (None, HookPhase::Pre | HookPhase::Post) => {
+            let meant = if hook.phase == HookPhase::Pre {
+                "Fail"
+            } else {
+                "Continue"
+            };
             findings
                 .at(
                     Rule::OnError,
                     &hook.command,
                     "on-error is not written: Velero logs Fail and behaves as Continue",
                 )
-                .help(format!(
-                    "add {key}: {}",
-                    if hook.phase == HookPhase::Pre {
-                        "Fail"
-                    } else {
-                        "Continue"
-                    }
-                ));
+                .help(format!("add {key}: {meant}"))
+                .fix(entry(hook, &key, meant));
         }
         (Some(node), _) => {
             let said = node.as_str().unwrap_or_default();
@@ -118,9 +137,17 @@ fn on_error(hook: &Hook<'_>, findings: &mut Findings<'_>) {
                     ),
                     None => format!("the API server refuses {said:?}"),
                 };
+                let fix = if said.trim().eq_ignore_ascii_case(meant) {
+                    text(node, meant)
+                } else {
+                    Fix::Person(
+                        "only you know whether a pod whose hook failed is to be left out (Fail)",
+                    )
+                };
                 findings
                     .on(Rule::OnError, node, message)
-                    .help(format!("write {meant}"));
+                    .help(format!("write {meant}"))
+                    .fix(fix);
             }
         }
     }
@@ -145,7 +172,8 @@ fn duration(
                         node,
                         format!("the {field} {number} is a number: the API server takes nothing but strings here"),
                     )
-                    .help(format!("write {number}s"));
+                    .help(format!("write {number}s"))
+                    .fix(repair(node, &number.to_string(), true));
             }
             return None;
         }
@@ -163,7 +191,8 @@ fn duration(
                         ),
                     )
                     .label(reason(&error))
-                    .help(format!("write {}", repaired(&said)));
+                    .help(format!("write {}", repaired(&said)))
+                    .fix(repair(node, &said, true));
             }
             None
         }
@@ -171,7 +200,8 @@ fn duration(
         Ok(time) if !time.is_positive() => {
             findings
                 .on(Rule::BadTimeout, node, format!("a {field} of {said:?} is none: Velero up to 1.18.2 waits without an end, later ones use {instead}"))
-                .help("write 30s or more");
+                .help("write 30s or more")
+                .fix(Fix::Person("only you know how long it may take"));
             None
         }
         Ok(time) => {
@@ -196,27 +226,70 @@ fn reason(error: &crate::velero::TimeoutError) -> &'static str {
 
 /// What was most likely meant.
 pub fn repaired(said: &str) -> String {
-    let digits: String = said
-        .trim()
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect();
-    let unit = said
-        .trim()
-        .trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ')
-        .to_ascii_lowercase();
-    let Ok(number) = digits.parse::<u64>() else {
-        return "a number and a unit: 30s, 5m, 1h30m".to_owned();
+    match meant(said) {
+        Some(Meant::Written(text)) => text,
+        Some(Meant::Bare(number)) if number >= 60 && number.is_multiple_of(60) => {
+            format!("{number}s or {}m", number / 60)
+        }
+        Some(Meant::Bare(number)) => format!("{number}s"),
+        None => "a number and a unit: 30s, 5m, 1h30m".to_owned(),
+    }
+}
+
+/// Writes a duration as it was meant, where that is beyond doubt. A number without a unit is one of
+/// seconds in a hook: all of Kubernetes counts so. But never fewer than the hook has today.
+pub fn repair(node: &Node, said: &str, of_hook: bool) -> Fix {
+    let fix = |said: String| match said.parse::<Timeout>() {
+        Ok(time) if of_hook && time > LONGEST_TIMEOUT => {
+            Fix::Person("no hook has more than 4h, and only you know how long it takes")
+        }
+        Ok(_) => text(node, &said),
+        Err(_) => Fix::Person("what was meant is not clear"),
     };
-    match unit.as_str() {
-        "" if number >= 60 && number.is_multiple_of(60) => format!("{number}s or {}m", number / 60),
+    match meant(said) {
+        Some(Meant::Written(said)) => fix(said),
+        Some(Meant::Bare(number)) if of_hook && number >= DEFAULT_SECONDS => {
+            fix(format!("{number}s"))
+        }
+        Some(Meant::Bare(_)) if of_hook => Fix::Person(
+            "so few seconds are less than the 30 that it has today: minutes may be meant",
+        ),
+        Some(Meant::Bare(_)) => Fix::Person("the unit is not clear"),
+        None => Fix::Person("what was meant is not clear"),
+    }
+}
+
+fn text(node: &Node, text: &str) -> Fix {
+    Fix::Text {
+        at: node.span.clone(),
+        text: text.to_owned(),
+    }
+}
+
+/// What somebody meant who wrote no duration.
+enum Meant {
+    /// A number with a unit, in another way than Go's.
+    Written(String),
+    Bare(u64),
+}
+
+fn meant(said: &str) -> Option<Meant> {
+    let said = said.trim();
+    let unit = said.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number: u64 = said[..said.len() - unit.len()].parse().ok()?;
+    let written = match unit.trim().to_ascii_lowercase().as_str() {
+        "" => return Some(Meant::Bare(number)),
+        "s" | "sec" | "secs" | "second" | "seconds" => format!("{number}s"),
         "m" | "min" | "mins" | "minute" | "minutes" => format!("{number}m"),
         "h" | "hour" | "hours" | "hr" | "hrs" => format!("{number}h"),
         "d" | "day" | "days" => format!("{}h", number.saturating_mul(24)),
-        "" | "s" | "sec" | "secs" | "second" | "seconds" => format!("{number}s"),
-        _ => "a number and a unit: 30s, 5m, 1h30m".to_owned(),
-    }
+        _ => return None,
+    };
+    Some(Meant::Written(written))
 }
+
+/// What a hook has whose timeout Velero cannot read.
+const DEFAULT_SECONDS: u64 = 30;
 
 fn wait(hook: &Hook<'_>, findings: &mut Findings<'_>) {
     let key = key(hook, "wait-timeout", "waitTimeout");

@@ -139,5 +139,45 @@ pub fn target(command: &str) -> Option<String> {
     })
 }
 
+/// How often a loop with a count tries, and how many seconds it pauses behind each try.
+pub fn tries(script: &str) -> Option<(u64, u64)> {
+    let words = words(script);
+    let number = |word: &str| -> Option<u64> {
+        let Some(name) = word.strip_prefix('$') else {
+            return word.trim_end_matches('s').parse().ok();
+        };
+        let name = name.trim_matches(['{', '}']);
+        let set = words.iter().filter_map(|word| word.split_once('='));
+        let mut set = set.filter(|(variable, _)| *variable == name);
+        set.next()?.1.parse().ok()
+    };
+    let at = |from: usize, wanted: &str| {
+        let found = words.iter().skip(from).position(|word| word == wanted);
+        found.map(|found| from + found)
+    };
+    // Behind `for`, a name and `in`.
+    let values = at(0, "for")? + 3;
+    let body = at(values, "do")?;
+    let end = at(body, "done")?;
+    let values: Vec<&str> = words[values..body].iter().map(String::as_str).collect();
+    let values = values.strip_suffix(&[";"]).unwrap_or(&values);
+    let range = |first: &str, last: &str| -> Option<u64> {
+        let behind = number(last)?.saturating_add(1);
+        behind.checked_sub(number(first)?)
+    };
+    let count = match values {
+        ["$", "(", "seq", last, ")"] => number(last)?,
+        ["$", "(", "seq", first, last, ")"] => range(first, last)?,
+        [braces] if braces.starts_with('{') => {
+            let (first, last) = braces.trim_matches(['{', '}']).split_once("..")?;
+            range(first, last)?
+        }
+        plain if plain.iter().all(|word| number(word).is_some()) => plain.len().try_into().ok()?,
+        _ => return None,
+    };
+    let pause = at(body, "sleep").filter(|sleep| *sleep < end)?;
+    Some((count, number(words.get(pause + 1)?)?))
+}
+
 #[cfg(test)]
 mod tests;

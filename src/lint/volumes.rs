@@ -258,6 +258,13 @@ fn script(
         Value::String(said) => u64::from_str_radix(said, 8).ok(),
         _ => None,
     });
+    if let Some(node) = at(source, &["defaultMode"]).filter(|_| mode.is_some_and(|it| it > 0o777)) {
+        let said = node.to_json();
+        findings
+            .on(Rule::NoScript, node, format!("the API server takes modes up to 0777, which is 511: {said} is a decimal number"))
+            .help(format!("write 0{said}, which YAML takes for octal; JSON knows decimal numbers alone"));
+        return;
+    }
     if by_itself && mode.unwrap_or(0o644) & 0o111 == 0 {
         findings
             .at(Rule::NoScript, &arg.spot, "files of a ConfigMap cannot be executed unless its volume says so: the hook ends with `permission denied`")

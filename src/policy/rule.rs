@@ -95,4 +95,6 @@ rules! {
     LoneHook = "QP026" Warning,
     /// A file without a policy.
     Empty = "QP027" Warning,
+    /// An owner of a kind that is all but one that makes pods.
+    NearKind = "QP028" Warning,
 }

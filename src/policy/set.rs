@@ -248,6 +248,7 @@ impl Place {
             span: self.name.clone(),
             label: None,
             help: None,
+            fix: None,
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Findings with the line they are about.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use anstyle::AnsiColor;
 use serde_json::{Value, json};
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Fix, Severity};
 
-/// One finding: what, where, the line with a caret, and what to do.
+/// One finding: what, where, the line with a caret, and what to do. Of lines that are longer than this
+/// many columns the part around the caret is shown.
 #[must_use]
-pub fn text(diagnostic: &Diagnostic) -> String {
+pub fn text(diagnostic: &Diagnostic, width: usize) -> String {
     let Diagnostic {
         code,
         severity,
@@ -16,6 +18,7 @@ pub fn text(diagnostic: &Diagnostic) -> String {
         span: _,
         label,
         help,
+        fix: _,
     } = diagnostic;
     let level = match severity {
         Severity::Error => Level::ERROR,
@@ -31,8 +34,19 @@ pub fn text(diagnostic: &Diagnostic) -> String {
     if let Some(help) = help {
         group = group.element(Level::HELP.message(help));
     }
-    Renderer::styled().render(&[group])
+    RENDERER.term_width(width).render(&[group])
 }
+
+/// What a line may have where nobody knows how wide it is shown.
+pub const WIDTH: usize = 140;
+
+/// In colours that can be read on a dark and on a light terminal: the bright ones cannot on both.
+const RENDERER: Renderer = Renderer::styled()
+    .error(AnsiColor::Red.on_default().bold())
+    .warning(AnsiColor::Yellow.on_default().bold())
+    .help(AnsiColor::Cyan.on_default().bold())
+    .line_num(AnsiColor::Blue.on_default().bold())
+    .context(AnsiColor::Blue.on_default().bold());
 
 /// The first line of a span, so that a mapping is not underlined to its end, and never nothing.
 fn pointed_at(diagnostic: &Diagnostic) -> std::ops::Range<usize> {
@@ -56,6 +70,7 @@ pub fn value(diagnostic: &Diagnostic) -> Value {
         "line": line,
         "column": column,
         "help": diagnostic.help,
+        "fixable": diagnostic.fix.as_ref().is_some_and(Fix::is_a_change),
     })
 }
 

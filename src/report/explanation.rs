@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::Style;
+use super::{Style, opening};
 use crate::{
     inject::Injection,
     plan::{Change, NewMount, NewVolume, Plan, Source},
@@ -23,6 +23,7 @@ pub fn text(title: &str, injection: &Injection<'_>, pod: &PodView<'_>, facts: Fa
     let mut out = format!("{}\n", Style::Strong.paint(title));
     if let Some(reason) = injection.gate {
         line(&mut out, Mark::No, "considered", reason.sentence());
+        next(&mut out, opening::gate(reason, pod, facts));
         return out;
     }
     line(&mut out, Mark::Yes, "considered", &considered(pod, facts));
@@ -45,18 +46,27 @@ pub fn text(title: &str, injection: &Injection<'_>, pod: &PodView<'_>, facts: Fa
                     &policy.name,
                     &passed(policy, *reason, pod, facts),
                 );
+                next(&mut out, opens(injection, policy, *reason, pod, facts));
             }
         }
     }
     let plan = &injection.plan;
     for (policy, reason) in &plan.passed {
         line(&mut out, Mark::No, &policy.name, reason.sentence());
+        next(&mut out, opening::policy(policy, *reason, pod, facts));
     }
     if let Some(policy) = plan.denied {
         line(&mut out, Mark::No, &policy.name, Reason::Denied.sentence());
+        next(
+            &mut out,
+            opening::policy(policy, Reason::Denied, pod, facts),
+        );
         return out;
     }
     changes(&mut out, plan, pod);
+    if !plan.notes.is_empty() {
+        out.push_str("\n  beware\n");
+    }
     for note in &plan.notes {
         line(&mut out, Mark::Beware, note.subject, note.reason.sentence());
     }
@@ -83,6 +93,34 @@ fn line(out: &mut String, mark: Mark, subject: &str, text: &str) {
         Mark::Beware => Style::Careful.paint('!'),
     };
     let _ = writeln!(out, "  {mark} {subject:<COLUMN$} {text}");
+}
+
+/// What to do about the line before.
+fn next(out: &mut String, what: Option<String>) {
+    if let Some(what) = what {
+        let _ = writeln!(out, "    → {what}");
+    }
+}
+
+/// What would make a policy follow the pod. Another method is no way where one is in use, or where
+/// another policy for this engine leaves the pod out on purpose.
+fn opens(
+    injection: &Injection<'_>,
+    policy: &Policy,
+    reason: Reason,
+    pod: &PodView<'_>,
+    facts: Facts<'_>,
+) -> Option<String> {
+    let settled = injection.verdicts.iter().any(|verdict| match verdict {
+        Verdict::Selected(..) => true,
+        Verdict::Passed(other, reason) => {
+            *reason == Reason::Excluded && other.about.engine == policy.about.engine
+        }
+    });
+    if reason == Reason::Method && settled {
+        return None;
+    }
+    opening::policy(policy, reason, pod, facts)
 }
 
 fn considered(pod: &PodView<'_>, facts: Facts<'_>) -> String {
@@ -138,7 +176,13 @@ fn passed(policy: &Policy, reason: Reason, pod: &PodView<'_>, facts: Facts<'_>) 
                 crate::policy::METHOD_LABEL,
             )
         }
-        Reason::Image => "no container's image matches".to_owned(),
+        Reason::Image => match opening::resembling(&policy.matching.images, pod) {
+            Some(image) => format!(
+                "image {image:?} is none of {}",
+                opening::some(&policy.matching.images)
+            ),
+            None => reason.sentence().to_owned(),
+        },
         Reason::NamespaceName => format!(
             "namespace {:?} is none of {}",
             facts.namespace,
@@ -316,6 +360,7 @@ pub fn value(
                 "policy": policy.name,
                 "selected": false,
                 "reason": reason.as_str(),
+                "opens": opens(injection, policy, *reason, pod, facts),
             }),
         })
         .collect();
@@ -326,13 +371,20 @@ pub fn value(
         .collect();
     let passed = plan.passed.iter();
     let passed: Vec<Value> = passed
-        .map(|(policy, reason)| json!({"policy": policy.name, "reason": reason.as_str()}))
+        .map(|(policy, reason)| {
+            json!({
+                "policy": policy.name,
+                "reason": reason.as_str(),
+                "opens": opening::policy(policy, *reason, pod, facts),
+            })
+        })
         .collect();
     json!({
         "kind": kind,
         "name": name,
         "namespace": facts.namespace,
         "reason": injection.reason().map(Reason::as_str),
+        "opens": injection.gate.and_then(|reason| opening::gate(reason, pod, facts)),
         "verdicts": verdicts,
         "applied": applied,
         "notApplied": passed,

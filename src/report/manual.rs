@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::Style;
+use super::{Style, fold, paragraph};
 use crate::diagnostic::Severity;
 
 /// What is told about a rule.
@@ -16,14 +16,16 @@ pub struct Page<'p> {
     pub why: &'p str,
     pub wrong: &'p str,
     pub right: &'p str,
+    pub fix: &'p str,
     pub source: &'p str,
     pub later: &'p str,
     /// What is known of engines, a line each.
     pub evidence: Vec<String>,
 }
 
+/// The page as text; for a terminal with so many columns, if it is one.
 #[must_use]
-pub fn text(page: &Page<'_>) -> String {
+pub fn text(page: &Page<'_>, terminal: Option<usize>) -> String {
     let Page {
         code,
         severity,
@@ -31,11 +33,25 @@ pub fn text(page: &Page<'_>) -> String {
         why,
         wrong,
         right,
+        fix,
         source,
         later,
         evidence,
     } = page;
-    let evidence = evidence.join("\n");
+    let prose = |text: &str, indent: usize| match terminal {
+        Some(width) => paragraph(text, width.saturating_sub(indent)),
+        None => text.to_owned(),
+    };
+    let evidence = evidence.iter().map(|row| {
+        terminal.map_or_else(|| row.clone(), |width| fold(row, width.saturating_sub(2)))
+    });
+    let evidence = evidence.collect::<Vec<_>>().join("\n");
+    let (why, fix, source, later) = (
+        prose(why, 0),
+        prose(fix, 2),
+        prose(source, 2),
+        prose(later, 2),
+    );
     let style = match severity {
         Severity::Error => Style::Bad,
         Severity::Warning => Style::Careful,
@@ -43,13 +59,14 @@ pub fn text(page: &Page<'_>) -> String {
     let head = style.paint(format!("{}[{code}]", severity.as_str()));
     let mut text = format!("{head}: {}\n\n{why}\n", Style::Strong.paint(title));
     let parts = [
-        ("wrong", wrong),
-        ("right", right),
-        ("what is known", &&*evidence),
-        ("source", source),
+        ("wrong", *wrong),
+        ("right", *right),
+        ("--fix", &*fix),
+        ("what is known", &*evidence),
+        ("source", &*source),
         (
             "what files do not tell, and the command that is to see it",
-            later,
+            &*later,
         ),
     ];
     for (name, content) in parts.into_iter().filter(|(_, content)| !content.is_empty()) {
@@ -70,6 +87,7 @@ pub fn value(page: &Page<'_>) -> Value {
         "why": page.why,
         "wrong": page.wrong,
         "right": page.right,
+        "fix": page.fix,
         "source": page.source,
         "elsewhere": page.later,
         "evidence": page.evidence,

@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["inject", "uninject"],
     &["workload", "report", "admission", "library"],
     &["lint"],
-    &["shutdown", "telemetry", "kubernetes"],
+    &["files", "shutdown", "telemetry", "kubernetes"],
     &["certs", "policy_files"],
     &["server"],
     &["cli"],
@@ -70,7 +70,7 @@ const EFFECTFUL: &[&str] = &[
 ];
 
 /// Modules whose neighbours on I/O layers have no word of ours, and may use nothing of the core.
-const WITHOUT_DOMAIN: &[&str] = &["shutdown", "telemetry", "kubernetes"];
+const WITHOUT_DOMAIN: &[&str] = &["files", "shutdown", "telemetry", "kubernetes"];
 
 /// The only files that may spell an annotation of Velero, and the operations of a JSON patch.
 const SPELLERS: &[(&str, &str)] = &[

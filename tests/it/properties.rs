@@ -1,5 +1,6 @@
 //! What holds for every pod and every set of policies, tried on generated ones.
 
+mod fixes;
 mod manifests;
 mod pods;
 mod reader;

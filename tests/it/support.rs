@@ -1,7 +1,7 @@
 //! What several tests need.
 
 use std::{
-    io::Write as _,
+    io::{ErrorKind, Write as _},
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -33,13 +33,21 @@ pub fn run(arguments: &[&str], input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
+    let written = child.stdin.take().unwrap().write_all(input.as_bytes());
+    // A run that ends at its arguments reads nothing.
+    if let Err(error) = written {
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    }
     child.wait_with_output().unwrap()
+}
+
+/// The program where another user can run it. Copied by another process: one that is forked here
+/// meanwhile would hold it open, and nobody could run it.
+pub fn copy_of_the_program(path: &Path) {
+    let copied = Command::new("cp")
+        .args([Path::new(env!("CARGO_BIN_EXE_quiescent")), path])
+        .status();
+    assert!(copied.unwrap().success());
 }
 
 /// Holds a text against the one in a file. With `QUIESCENT_BLESS` set, writes the file instead.

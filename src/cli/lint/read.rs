@@ -2,8 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io::Read as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -12,18 +10,31 @@ use std::{
     thread,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
 use crate::{
+    cli::{input, progress},
     diagnostic::{Diagnostic, Source},
+    files,
     lint::{self, Allowed, File, Rule},
     policy::{self, Input, file, parse},
     policy_files,
 };
 
+/// The files that are to be judged, in their order.
+pub struct Given {
+    files: Vec<PathBuf>,
+    /// Those that somebody named, and did not just put into a folder.
+    named: Vec<PathBuf>,
+    /// What stands for `-`.
+    pub standard_input: Option<String>,
+}
+
 /// One file with what was found in it.
 pub struct Judged {
-    pub name: String,
+    pub source: Arc<Source>,
+    /// Where it was read; `-` is standard input.
+    pub path: PathBuf,
     pub found: Vec<Diagnostic>,
     pub allowed: Allowed,
     pub stream: Stream,
@@ -37,130 +48,132 @@ pub enum Stream {
     Nothing(&'static str),
 }
 
-/// Judges all files below these paths, in their order.
-pub fn judge(paths: &[PathBuf]) -> anyhow::Result<Vec<Judged>> {
-    let mut files = Vec::new();
-    for path in paths {
-        let before = files.len();
-        below(path, &mut files)?;
-        if files.len() == before {
-            bail!(
-                "there is no policy and no manifest (*.yaml, *.yml, *.json) in {}",
-                path.display()
-            );
+impl Given {
+    /// All files below these paths.
+    pub fn below(paths: &[PathBuf]) -> anyhow::Result<Self> {
+        let mut files = Vec::new();
+        let mut standard_input = None;
+        for path in paths {
+            if is_standard_input(path) {
+                standard_input = Some(input::standard_input()?);
+                files.push(path.clone());
+                continue;
+            }
+            let found = files::below(path, &["yaml", "yml", "json"], &is_beside_a_policy)?;
+            if found.is_empty() {
+                bail!(
+                    "there is no policy and no manifest (*.yaml, *.yml, *.json) in {}",
+                    path.display()
+                );
+            }
+            files.extend(found);
         }
+        Ok(Self {
+            files,
+            named: paths.to_vec(),
+            standard_input,
+        })
     }
-    let workers = thread::available_parallelism().map_or(1, usize::from);
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(path) = files.get(index) else {
-                return done;
-            };
-            done.push((index, one(path, paths.contains(path))));
-        }
-    };
-    let mut all: Vec<_> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers.min(files.len()))
-            .map(|_| scope.spawn(work))
-            .collect();
-        let done = workers.into_iter();
-        done.flat_map(|worker| worker.join().expect("judging does not panic"))
-            .collect()
-    });
-    all.sort_by_key(|(index, _)| *index);
-    all.into_iter().map(|(_, judged)| judged).collect()
+
+    /// Judges each file, and says of each that cannot be read why.
+    pub fn judge(&self) -> Vec<anyhow::Result<Judged>> {
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(path) = self.files.get(index) else {
+                    return done;
+                };
+                done.push((index, self.one(path)));
+            }
+        };
+        let on_all_cores = || {
+            thread::scope(|scope| {
+                let workers: Vec<_> = (0..workers.min(self.files.len()))
+                    .map(|_| scope.spawn(work))
+                    .collect();
+                let done = workers.into_iter();
+                done.flat_map(|worker| worker.join().expect("judging does not panic"))
+                    .collect::<Vec<_>>()
+            })
+        };
+        let mut all = progress::shown("files", self.files.len(), &next, on_all_cores);
+        all.sort_by_key(|(index, _)| *index);
+        all.into_iter().map(|(_, judged)| judged).collect()
+    }
+
+    fn one(&self, path: &Path) -> anyhow::Result<Judged> {
+        let named = self.named.iter().any(|it| it == path);
+        let source = self.source(path)?;
+        let known = |code: &str| {
+            Rule::of_code(code).is_some()
+                || policy::Rule::ALL.iter().any(|rule| rule.code() == code)
+        };
+        let (allowed, mut found) = Allowed::read(&source, known);
+        let stream = match File::read(Arc::clone(&source)) {
+            Ok(file) if is_manifest(&file) => {
+                found.extend(lint::judge(&file));
+                Stream::Manifest(file)
+            }
+            Ok(file)
+                if !named
+                    && file
+                        .kinds()
+                        .all(|(version, kind)| version.is_empty() && kind.is_empty()) =>
+            {
+                Stream::Nothing("no object of Kubernetes in there")
+            }
+            Err(_) if !named && source.text.contains("{{") => {
+                Stream::Nothing("a template and no manifest (helm template … | quiescent lint -)")
+            }
+            // What is no YAML is said as of a policy.
+            _ => {
+                let (policies, diagnostics) = parse(&policy(path, &source)?);
+                found.extend(diagnostics);
+                Stream::Policies(policies)
+            }
+        };
+        Ok(Judged {
+            source,
+            path: path.to_owned(),
+            found,
+            allowed,
+            stream,
+        })
+    }
+
+    fn source(&self, path: &Path) -> anyhow::Result<Arc<Source>> {
+        let (name, text) = match &self.standard_input {
+            Some(text) if is_standard_input(path) => ("standard input".to_owned(), text.clone()),
+            _ => (path.display().to_string(), files::text(path)?),
+        };
+        Ok(Arc::new(Source { name, text }))
+    }
 }
 
-/// Files in the order of their names. Hidden ones are left out, and what lies beside a policy.
-fn below(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let failed = || format!("failed to read {}", path.display());
-    if path == Path::new("-") || !fs::metadata(path).with_context(failed)?.is_dir() {
-        files.push(path.to_owned());
-        return Ok(());
-    }
-    let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let mut entries = entries.with_context(failed)?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    let of_policy = path.join("policy.yaml").is_file();
-    for entry in entries {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let below = entry.path();
-        let ending = below.extension().and_then(|it| it.to_str());
-        let skipped = name.starts_with('.') || of_policy && (name == "cases" || name == "scripts");
-        let wanted = matches!(ending, Some("yaml" | "yml" | "json"));
-        if !skipped && (wanted || below.is_dir()) {
-            self::below(&below, files)?;
-        }
-    }
-    Ok(())
+pub fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
-fn one(path: &Path, named: bool) -> anyhow::Result<Judged> {
-    let source = source(path)?;
-    let name = source.name.clone();
-    let known = |code: &str| {
-        Rule::of_code(code).is_some() || policy::Rule::ALL.iter().any(|rule| rule.code() == code)
-    };
-    let (allowed, mut found) = Allowed::read(&source, known);
-    let stream = match File::read(Arc::clone(&source)) {
-        Ok(file) if is_manifest(&file) => {
-            found.extend(lint::judge(&file));
-            Stream::Manifest(file)
-        }
-        Ok(file)
-            if !named
-                && file
-                    .kinds()
-                    .all(|(version, kind)| version.is_empty() && kind.is_empty()) =>
-        {
-            Stream::Nothing("no object of Kubernetes in there")
-        }
-        Err(_) if !named && source.text.contains("{{") => {
-            Stream::Nothing("a template and no manifest (helm template … | quiescent lint -)")
-        }
-        // What is no YAML is said as of a policy.
-        _ => {
-            let (policies, diagnostics) = parse(&input(path, source)?);
-            found.extend(diagnostics);
-            Stream::Policies(policies)
-        }
-    };
-    Ok(Judged {
-        name,
-        found,
-        allowed,
-        stream,
-    })
+/// Whether these are the scripts of a policy, or the pods to try it on.
+fn is_beside_a_policy(path: &Path) -> bool {
+    (path.ends_with("cases") || path.ends_with("scripts"))
+        && path.with_file_name("policy.yaml").is_file()
 }
 
 /// Scripts are read only where a policy may need them.
-fn input(path: &Path, source: Arc<Source>) -> anyhow::Result<Input> {
-    if path != Path::new("-")
+fn policy(path: &Path, source: &Arc<Source>) -> anyhow::Result<Input> {
+    if !is_standard_input(path)
         && let Some(input) = policy_files::read(&[path.to_owned()])?.pop()
     {
         return Ok(input);
     }
     Ok(Input {
-        source,
+        source: Arc::clone(source),
         scripts: BTreeMap::new(),
     })
-}
-
-fn source(path: &Path) -> anyhow::Result<Arc<Source>> {
-    let (name, text) = if path == Path::new("-") {
-        let mut text = String::new();
-        let read = std::io::stdin().read_to_string(&mut text);
-        read.context("failed to read standard input")?;
-        ("standard input".to_owned(), text)
-    } else {
-        let text = fs::read_to_string(path)
-            .with_context(|| format!("failed to read {}", path.display()))?;
-        (path.display().to_string(), text)
-    };
-    Ok(Arc::new(Source { name, text }))
 }
 
 /// Whether a readable file has objects, and all of them are of another API than ours.

@@ -1,4 +1,4 @@
-use super::{call, command_at, script, shell, target, words};
+use super::{call, command_at, script, shell, target, tries, words};
 
 #[test]
 fn the_script_of_a_shell_is_found_behind_what_wraps_it() {
@@ -49,5 +49,29 @@ fn a_command_ends_where_the_next_begins_and_says_where_it_writes() {
     ];
     for (command, file) in cases {
         assert_eq!(target(command).as_deref(), file, "{command}");
+    }
+}
+
+#[test]
+fn a_loop_that_counts_says_how_often_it_tries() {
+    for (script, expected) in [
+        (
+            "for i in 1 2 3; do x && exit 0; sleep 5; done",
+            Some((3, 5)),
+        ),
+        (
+            "N=4\nD=2\nfor i in $(seq 1 $N); do\n  x\n  sleep $D\ndone",
+            Some((4, 2)),
+        ),
+        ("for i in $(seq 10); do sleep 1s; done", Some((10, 1))),
+        ("for i in {1..5}\ndo sleep 3\ndone", Some((5, 3))),
+        ("for f in a b; do sleep 5; done", None),
+        ("for i in 1 2; do x; done; sleep 5", None),
+        ("until x; do sleep 1; done", None),
+        ("for i in $(seq 9 1); do sleep 5; done", None),
+        ("for i in $(ls); do sleep 5; done", None),
+        ("for", None),
+    ] {
+        assert_eq!(tries(script), expected, "{script}");
     }
 }

@@ -8,6 +8,27 @@ use super::{
     Compiler,
 };
 
+/// The kinds of Kubernetes that make pods.
+const KINDS: [&str; 7] = [
+    "CronJob",
+    "DaemonSet",
+    "Deployment",
+    "Job",
+    "ReplicaSet",
+    "ReplicationController",
+    "StatefulSet",
+];
+
+/// The kind that was meant, where this is one in other capitals or with a letter astray.
+fn near_kind(kind: &str) -> Option<&'static str> {
+    let same = |known: &&&str| {
+        let alike = strsim::jaro_winkler(&known.to_lowercase(), &kind.to_lowercase());
+        alike > 0.95
+    };
+    let known = KINDS.iter().find(same);
+    known.copied().filter(|known| *known != kind)
+}
+
 impl Compiler<'_, '_> {
     pub(super) fn criteria(&mut self, criteria: &file::Criteria, path: &[&str]) -> Criteria {
         let file::Criteria {
@@ -55,6 +76,14 @@ impl Compiler<'_, '_> {
                     format!("{:?} is no kind", owner.kind),
                 )
                 .help("write it as kubectl api-resources does, such as StatefulSet");
+            } else if let Some(meant) = near_kind(&owner.kind) {
+                let index = index.to_string();
+                self.error(
+                    Rule::NearKind,
+                    &[path, &["owners", &index, "kind"]].concat(),
+                    format!("no {} owns pods in Kubernetes itself", owner.kind),
+                )
+                .help(format!("did you mean {meant}?"));
             }
         }
         Criteria {

@@ -1,0 +1,317 @@
+//! What would have to change for a pod to get hooks where it gets none: the next thing to do.
+
+use crate::{
+    pod::PodView,
+    policy::{
+        CONTAINER_ANNOTATION, ContainerChoice, Criteria, INJECT_LABEL, Image, ImagePattern,
+        METHOD_LABEL, Policy,
+        file::{LabelOperator, LabelRequirement, LabelSelector, Owner},
+        labels_match,
+    },
+    select::{Facts, Namespace, Reason, method, parameter_value},
+};
+
+/// What opens the gate that keeps every policy away, if anything does.
+#[must_use]
+pub fn gate(reason: Reason, pod: &PodView<'_>, facts: Facts<'_>) -> Option<String> {
+    let namespace = facts.namespace;
+    let says = match reason {
+        Reason::DisabledByPod => {
+            format!("take the label off the pod, or make it {INJECT_LABEL}=enabled")
+        }
+        Reason::DisabledByNamespace => format!(
+            "kubectl label namespace {namespace} {INJECT_LABEL}=enabled --overwrite, or give the pod that label"
+        ),
+        Reason::NotEnabled => format!(
+            "kubectl label namespace {namespace} {INJECT_LABEL}=enabled, or give the pod that label"
+        ),
+        Reason::NamespaceUnknown => {
+            format!("--namespace-labels {INJECT_LABEL}=enabled, if namespace {namespace} has it")
+        }
+        Reason::MethodOff if pod.label(METHOD_LABEL).is_some() => {
+            format!("take the label off the pod, or make it {METHOD_LABEL}=dump")
+        }
+        Reason::MethodOff if of_namespace(METHOD_LABEL, facts).is_some() => format!(
+            "kubectl label namespace {namespace} {METHOD_LABEL}=dump --overwrite, or give the pod that label"
+        ),
+        Reason::MethodOff => {
+            format!("label the pod {METHOD_LABEL}=dump, or say --default-method dump")
+        }
+        Reason::EndsByItself => {
+            "hooks belong to the pod of the server whose data are to be saved".to_owned()
+        }
+        Reason::SystemNamespace => "move the database into a namespace of its own".to_owned(),
+        Reason::OwnNamespace => "--own-namespace NAME, if this is another one".to_owned(),
+        Reason::VeleroNamespace => "--velero-namespace NAME, if this is another one".to_owned(),
+        // Nothing opens these, or they are no gates.
+        Reason::NotCreate
+        | Reason::MirrorPod
+        | Reason::WindowsPod
+        | Reason::NamespaceNotSeen
+        | Reason::NoPolicyMatches
+        | Reason::Excluded
+        | Reason::NamespaceName
+        | Reason::NamespaceLabels
+        | Reason::PodLabels
+        | Reason::Method
+        | Reason::Owner
+        | Reason::Image
+        | Reason::BadParameter
+        | Reason::NoContainer
+        | Reason::SeveralContainers
+        | Reason::NativeSidecar
+        | Reason::AuthorsHooks
+        | Reason::Denied
+        | Reason::OtherContainer
+        | Reason::VolumeTaken
+        | Reason::MountPathTaken
+        | Reason::NoSuchVolume
+        | Reason::TooLong
+        | Reason::ManyAnnotations
+        | Reason::Restored
+        | Reason::Unprovable => return None,
+    };
+    Some(says)
+}
+
+/// What would make a policy follow the pod, where it came near to that.
+#[must_use]
+pub fn policy(
+    policy: &Policy,
+    reason: Reason,
+    pod: &PodView<'_>,
+    facts: Facts<'_>,
+) -> Option<String> {
+    let criteria = &policy.matching;
+    let images = &criteria.images;
+    if reason != Reason::Image && !images.is_empty() && !runs(images, pod) {
+        return None;
+    }
+    let namespace = facts.namespace;
+    let says = match reason {
+        Reason::Method => {
+            let asked = criteria.pod_selector.match_labels.get(METHOD_LABEL)?;
+            format!("label the pod {METHOD_LABEL}={asked}")
+        }
+        Reason::PodLabels => {
+            let label = |key: &str| match key {
+                METHOD_LABEL => Some(method(pod, facts)),
+                _ => pod.label(key),
+            };
+            format!("label the pod: {}", missing(&criteria.pod_selector, label)?)
+        }
+        Reason::NamespaceLabels => {
+            let label = |key: &str| of_namespace(key, facts);
+            let wanted = missing(&criteria.namespace_selector, label)?;
+            format!("label the namespace {namespace}: {wanted}")
+        }
+        Reason::NamespaceUnknown | Reason::NamespaceNotSeen => {
+            let wanted = missing(&criteria.namespace_selector, |_| None);
+            let wanted = wanted.unwrap_or_else(|| "key=value,…".to_owned());
+            format!("tell the labels of namespace {namespace} with --namespace-labels; it asks for {wanted}")
+        }
+        Reason::NamespaceName => format!("put {namespace} into its spec.match.namespaces"),
+        Reason::Owner => {
+            let owners = criteria.owners.iter().map(owner);
+            format!("it is for pods of {}", list(owners))
+        }
+        Reason::Image => {
+            let name = Image::parse(resembling(images, pod)?).name();
+            if images.iter().any(|it| it.literal_name() == Some(name)) {
+                return None;
+            }
+            format!("if that server is in it, write a policy of your own for \"*/{name}\": quiescent library export writes one out to begin with")
+        }
+        Reason::Excluded => {
+            let excluded = policy.exclude.iter().map(described);
+            format!("its spec.exclude names {}", list(excluded))
+        }
+        Reason::BadParameter => bad_parameter(policy, pod, facts)?,
+        Reason::NoContainer => {
+            let there = pod.containers().iter().map(|it| it.name.to_string());
+            format!("it looks for {}; the pod has {}", wanted(policy), list(there))
+        }
+        Reason::SeveralContainers => {
+            let first = candidates(policy, pod).next()?;
+            let names = list(candidates(policy, pod).map(str::to_owned));
+            format!("annotate the pod {CONTAINER_ANNOTATION}={first}, or another of {names}")
+        }
+        Reason::NativeSidecar => "put the server into spec.containers".to_owned(),
+        Reason::AuthorsHooks => {
+            "take the pod's own hook annotations out, or set spec.onConflict of the policy to Compose or Override".to_owned()
+        }
+        Reason::Denied => {
+            "take the pod's own hook annotations out, or set spec.onConflict of the policy to Keep or Compose".to_owned()
+        }
+        Reason::OtherContainer => {
+            "let both policies name one container, or take one of them off the pod".to_owned()
+        }
+        Reason::VolumeTaken => {
+            let own = policy.volumes.iter().map(|volume| volume.name.clone());
+            let mut own = own.chain([policy.scripts_volume()]);
+            let taken = own.find(|name| pod.volumes().iter().any(|it| *it.name == *name.as_str()))?;
+            format!("give the pod's volume {taken:?} another name")
+        }
+        Reason::MountPathTaken => {
+            let own = policy.volumes.iter().map(|volume| volume.mount_path.clone());
+            format!("mount the pod's volume elsewhere; the policy needs {}", list(own.chain([policy.scripts_path()])))
+        }
+        Reason::NoSuchVolume => "name a volume of the pod in its backupVolumes".to_owned(),
+        Reason::TooLong => "shorten the timeout of one of the policies".to_owned(),
+        Reason::Restored => "nothing: the pods that follow this one get them".to_owned(),
+        // Nothing helps with these, or they are no policy's.
+        Reason::NotCreate
+        | Reason::MirrorPod
+        | Reason::WindowsPod
+        | Reason::SystemNamespace
+        | Reason::OwnNamespace
+        | Reason::VeleroNamespace
+        | Reason::DisabledByPod
+        | Reason::DisabledByNamespace
+        | Reason::NotEnabled
+        | Reason::MethodOff
+        | Reason::EndsByItself
+        | Reason::NoPolicyMatches
+        | Reason::ManyAnnotations
+        | Reason::Unprovable => return None,
+    };
+    Some(says)
+}
+
+/// The image of the pod that comes near to these patterns.
+#[must_use]
+pub fn resembling<'v>(patterns: &[ImagePattern], pod: &'v PodView<'_>) -> Option<&'v str> {
+    let names = || patterns.iter().filter_map(ImagePattern::literal_name);
+    images(pod).find(|image| names().any(|name| Image::parse(image).name().contains(name)))
+}
+
+/// Some of many patterns, and how many more there are.
+#[must_use]
+pub fn some(patterns: &[ImagePattern]) -> String {
+    const SHOWN: usize = 3;
+    let shown = list(patterns.iter().take(SHOWN).map(ToString::to_string));
+    match patterns.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+fn images<'v>(pod: &'v PodView<'_>) -> impl Iterator<Item = &'v str> {
+    let containers = pod.containers().iter();
+    containers.filter_map(|container| container.image.as_deref())
+}
+
+fn runs(patterns: &[ImagePattern], pod: &PodView<'_>) -> bool {
+    let mut images = images(pod).map(Image::parse);
+    images.any(|image| patterns.iter().any(|pattern| pattern.matches(&image)))
+}
+
+fn of_namespace<'a>(key: &str, facts: Facts<'a>) -> Option<&'a str> {
+    match facts.about_namespace {
+        Namespace::Known { labels, .. } => labels.get(key).map(String::as_str),
+        Namespace::Unknown | Namespace::NotSeen => None,
+    }
+}
+
+/// The first thing that a selector asks for and that is not there.
+fn missing<'a>(
+    selector: &LabelSelector,
+    label: impl Fn(&str) -> Option<&'a str>,
+) -> Option<String> {
+    let pairs = selector.match_labels.iter();
+    let mut pairs = pairs.filter(|(key, value)| label(key) != Some(value));
+    if let Some((key, value)) = pairs.next() {
+        return Some(format!("{key}={value}"));
+    }
+    let lacks = |requirement: &&LabelRequirement| {
+        let alone = LabelSelector {
+            match_labels: std::collections::BTreeMap::new(),
+            match_expressions: vec![(*requirement).clone()],
+        };
+        !labels_match(&alone, &label)
+    };
+    selector.match_expressions.iter().find(lacks).map(asked)
+}
+
+fn asked(requirement: &LabelRequirement) -> String {
+    let LabelRequirement {
+        key,
+        operator,
+        values,
+    } = requirement;
+    let values = list(values.iter().cloned());
+    match operator {
+        LabelOperator::In => format!("{key} is one of {values}"),
+        LabelOperator::NotIn => format!("{key} is none of {values}"),
+        LabelOperator::Exists => format!("{key}=…"),
+        LabelOperator::DoesNotExist => format!("no {key}"),
+    }
+}
+
+/// Pods as criteria describe them.
+fn described(criteria: &Criteria) -> String {
+    let Criteria {
+        pod_selector,
+        namespace_selector,
+        namespaces,
+        images,
+        owners,
+    } = criteria;
+    let asks =
+        |whose: &str, selector| missing(selector, |_| None).map(|it| format!("{whose} {it}"));
+    let mut parts: Vec<String> = asks("label", pod_selector).into_iter().collect();
+    parts.extend(asks("the namespace's label", namespace_selector));
+    parts.extend(namespaces.iter().map(|name| format!("namespace {name}")));
+    if !images.is_empty() {
+        parts.push(format!("image {}", some(images)));
+    }
+    parts.extend(owners.iter().map(owner));
+    parts.join(" and ")
+}
+
+fn owner(owner: &Owner) -> String {
+    format!("{} {}", owner.kind, owner.name.as_deref().unwrap_or("*"))
+}
+
+fn bad_parameter(policy: &Policy, pod: &PodView<'_>, facts: Facts<'_>) -> Option<String> {
+    policy.parameters.iter().find_map(|(name, parameter)| {
+        let value = parameter_value(policy, name, pod, facts)?;
+        if value.is_empty() || parameter.accepts(value) {
+            return None;
+        }
+        let key = format!("{}{}.{name}", crate::policy::PARAMETER_PREFIX, policy.name);
+        let kind = match parameter.allowed.as_slice() {
+            [] => format!("a {}", format!("{:?}", parameter.kind).to_lowercase()),
+            allowed => list(allowed.iter().cloned()),
+        };
+        Some(format!("set {key} to {kind}: it is {value:?}"))
+    })
+}
+
+fn wanted(policy: &Policy) -> String {
+    match &policy.container {
+        ContainerChoice::Name(name) => format!("a container named {name:?}"),
+        ContainerChoice::Port(port) => format!("a container with the port {port}"),
+        ContainerChoice::Image(patterns) => {
+            format!("a container whose image is {}", some(patterns))
+        }
+    }
+}
+
+/// The containers that the policy may mean.
+fn candidates<'v>(policy: &Policy, pod: &'v PodView<'_>) -> impl Iterator<Item = &'v str> {
+    let containers = pod.containers().iter();
+    let meant = containers.filter(|container| match &policy.container {
+        ContainerChoice::Name(name) => *container.name == **name,
+        ContainerChoice::Port(port) => container.has_port(*port),
+        ContainerChoice::Image(patterns) => {
+            let image = Image::parse(container.image.as_deref().unwrap_or_default());
+            patterns.iter().any(|pattern| pattern.matches(&image))
+        }
+    });
+    meant.map(|container| &*container.name)
+}
+
+fn list(names: impl Iterator<Item = String>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}
