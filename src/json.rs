@@ -73,7 +73,11 @@ impl<'a, T: FromJson<'a>> FromJson<'a> for Vec<T> {
     }
 
     fn check(&self) -> Result<(), Fault> {
-        self.iter().try_for_each(T::check)
+        let mut items = self.iter().enumerate();
+        items.try_for_each(|(position, item)| {
+            let checked = item.check();
+            checked.map_err(|fault| fault.at_item(position))
+        })
     }
 }
 

@@ -363,6 +363,12 @@ impl Parents {
     }
 }
 
+/// A step of a pointer.
+#[must_use]
+pub fn escape(step: &str) -> String {
+    pieces(step).collect()
+}
+
 /// A step of a pointer, in pieces: `~` and `/` have other spellings there.
 fn pieces(step: &str) -> impl Iterator<Item = &str> {
     let mut rest = step;
@@ -435,8 +441,7 @@ const fn remove(pointer: String) -> Operation<'static> {
 }
 
 fn below(parent: &str, step: &str) -> Path<'static> {
-    let pointer = [parent, "/"].into_iter().chain(pieces(step));
-    Path::Pointer(pointer.collect::<String>().into())
+    Path::Pointer(format!("{parent}/{}", escape(step)).into())
 }
 
 fn size(value: &Value) -> usize {

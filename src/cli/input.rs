@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::{
     files::{self, FileError},
+    json,
     select::{Facts, Namespace, Settings},
     workload::Place,
     yaml,
@@ -163,7 +164,7 @@ fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 /// What keeps a pod from being read. Where a label or an annotation is no text, it is named: that is
 /// what happens most.
-pub fn unreadable(pod: &Value, error: &serde_json::Error) -> String {
+pub fn unreadable(pod: &Value, error: &json::Error) -> String {
     let pairs = |field: &'static str| {
         let pairs = pod.pointer(&format!("/metadata/{field}"));
         let pairs = pairs.and_then(Value::as_object).into_iter().flatten();
@@ -172,12 +173,8 @@ pub fn unreadable(pod: &Value, error: &serde_json::Error) -> String {
     let mut pairs = pairs("labels").chain(pairs("annotations"));
     let odd = pairs.find(|(.., value)| !value.is_string() && !value.is_null());
     let why = odd.map_or_else(
-        || {
-            // The place is one in a text that nobody has seen.
-            let said = error.to_string();
-            let end = said.rfind(" at line ").unwrap_or(said.len());
-            said[..end].to_owned()
-        },
+        // Its place is one in a text that nobody has seen.
+        || error.what(),
         |(field, key, value)| {
             format!("{key} in metadata.{field} is {value}: put the value into quotes")
         },

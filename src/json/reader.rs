@@ -7,10 +7,32 @@ use memchr::memchr2;
 use super::{FromJson, Text, block, word};
 
 /// Why a value could not be read, and at which byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub kind: Kind,
     pub at: usize,
+    /// The fields that lead there, as far as they are ours to name.
+    pub(super) field: String,
+}
+
+impl Fault {
+    /// The fault of a value that is a field.
+    #[must_use]
+    pub fn within(mut self, name: &str) -> Self {
+        let dot = if self.field.is_empty() || self.field.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        self.field = format!("{name}{dot}{}", self.field);
+        self
+    }
+
+    /// The fault of a value that is an item.
+    #[must_use]
+    pub fn at_item(self, position: usize) -> Self {
+        self.within(&format!("[{position}]"))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +45,10 @@ pub enum Kind {
 }
 
 /// A fault with its place for people, and without a word of what stands there: it may be a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     kind: Kind,
+    field: String,
     line: usize,
     column: usize,
 }
@@ -38,21 +61,33 @@ impl Error {
         let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
         Self {
             kind: fault.kind,
+            field: fault.field,
             line: memchr::memchr_iter(b'\n', before).count() + 1,
             column: before.len() - line_start + 1,
         }
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, line, column } = self;
-        let what = match kind {
+impl Error {
+    /// What is wrong, and in which field.
+    #[must_use]
+    pub fn what(&self) -> String {
+        let what = match self.kind {
             Kind::Syntax => "it is no JSON",
             Kind::Type => "a value has another type than it must have",
             Kind::End => "it ends too early",
         };
-        write!(f, "{what}, at line {line}, column {column}")
+        match self.field.as_str() {
+            "" => what.to_owned(),
+            field => format!("{field}: {what}"),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, column, .. } = self;
+        write!(f, "{}, at line {line}, column {column}", self.what())
     }
 }
 
@@ -107,7 +142,11 @@ impl<'a> Reader<'a> {
         } else {
             kind
         };
-        Fault { kind, at: self.at }
+        Fault {
+            kind,
+            at: self.at,
+            field: String::new(),
+        }
     }
 
     /// The fault of a value that is not what the caller wants.
@@ -194,8 +233,10 @@ impl<'a> Reader<'a> {
         mut item: impl FnMut(&mut Self) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         let mut more = self.open_array()?;
+        let mut position = 0;
         while more {
-            item(self)?;
+            item(self).map_err(|fault| fault.at_item(position))?;
+            position += 1;
             more = self.more(b']')?;
         }
         Ok(())
@@ -287,7 +328,7 @@ impl<'a> Reader<'a> {
             Some(b'{' | b'[') => {
                 let end = block::end_of_nested(self.rest());
                 self.at = end.map_or(self.text.len(), |end| self.at + end);
-                end.map(drop).ok_or(self.fault(Kind::End))
+                end.map(drop).ok_or_else(|| self.fault(Kind::End))
             }
             _ => self.scalar().map(drop),
         }

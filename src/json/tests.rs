@@ -62,26 +62,29 @@ fn a_fault_says_what_and_where_and_nothing_of_what_stands_there() {
         ),
         (
             "{\n \"text\": 7}",
-            "a value has another type than it must have, at line 2, column 10",
+            "text: a value has another type than it must have, at line 2, column 10",
         ),
         (
             r#"{"list": [{}, 3]}"#,
-            "a value has another type than it must have, at line 1, column 15",
+            "list[1]: a value has another type than it must have, at line 1, column 15",
         ),
-        (r#"{"list": [{},]}"#, "it is no JSON, at line 1, column 14"),
+        (
+            r#"{"list": [{},]}"#,
+            "list[1]: it is no JSON, at line 1, column 14",
+        ),
         (
             r#"{"list": 7}"#,
-            "a value has another type than it must have, at line 1, column 10",
+            "list: a value has another type than it must have, at line 1, column 10",
         ),
         (
             r#"{"text": "secret"#,
-            "it ends too early, at line 1, column 17",
+            "text: it ends too early, at line 1, column 17",
         ),
         (
             r#"{"other": [1, 2"#,
             "it ends too early, at line 1, column 16",
         ),
-        (r#"{"yes": yes}"#, "it is no JSON, at line 1, column 9"),
+        (r#"{"yes": yes}"#, "yes: it is no JSON, at line 1, column 9"),
         (r#"{"yes": true,}"#, "it is no JSON, at line 1, column 14"),
         (r"{} {}", "it is no JSON, at line 1, column 4"),
     ] {

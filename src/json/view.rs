@@ -24,7 +24,10 @@ macro_rules! view {
                 let mut view = Self::default();
                 reader.object(|reader, key| {
                     match key.raw {
-                        $($key => view.$field = reader.value()?,)*
+                        $($key => {
+                            let value = reader.value();
+                            view.$field = value.map_err(|fault| fault.within($key))?;
+                        })*
                         _ => reader.skip()?,
                     }
                     Ok(())
@@ -33,7 +36,10 @@ macro_rules! view {
             }
 
             fn check(&self) -> Result<(), $crate::json::Fault> {
-                $(self.$field.check()?;)*
+                $({
+                    let checked = self.$field.check();
+                    checked.map_err(|fault| fault.within($key))?;
+                })*
                 Ok(())
             }
         }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{
     diagnostic::{Diagnostic, Fix},
-    patch::{self, Op, Operation, Patch},
+    patch::{self, New, Op, Operation, Patch, Path, escape},
     yaml::{self, Node, Value, edit::Obstacle},
 };
 
@@ -36,8 +36,8 @@ pub fn fix<'d>(text: &str, found: &'d [Diagnostic]) -> Fixed<'d> {
                 fixed.left.push((finding, (*why).to_owned()));
                 continue;
             }
-            Some(Fix::Text { at, text }) => (at, Op::Replace(text.as_str().into())),
-            Some(Fix::Entry { into, text, .. }) => (into, Op::Add(text.as_str().into())),
+            Some(Fix::Text { at, text }) => (at, Op::Replace(New::Text(text.into()))),
+            Some(Fix::Entry { into, text, .. }) => (into, Op::Add(New::Text(text.into()))),
         };
         wanted.push((place(&at.start), finding, at, op));
     }
@@ -55,6 +55,7 @@ pub fn fix<'d>(text: &str, found: &'d [Diagnostic]) -> Fixed<'d> {
                     _ => pointer(root, at, false)?,
                 };
                 let op = op.clone();
+                let path = Path::Pointer(path.into());
                 Some((*finding, Operation { op, path }))
             })
             .collect();
@@ -69,11 +70,11 @@ pub fn fix<'d>(text: &str, found: &'d [Diagnostic]) -> Fixed<'d> {
 }
 
 /// A finding and what is to happen to its document.
-type Change<'d> = (&'d Diagnostic, Operation);
+type Change<'d> = (&'d Diagnostic, Operation<'d>);
 
 /// All at once where that can be; else one by one, so that one obstacle is in nobody else's way.
 fn carry_out<'d>(document: &str, changes: Vec<Change<'d>>, fixed: &mut Fixed<'d>) -> String {
-    let write = |text: &str, operations: Vec<Operation>| -> Result<String, Obstacle> {
+    let write = |text: &str, operations: Vec<Operation<'_>>| -> Result<String, Obstacle> {
         patch::write(text, &[(String::new(), Patch(operations))])
     };
     if changes.is_empty() {
@@ -111,11 +112,6 @@ fn pointer(node: &Node, span: &Range<usize>, mapping: bool) -> Option<String> {
         }
         _ => (!mapping && node.span == *span).then(String::new),
     }
-}
-
-/// A step of a JSON pointer.
-fn escape(step: &str) -> String {
-    step.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

@@ -57,6 +57,7 @@ pub fn gate(reason: Reason, pod: &PodView<'_>, facts: Facts<'_>) -> Option<Strin
         | Reason::Owner
         | Reason::Image
         | Reason::BadParameter
+        | Reason::Unreadable
         | Reason::NoContainer
         | Reason::SeveralContainers
         | Reason::NativeSidecar
@@ -147,14 +148,14 @@ pub fn policy(
             "let both policies name one container, or take one of them off the pod".to_owned()
         }
         Reason::VolumeTaken => {
-            let own = policy.volumes.iter().map(|volume| volume.name.clone());
+            let own = policy.volumes.iter().map(|volume| volume.name.as_str());
             let mut own = own.chain([policy.scripts_volume()]);
-            let taken = own.find(|name| pod.volumes().iter().any(|it| *it.name == *name.as_str()))?;
+            let taken = own.find(|name| pod.volumes().any(|it| *it.name == **name))?;
             format!("give the pod's volume {taken:?} another name")
         }
         Reason::MountPathTaken => {
             let own = policy.volumes.iter().map(|volume| volume.mount_path.clone());
-            format!("mount the pod's volume elsewhere; the policy needs {}", list(own.chain([policy.scripts_path()])))
+            format!("mount the pod's volume elsewhere; the policy needs {}", list(own.chain([policy.scripts_path().to_owned()])))
         }
         Reason::NoSuchVolume => "name a volume of the pod in its backupVolumes".to_owned(),
         Reason::TooLong => "shorten the timeout of one of the policies".to_owned(),
@@ -172,6 +173,7 @@ pub fn policy(
         | Reason::MethodOff
         | Reason::EndsByItself
         | Reason::NoPolicyMatches
+        | Reason::Unreadable
         | Reason::ManyAnnotations
         | Reason::Unprovable => return None,
     };
@@ -274,12 +276,12 @@ fn owner(owner: &Owner) -> String {
 }
 
 fn bad_parameter(policy: &Policy, pod: &PodView<'_>, facts: Facts<'_>) -> Option<String> {
-    policy.parameters.iter().find_map(|(name, parameter)| {
-        let value = parameter_value(policy, name, pod, facts)?;
+    policy.parameters.values().find_map(|parameter| {
+        let value = parameter_value(parameter, pod, facts)?;
         if value.is_empty() || parameter.accepts(value) {
             return None;
         }
-        let key = format!("{}{}.{name}", crate::policy::PARAMETER_PREFIX, policy.name);
+        let key = &parameter.annotation;
         let kind = match parameter.allowed.as_slice() {
             [] => format!("a {}", format!("{:?}", parameter.kind).to_lowercase()),
             allowed => list(allowed.iter().cloned()),
