@@ -121,9 +121,10 @@ async fn serve(args: Args) -> anyhow::Result<Ended> {
     let server_metrics = ServerMetrics::register(metrics.registry());
     let certificate_metrics = CertificateMetrics::register(metrics.registry());
 
-    let in_force = InForce::new(policies.load()?);
+    let (loaded, seen) = policies.load_to_watch()?;
+    let in_force = InForce::new(loaded);
     counters.policies(in_force.get().len());
-    let watcher = Watcher::new(policies.sources(), in_force.clone());
+    let watcher = Watcher::new(policies.sources(), in_force.clone(), seen);
     let identity = Identity::load(cert_dir, &tls_name, certificate_metrics)?;
     let client = kubernetes::client(kubeconfig.as_deref()).await?;
     let (namespaces, watch) = client
