@@ -60,7 +60,7 @@ pub fn golden(path: &Path, text: &str) {
 pub fn without_hashes(text: &str) -> String {
     let mut text = text.to_owned();
     for place in quiescent::library::policies() {
-        text = text.replace(&place.policy.scripts.digest(), "SCRIPTS");
+        text = text.replace(place.policy.scripts.digest(), "SCRIPTS");
         text = text.replace(&place.policy.digest, "POLICY");
     }
     text
