@@ -23,6 +23,7 @@ use super::{
     deadline::allowance,
     metrics::ServerMetrics,
     reply::{Outcome, Refusal, Reply, Reviewer},
+    room::Room,
 };
 
 pub(super) struct Webhook {
@@ -30,6 +31,7 @@ pub(super) struct Webhook {
     /// One permit for each review that may be under way.
     reviews: Semaphore,
     body_limit: usize,
+    room: Room,
     deadline: Duration,
     metrics: ServerMetrics,
 }
@@ -40,6 +42,7 @@ impl Webhook {
             reviewer,
             reviews: Semaphore::new(limits.reviews),
             body_limit: limits.body,
+            room: Room::new(limits.bodies),
             deadline: limits.deadline,
             metrics,
         }
@@ -86,7 +89,8 @@ impl Webhook {
         let _in_flight = self.metrics.in_flight.enter();
 
         let deadline = started + allowance(&head.uri, self.deadline);
-        let body = time::timeout_at(deadline, body::read(body, self.body_limit))
+        let reading = body::read(body, self.body_limit, &self.room);
+        let (body, _held) = time::timeout_at(deadline, reading)
             .await
             .map_err(|_| Refusal::Late)??;
 

@@ -84,7 +84,7 @@ pub(super) async fn serve(
     let (webhook, admin) = (bound.webhook_address(), bound.admin_address());
     let service = Service {
         reviewer: Arc::new(reviewer),
-        tls: certs::server_config(served).unwrap(),
+        tls: certs::server_config(served, None).unwrap(),
         limits,
         drain,
         metrics: Arc::clone(&metrics),
