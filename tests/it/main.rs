@@ -16,5 +16,6 @@ mod lint;
 mod properties;
 mod readme;
 mod reviews;
+mod stress;
 mod support;
 mod velero;
