@@ -5,10 +5,11 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use rustls::{AlertDescription, ServerConfig, server::Acceptor};
-use tokio::{net::TcpStream, sync::Semaphore, task};
+use tokio::{net::TcpStream, sync::Semaphore, task, time};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 use super::{failure::Failure, metrics::ServerMetrics};
@@ -16,6 +17,9 @@ use crate::telemetry::metrics::Counters;
 
 /// The first byte of every TLS connection.
 const HANDSHAKE_RECORD: u8 = 0x16;
+
+/// For a caller to hear why its handshake failed.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// So many handshakes are worked on before all other connections have their turn again.
 const TURNS: usize = 4;
@@ -67,7 +71,13 @@ impl Handshakes {
             task::yield_now().await;
             opening
         };
-        let stream = opening.await.map_err(|e| classify(&e))?;
+        let stream = match opening.into_fallible().await {
+            Ok(stream) => stream,
+            Err((error, stream)) => {
+                read_to_the_end(&stream).await;
+                return Err(classify(&error));
+            }
+        };
         self.told.store(false, Ordering::Relaxed);
         Ok(Opened::Tls(Box::new(stream)))
     }
@@ -80,6 +90,21 @@ impl Handshakes {
             _ => tracing::debug!(reason = ?failure, "TLS handshake failed"),
         }
     }
+}
+
+/// Whoever closes a connection with bytes unread resets it, and the caller never sees our alert.
+async fn read_to_the_end(stream: &TcpStream) {
+    let reading = async {
+        let mut unread = [0; 1024];
+        while stream.readable().await.is_ok() {
+            match stream.try_read(&mut unread) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(0) | Err(_) => return,
+            }
+        }
+    };
+    let _ = time::timeout(PATIENCE, reading).await;
 }
 
 fn advice(failure: Failure) -> Option<&'static str> {

