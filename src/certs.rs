@@ -1,5 +1,6 @@
 //! The serving certificate: made in memory or read from a directory, and swapped while serving.
 mod certificate;
+mod client_ca;
 mod directory;
 mod follow;
 mod self_made;
@@ -9,12 +10,16 @@ use std::sync::Arc;
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
-    server::{NoServerSessionStorage, ResolvesServerCert},
+    server::{
+        NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+        danger::ClientCertVerifier,
+    },
     version::{TLS12, TLS13},
 };
 
 pub use self::{
     certificate::Certificate,
+    client_ca::{ClientCaError, client_ca},
     directory::{Directory, Files, LoadError},
     follow::{CertificateMetrics, Follower, Poll, Served},
     self_made::{SelfMadeError, VALIDITY, self_made},
@@ -32,16 +37,18 @@ pub fn install_default_provider() {
     let _ = aws_lc_rs::default_provider().install_default();
 }
 
-/// TLS 1.2 and 1.3 with the certificate that `resolver` has at each handshake.
+/// TLS 1.2 and 1.3 with the certificate that `resolver` has at each handshake, for everybody or for
+/// those whom `callers` accepts.
 ///
 /// Without tickets and stored sessions: the callers keep their connections open, and a resumed
 /// session would not see a new certificate.
 pub fn server_config(
     resolver: Arc<dyn ResolvesServerCert>,
+    callers: Option<Arc<dyn ClientCertVerifier>>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_no_client_auth()
+        .with_client_cert_verifier(callers.unwrap_or_else(WebPkiClientVerifier::no_client_auth))
         .with_cert_resolver(resolver);
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});

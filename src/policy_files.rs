@@ -42,7 +42,13 @@ pub struct Sources {
 pub struct Loaded {
     pub policies: PolicySet,
     pub diagnostics: Vec<Diagnostic>,
+    /// Of the files that it came from, for a [`Watcher`].
+    pub fingerprint: Fingerprint,
 }
+
+/// Tells what was read from what is read later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
 
 impl Sources {
     /// Reads everything anew.
@@ -50,10 +56,12 @@ impl Sources {
     /// # Errors
     /// When a file cannot be read. What is wrong inside of files are diagnostics.
     pub fn load(&self) -> Result<Loaded, ReadError> {
-        Ok(self.evaluate(&read(&self.paths)?))
+        let read = read(&self.paths);
+        let fingerprint = Fingerprint::of(&read);
+        Ok(self.evaluate(&read?, fingerprint))
     }
 
-    fn evaluate(&self, inputs: &[Input]) -> Loaded {
+    fn evaluate(&self, inputs: &[Input], fingerprint: Fingerprint) -> Loaded {
         let mut places = if self.library {
             library::defaults()
         } else {
@@ -70,6 +78,7 @@ impl Sources {
         Loaded {
             policies,
             diagnostics,
+            fingerprint,
         }
     }
 }
@@ -186,13 +195,13 @@ impl InForce {
 pub struct Watcher {
     sources: Sources,
     in_force: InForce,
-    seen: [u8; 32],
+    seen: Fingerprint,
 }
 
 impl Watcher {
+    /// Watches for what differs from the files that `in_force` came from.
     #[must_use]
-    pub fn new(sources: Sources, in_force: InForce) -> Self {
-        let seen = read(&sources.paths).map_or([0; 32], |inputs| content(&inputs));
+    pub fn new(sources: Sources, in_force: InForce, seen: Fingerprint) -> Self {
         Self {
             sources,
             in_force,
@@ -202,26 +211,29 @@ impl Watcher {
 
     /// Looks once.
     pub fn look(&mut self) -> Reload {
-        let inputs = match read(&self.sources.paths) {
-            Ok(inputs) => inputs,
-            Err(error) => {
-                // Once: the same trouble has the same hash.
-                let hash = Sha256::digest(format!("{error:?}")).into();
-                if std::mem::replace(&mut self.seen, hash) != hash {
-                    warn!(%error, cause = ?std::error::Error::source(&error), "policies could not be read, the last good ones stay in force");
-                    return Reload::Refused;
-                }
-                return Reload::Unchanged;
-            }
-        };
-        let hash = content(&inputs);
-        if std::mem::replace(&mut self.seen, hash) == hash {
+        let found = read(&self.sources.paths);
+        let fingerprint = Fingerprint::of(&found);
+        if fingerprint == self.seen {
             return Reload::Unchanged;
         }
+        // Files that are swapped while they are read are a part of each set: only what is the same
+        // twice is looked at, and the rest at the next turn.
+        if Fingerprint::of(&read(&self.sources.paths)) != fingerprint {
+            return Reload::Unchanged;
+        }
+        self.seen = fingerprint;
+        let inputs = match found {
+            Ok(inputs) => inputs,
+            Err(error) => {
+                warn!(%error, cause = ?std::error::Error::source(&error), "policies could not be read, the last good ones stay in force");
+                return Reload::Refused;
+            }
+        };
         let Loaded {
             policies,
             diagnostics,
-        } = self.sources.evaluate(&inputs);
+            fingerprint: _,
+        } = self.sources.evaluate(&inputs, fingerprint);
         if any_error(&diagnostics) {
             for found in diagnostics
                 .iter()
@@ -258,16 +270,24 @@ impl Watcher {
     }
 }
 
-fn content(inputs: &[Input]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for Input { source, scripts } in inputs {
-        for part in [&source.name, &source.text] {
-            hash.update(format!("{}:", part.len()));
-            hash.update(part);
+impl Fingerprint {
+    /// Trouble has one too, so that the same trouble is told once.
+    fn of(read: &Result<Vec<Input>, ReadError>) -> Self {
+        let mut hash = Sha256::new();
+        match read {
+            Ok(inputs) => {
+                for Input { source, scripts } in inputs {
+                    for part in [&source.name, &source.text] {
+                        hash.update(format!("{}:", part.len()));
+                        hash.update(part);
+                    }
+                    hash.update(format!("{scripts:?}"));
+                }
+            }
+            Err(error) => hash.update(format!("{error:?}")),
         }
-        hash.update(format!("{scripts:?}"));
+        Self(hash.finalize().into())
     }
-    hash.finalize().into()
 }
 
 #[cfg(test)]

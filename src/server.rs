@@ -9,6 +9,7 @@ mod handshake;
 mod listener;
 mod metrics;
 mod reply;
+mod room;
 mod threads;
 mod transport;
 mod webhook;
@@ -41,6 +42,8 @@ pub const PATH: &str = "/mutate";
 pub struct Limits {
     /// Bytes of one body: object and oldObject of a request of 3 MiB, with room.
     pub body: usize,
+    /// Bytes of all bodies above 64 KiB at once; beyond, callers are sent away. At least one body's.
+    pub bodies: usize,
     /// Reviews at once, from the head of the request to its answer; beyond, callers are sent away.
     pub reviews: usize,
     /// For one review, if the caller does not ask for less.
@@ -60,6 +63,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: 8 << 20,
+            bodies: 32 << 20,
             reviews: 128,
             deadline: Duration::from_secs(10),
             connections: 1024,

@@ -58,5 +58,5 @@ async fn listen() -> TcpListener {
 fn tls() -> Arc<ServerConfig> {
     let unseen = CertificateMetrics::register(Metrics::new("constant").registry());
     let certificate = certs::self_made(&[], SystemTime::now()).unwrap();
-    certs::server_config(Served::new(certificate, unseen)).unwrap()
+    certs::server_config(Served::new(certificate, unseen), None).unwrap()
 }

@@ -190,7 +190,7 @@ fn private_key(pem: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, LoadEr
 }
 
 /// The library's own message quotes lines of the file, which may be those of a key.
-fn damaged(error: &pem::Error, path: PathBuf) -> LoadError {
+pub(super) fn damaged(error: &pem::Error, path: PathBuf) -> LoadError {
     let flaw = match error {
         pem::Error::MissingSectionEnd { .. } => "a section has no END line",
         pem::Error::IllegalSectionStart { .. } => "a BEGIN line is broken",

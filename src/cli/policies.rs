@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{
     diagnostic::any_error,
     policy::PolicySet,
-    policy_files::{Loaded, Sources},
+    policy_files::{Fingerprint, Loaded, Sources},
     report::diagnostics,
 };
 
@@ -40,9 +40,15 @@ impl PolicyArgs {
 
     /// The policies, or all that is wrong with them on standard error.
     pub fn load(&self) -> anyhow::Result<PolicySet> {
+        Ok(self.load_to_watch()?.0)
+    }
+
+    /// The same, with what a watcher must know of their files.
+    pub fn load_to_watch(&self) -> anyhow::Result<(PolicySet, Fingerprint)> {
         let Loaded {
             policies,
             diagnostics: found,
+            fingerprint,
         } = self.sources().load()?;
         for diagnostic in &found {
             anstream::eprintln!("{}\n", diagnostics::text(diagnostic, diagnostics::WIDTH));
@@ -50,6 +56,6 @@ impl PolicyArgs {
         if any_error(&found) {
             return Err(BrokenPolicies.into());
         }
-        Ok(policies)
+        Ok((policies, fingerprint))
     }
 }

@@ -2,8 +2,10 @@
 
 mod banner;
 mod counters;
+mod files;
 mod reviews;
 mod sample;
+mod size;
 
 use std::{
     future,
@@ -16,6 +18,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
+use self::size::Size;
 use super::{Ended, SettingsArgs, policies::PolicyArgs};
 use crate::{
     certs::{self, Certificate, CertificateMetrics, Directory, Follower, Served},
@@ -69,6 +72,17 @@ pub struct Args {
         conflicts_with = "cert_dir"
     )]
     tls_name: Vec<String>,
+    /// A file with the authorities of the certificates that callers must show, read at the start; everybody may call when absent
+    #[arg(long, value_name = "FILE", env = "QUIESCENT_CLIENT_CA")]
+    client_ca: Option<PathBuf>,
+    /// Memory for the bodies of all reviews under way; callers beyond it are asked to try again
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "32Mi",
+        env = "QUIESCENT_BODY_MEMORY"
+    )]
+    body_memory: Size,
     /// The cluster whose namespaces to watch; in a pod, the pod's own when absent
     #[arg(long, value_name = "FILE", env = "QUIESCENT_KUBECONFIG")]
     kubeconfig: Option<PathBuf>,
@@ -124,6 +138,8 @@ async fn serve(args: Args) -> anyhow::Result<Ended> {
         admin,
         cert_dir,
         tls_name,
+        client_ca,
+        body_memory,
         kubeconfig,
         threads,
         drain,
@@ -135,15 +151,28 @@ async fn serve(args: Args) -> anyhow::Result<Ended> {
     if !reload.is_positive() {
         bail!("--reload {reload}: it takes a time above zero, such as 2s");
     }
+    let limits = Limits {
+        bodies: body_memory.bytes,
+        connections: files::connections(Limits::default().connections),
+        ..Limits::default()
+    };
+    if limits.bodies < limits.body {
+        bail!(
+            "--body-memory {body_memory}: the body of one review alone may have {}Mi",
+            limits.body >> 20
+        );
+    }
+    let callers = client_ca.as_deref().map(certs::client_ca).transpose()?;
     let shutdown = shutdown::on_signals().context("failed to listen for signals")?;
     let mut metrics = Metrics::new("quiescent");
     let counters = counters::Counters::register(metrics.registry());
     let server_metrics = ServerMetrics::register(metrics.registry());
     let certificate_metrics = CertificateMetrics::register(metrics.registry());
 
-    let in_force = InForce::new(policies.load()?);
+    let (loaded, seen) = policies.load_to_watch()?;
+    let in_force = InForce::new(loaded);
     counters.policies(in_force.get().len());
-    let watcher = Watcher::new(policies.sources(), in_force.clone());
+    let watcher = Watcher::new(policies.sources(), in_force.clone(), seen);
     let identity = Identity::load(cert_dir, &tls_name, certificate_metrics)?;
     let client = kubernetes::client(kubeconfig.as_deref()).await?;
     let (namespaces, watch) = client
@@ -168,7 +197,7 @@ async fn serve(args: Args) -> anyhow::Result<Ended> {
     let current = in_force.clone();
     let told = move |outcome| reloads.reload(outcome, current.get().len());
     let service = Service {
-        tls: certs::server_config(identity.served.clone())?,
+        tls: certs::server_config(identity.served.clone(), callers)?,
         routes: routes(identity.served),
         reviewer: Arc::new(reviews::Reviews {
             policies: in_force,
@@ -177,7 +206,7 @@ async fn serve(args: Args) -> anyhow::Result<Ended> {
             counters,
         }),
         threads,
-        limits: Limits::default(),
+        limits,
         drain: drain.to_std(),
         metrics: Arc::new(metrics),
         server_metrics,

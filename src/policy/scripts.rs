@@ -1,6 +1,6 @@
 //! The scripts of a policy, which become the content of a ConfigMap.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use super::fingerprint;
 
@@ -29,36 +29,33 @@ pub enum ScriptFile {
     Outside,
 }
 
-/// Texts by file name, the shell library among them.
+/// A policy's own files, and the shell library unless it brings one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scripts {
-    files: BTreeMap<String, Cow<'static, str>>,
+    /// The library is not among them: ten thousand policies need it once.
+    own: BTreeMap<String, String>,
     digest: String,
 }
 
 impl Scripts {
-    /// A policy's own files, and the shell library unless it brings one.
     #[must_use]
-    pub fn new(files: BTreeMap<String, String>) -> Self {
-        let files = files.into_iter().map(|(name, text)| (name, text.into()));
-        let mut files: BTreeMap<String, Cow<'static, str>> = files.collect();
-        files
-            .entry(SHELL_LIBRARY.to_owned())
-            .or_insert_with(|| shell_library().into());
-        let parts = files.iter();
-        let parts = parts.flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]);
+    pub fn new(own: BTreeMap<String, String>) -> Self {
+        let texts = with_library(&own).into_iter();
+        let parts = texts.flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]);
         let digest = fingerprint(parts, 10);
-        Self { files, digest }
+        Self { own, digest }
     }
 
+    /// Texts by file name.
     #[must_use]
-    pub const fn files(&self) -> &BTreeMap<String, Cow<'static, str>> {
-        &self.files
+    pub fn files(&self) -> BTreeMap<&str, &str> {
+        with_library(&self.own)
     }
 
     #[must_use]
     pub fn size(&self) -> usize {
-        self.files
+        let files = self.files();
+        files
             .iter()
             .map(|(name, text)| name.len() + text.len())
             .sum()
@@ -74,29 +71,38 @@ impl Scripts {
     #[must_use]
     pub fn inline(&self, name: &str) -> String {
         let mut whole = String::new();
-        self.expand(name, &mut Vec::new(), &mut whole);
+        expand(&self.files(), name, &mut Vec::new(), &mut whole);
         whole
     }
+}
 
-    fn expand<'s>(&'s self, name: &str, seen: &mut Vec<&'s str>, whole: &mut String) {
-        let Some(text) = self.files.get(name) else {
-            return;
-        };
-        for line in text.lines() {
-            let sourced = line
-                .strip_prefix(SOURCE.0)
-                .and_then(|rest| rest.strip_suffix(SOURCE.1))
-                .and_then(|name| self.files.get_key_value(name));
-            match sourced {
-                Some((name, _)) if seen.contains(&name.as_str()) => {}
-                Some((name, _)) => {
-                    seen.push(name);
-                    self.expand(name, seen, whole);
-                }
-                None => {
-                    whole.push_str(line);
-                    whole.push('\n');
-                }
+fn with_library(own: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
+    let mut files = BTreeMap::from([(SHELL_LIBRARY, shell_library())]);
+    files.extend(own.iter().map(|(name, text)| (&**name, &**text)));
+    files
+}
+
+fn expand<'s>(
+    files: &BTreeMap<&'s str, &'s str>,
+    name: &str,
+    seen: &mut Vec<&'s str>,
+    whole: &mut String,
+) {
+    let Some(text) = files.get(name) else { return };
+    for line in text.lines() {
+        let sourced = line
+            .strip_prefix(SOURCE.0)
+            .and_then(|rest| rest.strip_suffix(SOURCE.1))
+            .and_then(|name| files.get_key_value(name));
+        match sourced {
+            Some((name, _)) if seen.contains(name) => {}
+            Some((name, _)) => {
+                seen.push(name);
+                expand(files, name, seen, whole);
+            }
+            None => {
+                whole.push_str(line);
+                whole.push('\n');
             }
         }
     }

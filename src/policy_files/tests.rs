@@ -14,8 +14,10 @@ fn watcher(dir: &Path) -> (Watcher, InForce) {
         paths: vec![dir.to_owned()],
         library: false,
     };
-    let in_force = InForce::new(sources.load().unwrap().policies);
-    (Watcher::new(sources, in_force.clone()), in_force)
+    let loaded = sources.load().unwrap();
+    let in_force = InForce::new(loaded.policies);
+    let watcher = Watcher::new(sources, in_force.clone(), loaded.fingerprint);
+    (watcher, in_force)
 }
 
 fn names(in_force: &InForce) -> Vec<String> {
@@ -47,6 +49,22 @@ fn a_change_takes_effect_and_a_bad_one_leaves_the_last_good_set() {
     fs::write(dir.path().join("c.yaml"), policy("c")).unwrap();
     assert_eq!(watcher.look(), Reload::Applied);
     assert_eq!(names(&in_force), ["c"]);
+}
+
+#[test]
+fn a_change_between_loading_and_watching_is_not_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.yaml"), policy("a")).unwrap();
+    let sources = Sources {
+        paths: vec![dir.path().to_owned()],
+        library: false,
+    };
+    let loaded = sources.load().unwrap();
+    fs::write(dir.path().join("b.yaml"), policy("b")).unwrap();
+    let in_force = InForce::new(loaded.policies);
+    let mut watcher = Watcher::new(sources, in_force.clone(), loaded.fingerprint);
+    assert_eq!(watcher.look(), Reload::Applied);
+    assert_eq!(names(&in_force), ["a", "b"]);
 }
 
 #[test]

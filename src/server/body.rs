@@ -4,9 +4,9 @@ use std::time::Duration;
 use axum::body::{Bytes, HttpBody as _};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::time;
+use tokio::{sync::SemaphorePermit, time};
 
-use super::reply::Refusal;
+use super::{reply::Refusal, room::Room};
 
 /// What is thrown away at most for the sake of an answer that arrives: enough for the largest
 /// request that an API server takes, however often it is encoded.
@@ -15,31 +15,44 @@ const THROWN_AWAY: u64 = 32 << 20;
 /// And how long that may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The whole body, if it has at most `limit` bytes.
-pub(super) async fn read(body: &mut Incoming, limit: usize) -> Result<Bytes, Refusal> {
+/// The whole body, if it has at most `limit` bytes, and what it takes of the room.
+pub(super) async fn read<'r>(
+    body: &mut Incoming,
+    limit: usize,
+    room: &'r Room,
+) -> Result<(Bytes, SemaphorePermit<'r>), Refusal> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
         return Err(Refusal::BodyTooLarge);
     }
+    let mut held = room.take(announced)?;
     let Some(first) = next(body).await? else {
-        return Ok(Bytes::new());
+        return Ok((Bytes::new(), held));
     };
     if first.len() > limit {
         return Err(Refusal::BodyTooLarge);
     }
     // The usual case, in which nothing is copied.
     if body.is_end_stream() {
-        return Ok(first);
+        return Ok((first, held));
     }
     let mut all = Vec::with_capacity(announced.max(first.len()));
     all.extend_from_slice(&first);
     while let Some(data) = next(body).await? {
-        if all.len() + data.len() > limit {
+        let length = all.len() + data.len();
+        if length > limit {
             return Err(Refusal::BodyTooLarge);
+        }
+        // Without an announced length: while it moves, it is there twice.
+        if length > all.capacity() {
+            let capacity = (2 * length).min(limit);
+            let larger = room.take(capacity)?;
+            all.reserve_exact(capacity - all.len());
+            held = larger;
         }
         all.extend_from_slice(&data);
     }
-    Ok(all.into())
+    Ok((all.into(), held))
 }
 
 /// Reads on and keeps nothing.

@@ -8,6 +8,10 @@ pub(super) enum Failure {
     Disconnected,
     /// The caller does not trust our certificate.
     CertificateRefused,
+    /// The caller shows no certificate, and must.
+    ClientCertificateMissing,
+    /// The caller's certificate is not one of the client CA, or not valid now.
+    ClientCertificateRefused,
     /// No common version, cipher or group.
     Incompatible,
     /// Somebody speaks HTTP without TLS.
@@ -20,6 +24,8 @@ impl Closed for Failure {
     const ALL: &'static [Self] = &[
         Self::Disconnected,
         Self::CertificateRefused,
+        Self::ClientCertificateMissing,
+        Self::ClientCertificateRefused,
         Self::Incompatible,
         Self::PlainHttp,
         Self::NotTls,
@@ -30,6 +36,8 @@ impl Closed for Failure {
         let reason = match self {
             Self::Disconnected => "disconnected",
             Self::CertificateRefused => "certificate_refused",
+            Self::ClientCertificateMissing => "client_certificate_missing",
+            Self::ClientCertificateRefused => "client_certificate_refused",
             Self::Incompatible => "incompatible",
             Self::PlainHttp => "plain_http",
             Self::NotTls => "not_tls",

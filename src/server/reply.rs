@@ -58,6 +58,7 @@ pub(super) enum Refusal {
     BodyTooLarge,
     BodyBroken,
     Busy,
+    NoRoom,
     Late,
     Panicked,
 }
@@ -70,7 +71,7 @@ impl Refusal {
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyBroken => StatusCode::BAD_REQUEST,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -84,6 +85,7 @@ impl Refusal {
             Self::BodyTooLarge => "the body is too large for a review\n",
             Self::BodyBroken => "the body broke off before its end\n",
             Self::Busy => "too many reviews at once, try again\n",
+            Self::NoRoom => "the bodies of other reviews take all memory for them, try again\n",
             Self::Late => "the review took longer than the time given for it\n",
             Self::Panicked => "the review failed because of a bug, see the log\n",
         }
@@ -102,7 +104,7 @@ impl IntoResponse for Refusal {
         if self == Self::Method {
             headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
         }
-        if self == Self::Busy {
+        if matches!(self, Self::Busy | Self::NoRoom) {
             // client-go, and so the API server, tries a 5xx again only when it is told when:
             // up to ten times within the time of the review.
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -144,6 +146,7 @@ impl Closed for Outcome {
         Self::Refused(Refusal::BodyTooLarge),
         Self::Refused(Refusal::BodyBroken),
         Self::Refused(Refusal::Busy),
+        Self::Refused(Refusal::NoRoom),
         Self::Refused(Refusal::Late),
         Self::Refused(Refusal::Panicked),
     ];
@@ -159,6 +162,7 @@ impl Closed for Outcome {
             Self::Refused(Refusal::BodyTooLarge) => ("4xx", "body_too_large"),
             Self::Refused(Refusal::BodyBroken) => ("4xx", "body_broken"),
             Self::Refused(Refusal::Busy) => ("5xx", "busy"),
+            Self::Refused(Refusal::NoRoom) => ("5xx", "no_room"),
             Self::Refused(Refusal::Late) => ("5xx", "deadline"),
             Self::Refused(Refusal::Panicked) => ("5xx", "panic"),
         };

@@ -22,6 +22,7 @@ use super::{
     deadline::allowance,
     metrics::ServerMetrics,
     reply::{Outcome, Refusal, Reply, Reviewer},
+    room::Room,
 };
 
 pub(super) struct Webhook {
@@ -29,6 +30,7 @@ pub(super) struct Webhook {
     /// One permit for each review that may be under way.
     reviews: Semaphore,
     body_limit: usize,
+    room: Room,
     deadline: Duration,
     metrics: ServerMetrics,
 }
@@ -39,6 +41,7 @@ impl Webhook {
             reviewer,
             reviews: Semaphore::new(limits.reviews),
             body_limit: limits.body,
+            room: Room::new(limits.bodies),
             deadline: limits.deadline,
             metrics,
         }
@@ -76,7 +79,8 @@ impl Webhook {
         let _in_flight = self.metrics.in_flight.enter();
 
         let deadline = started + allowance(&head.uri, self.deadline);
-        let body = time::timeout_at(deadline, body::read(body, self.body_limit))
+        let reading = body::read(body, self.body_limit, &self.room);
+        let (body, _held) = time::timeout_at(deadline, reading)
             .await
             .map_err(|_| Refusal::Late)??;
 

@@ -10,8 +10,12 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support;
+use crate::{
+    stress::fixture::{self, Pair},
+    support,
+};
 
+mod callers;
 mod changing;
 mod failing;
 pub mod kit;
@@ -41,7 +45,7 @@ fn a_real_api_server_gets_pods_with_hooks() {
         "--kubeconfig",
         &api.kubeconfig(),
     ]);
-    let scenarios: [(&str, Scenario); 13] = [
+    let scenarios: [(&str, Scenario); 14] = [
         (
             "the manifests of deploy and certs are accepted",
             failing::our_manifests_are_accepted,
@@ -87,6 +91,10 @@ fn a_real_api_server_gets_pods_with_hooks() {
             changing::bad_policies_leave_the_last_good_ones,
         ),
         (
+            "with a client CA, the API server shows its certificate or is turned away",
+            callers::the_client_ca_decides,
+        ),
+        (
             "without its server Ignore lets pods pass",
             failing::ignore_lets_pods_pass,
         ),
@@ -117,16 +125,27 @@ pub struct ApiServer {
     kubectl: Kubectl,
     // Removed after the processes have gone: fields are dropped after Drop::drop.
     directory: tempfile::TempDir,
+    /// What it shows to webhooks that ask for a certificate.
+    identity: Pair,
+    _admission: tempfile::TempDir,
 }
 
 impl ApiServer {
     fn start() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
+        let admission = tempfile::tempdir().expect("a temporary directory");
+        let identity = fixture::with_intermediate();
         let mut start = Command::new(kit("envtest/start"));
-        let kubeconfig = run(start.arg(directory.path())).expect("the API server starts");
+        start
+            .arg(directory.path())
+            .arg("--admission-control-config-file")
+            .arg(callers::admission(admission.path(), &identity));
+        let kubeconfig = run(&mut start).expect("the API server starts");
         Self {
             kubectl: Kubectl::new(PathBuf::from(kubeconfig.trim())),
             directory,
+            identity,
+            _admission: admission,
         }
     }
 
@@ -162,6 +181,21 @@ impl ApiServer {
     }
 
     fn register_as(&self, name: &str, webhook: &Webhook, namespace: &str, failure_policy: &str) {
+        self.configure(name, webhook, namespace, failure_policy);
+        // The API server learns of it by a watch. Its first call has come when the log names the pod.
+        let probe = format!("probe-{name}");
+        let pod = pod_named(&probe);
+        eventually(
+            "the API server calls the webhook",
+            Duration::from_secs(30),
+            || {
+                self.dry_run(namespace, &pod).ok()?;
+                webhook.log().contains(namespace).then_some(())
+            },
+        );
+    }
+
+    fn configure(&self, name: &str, webhook: &Webhook, namespace: &str, failure_policy: &str) {
         let ca = base64(&webhook.ca());
         let configuration = json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
@@ -180,17 +214,6 @@ impl ApiServer {
         });
         self.kubectl
             .apply("create -f -", &configuration.to_string());
-        // The API server learns of it by a watch. Its first call has come when the log names the pod.
-        let probe = format!("probe-{name}");
-        let pod = pod_named(&probe);
-        eventually(
-            "the API server calls the webhook",
-            Duration::from_secs(30),
-            || {
-                self.dry_run(namespace, &pod).ok()?;
-                webhook.log().contains(namespace).then_some(())
-            },
-        );
     }
 
     /// What would be stored.

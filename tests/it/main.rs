@@ -22,5 +22,6 @@ mod opening;
 mod properties;
 mod readme;
 mod reviews;
+mod stress;
 mod support;
 mod velero;

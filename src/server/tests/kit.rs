@@ -107,7 +107,7 @@ async fn run(
     let (webhook, admin) = (bound.webhook_address(), bound.admin_address());
     let service = Service {
         reviewer: Arc::new(reviewer),
-        tls: certs::server_config(served).unwrap(),
+        tls: certs::server_config(served, None).unwrap(),
         threads,
         limits,
         drain,
