@@ -50,7 +50,7 @@ impl Invocation {
 
 /// The invocation of a hook whose parameters nobody has set, once somebody has asked for it.
 #[derive(Clone, Debug, Default)]
-pub struct Usual(OnceLock<Invocation>);
+pub struct Usual(OnceLock<Box<Invocation>>);
 
 /// It follows from the policy that it stands in.
 impl PartialEq for Usual {
@@ -72,7 +72,7 @@ impl Policy {
     /// How a hook of this policy is started where nobody has set anything.
     pub fn usual_invocation<'p>(&'p self, hook: &'p Hook) -> Cow<'p, Invocation> {
         let Usual(usual) = &hook.usual;
-        Cow::Borrowed(usual.get_or_init(|| self.invocation(hook, |_| None)))
+        Cow::Borrowed(usual.get_or_init(|| Box::new(self.invocation(hook, |_| None))))
     }
 
     fn argv<'v>(&self, hook: &Hook, set: impl Fn(&Parameter) -> Option<&'v str>) -> Vec<String> {
