@@ -349,7 +349,7 @@ fn annotate_backup_volumes<'a>(
                 .iter()
                 .any(|Volume { name: it, .. }| it == name)
         };
-        if followed.iter().any(ours) || pod.volumes().any(|volume| *volume.name == **name) {
+        if followed.iter().any(ours) || pod.volumes().iter().any(|volume| *volume.name == **name) {
             names.push(name);
         } else {
             plan.notes.push(Note {

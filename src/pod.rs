@@ -100,7 +100,28 @@ pub fn same_path(one: &str, other: &str) -> bool {
     let parts = |path| -> std::iter::Filter<std::str::Split<'_, char>, fn(&&str) -> bool> {
         str::split(path, '/').filter(|part| !part.is_empty() && *part != ".")
     };
-    parts(one).eq(parts(other))
+    one == other || !(is_clean(one) && is_clean(other)) && parts(one).eq(parts(other))
+}
+
+/// Whether a path is written in the one way that nearly all are.
+fn is_clean(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    let mut pairs = bytes.windows(2);
+    path.starts_with('/') && !path.ends_with('/') && !pairs.any(|it| matches!(it, b"//" | b"/."))
+}
+
+/// What volumes take in one container, as mounts and as devices.
+#[derive(Debug)]
+pub struct Taken<'a> {
+    pub mounts: Vec<VolumeMount<'a>>,
+    devices: Vec<VolumeDevice<'a>>,
+}
+
+impl Taken<'_> {
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        let mounts = self.mounts.iter().map(|mount| &*mount.mount_path);
+        mounts.chain(self.devices.iter().map(|device| &*device.device_path))
+    }
 }
 
 impl<'a> PodView<'a> {
@@ -152,21 +173,29 @@ impl<'a> PodView<'a> {
         self.spec.init_containers.iter().flat_map(List::iter)
     }
 
-    pub fn volumes(&self) -> impl Iterator<Item = Volume<'a>> {
-        self.spec.volumes.iter().flat_map(List::iter)
+    #[must_use]
+    pub fn volumes(&self) -> Vec<Volume<'a>> {
+        self.spec
+            .volumes
+            .as_ref()
+            .map_or_else(Vec::new, List::to_vec)
     }
 }
 
 impl<'a> Container<'a> {
-    pub fn mounts(&self) -> impl Iterator<Item = VolumeMount<'a>> {
-        self.volume_mounts.iter().flat_map(List::iter)
-    }
-
-    /// The paths that volumes take in this container, as mounts and as devices.
-    pub fn paths(&self) -> impl Iterator<Item = Text<'a>> {
-        let devices = self.volume_devices.iter().flat_map(List::iter);
-        let devices = devices.map(|device| device.device_path);
-        self.mounts().map(|mount| mount.mount_path).chain(devices)
+    /// Reads what volumes take in it.
+    #[must_use]
+    pub fn taken(&self) -> Taken<'a> {
+        Taken {
+            mounts: self
+                .volume_mounts
+                .as_ref()
+                .map_or_else(Vec::new, List::to_vec),
+            devices: self
+                .volume_devices
+                .as_ref()
+                .map_or_else(Vec::new, List::to_vec),
+        }
     }
 
     #[must_use]

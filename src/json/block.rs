@@ -32,6 +32,26 @@ pub(super) fn end_of_nested(text: &[u8]) -> Option<usize> {
     dispatch!(*LEVEL, simd => end_with(simd, text))
 }
 
+/// The position of the quote that ends the string within which a text begins, if there is one.
+pub(super) fn end_of_string(text: &[u8]) -> Option<usize> {
+    dispatch!(*LEVEL, simd => quote_with(simd, text))
+}
+
+#[inline(always)]
+fn quote_with<S: Simd>(simd: S, text: &[u8]) -> Option<usize> {
+    let mut strings = Strings::default();
+    let (blocks, rest) = text.as_chunks::<SIZE>();
+    for (position, block) in blocks.iter().enumerate() {
+        if let Some(quote) = strings.first_quote(Bits::of(simd, block)) {
+            return Some(position * SIZE + quote);
+        }
+    }
+    let mut last = [b' '; SIZE];
+    last[..rest.len()].copy_from_slice(rest);
+    let quote = strings.first_quote(Bits::of(simd, &last))?;
+    Some(blocks.len() * SIZE + quote)
+}
+
 #[inline(always)]
 fn end_with<S: Simd>(simd: S, text: &[u8]) -> Option<usize> {
     let mut strings = Strings::default();
@@ -92,6 +112,13 @@ impl Strings {
         let inside = prefix_xor(quotes) ^ self.open;
         self.open = 0_u64.wrapping_sub(inside >> 63);
         inside
+    }
+
+    /// The first quote that no backslash escapes.
+    #[inline(always)]
+    fn first_quote(&mut self, bits: Bits) -> Option<usize> {
+        let quotes = bits.quotes & !self.escapes(bits.backslashes);
+        (quotes != 0).then(|| quotes.trailing_zeros() as usize)
     }
 
     /// Which bytes a backslash escapes: of a run of backslashes every second one, and what follows a
@@ -188,6 +215,18 @@ mod tests {
         fn blocks_see_what_bytes_do(text in r#"[{}\[\]"a]{0,40}"#, pad in 0_usize..70) {
             let text = format!("[\"{}\",{text}]", "x".repeat(pad));
             prop_assert_eq!(end_of_nested(text.as_bytes()), plain(text.as_bytes()));
+        }
+
+        #[test]
+        fn the_quote_that_ends_a_string_is_found(text in r#"[\\"a]{0,20}"#, pad in 0_usize..130) {
+            let text = format!("{}{text}", "x".repeat(pad));
+            let mut escaped = false;
+            let end = text.bytes().position(|byte| {
+                let ends = byte == b'"' && !escaped;
+                escaped = byte == b'\\' && !escaped;
+                ends
+            });
+            prop_assert_eq!(end_of_string(text.as_bytes()), end);
         }
 
         #[test]

@@ -13,6 +13,15 @@ pub struct List<'a, T> {
 }
 
 impl<'a, T: FromJson<'a>> List<'a, T> {
+    /// Keeps the items.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<T> {
+        // Growing costs more than room.
+        let mut items = Vec::with_capacity(16);
+        items.extend(self.iter());
+        items
+    }
+
     /// The items, in order, up to one that cannot be read.
     pub fn iter(&self) -> impl Iterator<Item = T> + use<'a, T> {
         let mut reader = Reader::new(self.text);

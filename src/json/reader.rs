@@ -267,20 +267,16 @@ impl<'a> Reader<'a> {
 
     /// Goes behind the quote that ends a string, and says whether there is an escape before it.
     fn end_string(&mut self) -> Result<bool, Fault> {
-        let mut escaped = false;
-        loop {
-            let rest = self.rest();
-            let Some(found) = quote_or_backslash(rest) else {
-                self.at = self.text.len();
-                return Err(self.fault(Kind::End));
-            };
-            if rest[found] == b'"' {
-                self.at += found + 1;
-                return Ok(escaped);
-            }
-            escaped = true;
-            self.at += found + 2;
-        }
+        let rest = self.rest();
+        let found = quote_or_backslash(rest);
+        let escaped = found.is_some_and(|found| rest[found] == b'\\');
+        let quote = if escaped {
+            block::end_of_string(rest)
+        } else {
+            found
+        };
+        self.at = quote.map_or(self.text.len(), |quote| self.at + quote + 1);
+        quote.map(|_| escaped).ok_or_else(|| self.fault(Kind::End))
     }
 
     /// Takes a `null`, if the value is one.

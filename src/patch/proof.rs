@@ -3,10 +3,12 @@
 //! A patch that does not apply, or that leaves an invalid pod, makes the API server refuse the pod
 //! even where failures of webhooks are ignored.
 
+use std::collections::BTreeMap;
+
 use crate::{
     json::Text,
     plan::{Change, NewMount, NewVolume, Plan},
-    pod::{PodView, same_path},
+    pod::{PodView, Taken, same_path},
     velero::HookPhase,
 };
 
@@ -42,7 +44,9 @@ pub enum Flaw {
 pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>) -> Result<(), Flaw> {
     let mut volumes: Vec<&str> = Vec::new();
     let mut mounts: Vec<&NewMount> = Vec::new();
-    let in_pod = |name: &str| pod.volumes().any(|volume| *volume.name == *name);
+    let there = pod.volumes();
+    let in_pod = |name: &str| there.iter().any(|volume| *volume.name == *name);
+    let mut taken: BTreeMap<usize, Taken<'_>> = BTreeMap::new();
     let (mut added, mut removed) = (0, 0);
     for change in &plan.changes {
         match change {
@@ -53,7 +57,7 @@ pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>) -> Result<(), Flaw> {
                 volumes.push(name);
             }
             Change::Scripts { volume, .. } => {
-                let there = pod.volumes().nth(*volume);
+                let there = there.get(*volume);
                 if there.is_none_or(|volume| volume.config_map.is_none()) {
                     return Err(Flaw::NoScripts(*volume));
                 }
@@ -74,7 +78,8 @@ pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>) -> Result<(), Flaw> {
                 let planned = mounts
                     .iter()
                     .any(|it| it.container == *container && same_path(it.path, path));
-                if planned || there.paths().any(|it| same_path(&it, path)) {
+                let taken = taken.entry(*container).or_insert_with(|| there.taken());
+                if planned || taken.paths().any(|it| same_path(it, path)) {
                     return Err(Flaw::PathTwice((*path).to_owned()));
                 }
                 mounts.push(mount);

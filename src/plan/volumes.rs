@@ -1,11 +1,13 @@
 //! The volumes and mounts that policies bring, beside those that are there.
 
+use std::collections::BTreeMap;
+
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Value, json};
 
 use super::{Change, NewMount, NewVolume, Source};
 use crate::{
-    pod::{PodView, Volume, same_path},
+    pod::{PodView, Taken, Volume, same_path},
     policy::{Policy, VolumeSource, file::Ephemeral},
     select::Reason,
 };
@@ -16,6 +18,10 @@ const MOST_CHANGES: usize = 24;
 /// What is to be added so far. A policy whose volumes do not fit adds none of them.
 pub struct Volumes<'a, 'v> {
     pod: &'v PodView<'v>,
+    /// The pod's own.
+    there: Vec<Volume<'v>>,
+    /// By container, as far as somebody has asked.
+    taken: BTreeMap<usize, Taken<'v>>,
     added: Vec<NewVolume<'a>>,
     updates: Vec<Change<'a>>,
     mounts: Vec<NewMount<'a>>,
@@ -30,9 +36,11 @@ pub struct Wanted<'a> {
 }
 
 impl<'a, 'v> Volumes<'a, 'v> {
-    pub const fn new(pod: &'v PodView<'v>) -> Self {
+    pub fn new(pod: &'v PodView<'v>) -> Self {
         Self {
             pod,
+            there: pod.volumes(),
+            taken: BTreeMap::new(),
             added: Vec::new(),
             updates: Vec::new(),
             mounts: Vec::new(),
@@ -41,6 +49,9 @@ impl<'a, 'v> Volumes<'a, 'v> {
 
     /// Takes all volumes of a policy, or none of them and says why.
     pub fn add(&mut self, policy: &'a Policy, container: usize) -> Result<(), Reason> {
+        let view = &self.pod.containers()[container];
+        let taken = self.taken.entry(container);
+        taken.or_insert_with(|| view.taken());
         for Wanted { volume, mount, .. } in wanted(policy, container) {
             self.fits(policy, volume)?;
             self.mount_fits(mount)?;
@@ -76,22 +87,20 @@ impl<'a, 'v> Volumes<'a, 'v> {
     }
 
     fn mount_fits(&self, mount: NewMount<'_>) -> Result<(), Reason> {
-        let container = &self.pod.containers()[mount.container];
+        let taken = &self.taken[&mount.container];
         let planned = self
             .mounts
             .iter()
             .filter(|it| it.container == mount.container && same_path(it.path, mount.path));
         let mut planned = planned.map(|it| it.volume == mount.volume);
-        let as_wanted = match container
-            .mounts()
-            .find(|it| same_path(&it.mount_path, mount.path))
-        {
+        let mut mounts = taken.mounts.iter();
+        let as_wanted = match mounts.find(|it| same_path(&it.mount_path, mount.path)) {
             Some(there) => {
                 let writable = mount.read_only || there.read_only != Some(true);
                 *there.name == *mount.volume && there.is_whole() && writable
             }
             // What takes the path and is no mount is a device.
-            None => !container.paths().any(|it| same_path(&it, mount.path)),
+            None => !taken.paths().any(|it| same_path(it, mount.path)),
         };
         if as_wanted && planned.all(|same| same) {
             Ok(())
@@ -118,26 +127,24 @@ impl<'a, 'v> Volumes<'a, 'v> {
             None if self.added.iter().any(|it| it.name == volume.name) => {}
             None => self.added.push(volume),
         }
-        let container = &self.pod.containers()[mount.container];
-        let mounted = container
-            .mounts()
-            .any(|it| same_path(&it.mount_path, mount.path));
+        let mut mounts = self.taken[&mount.container].mounts.iter();
+        let mounted = mounts.any(|it| same_path(&it.mount_path, mount.path));
         if !mounted && !self.mounts.contains(&mount) {
             self.mounts.push(mount);
         }
     }
 
-    fn there(&self, name: &str) -> Option<(usize, Volume<'v>)> {
-        let mut volumes = self.pod.volumes().enumerate();
+    fn there(&self, name: &str) -> Option<(usize, &Volume<'v>)> {
+        let mut volumes = self.there.iter().enumerate();
         volumes.find(|(_, volume)| *volume.name == *name)
     }
 
     pub fn into_changes(self) -> Vec<Change<'a>> {
         let Self {
-            pod: _,
             added,
             updates,
             mounts,
+            ..
         } = self;
         let volumes = added.into_iter().map(Change::Volume);
         let mounts = mounts.into_iter().map(Change::Mount);

@@ -150,7 +150,7 @@ pub fn policy(
         Reason::VolumeTaken => {
             let own = policy.volumes.iter().map(|volume| volume.name.as_str());
             let mut own = own.chain([policy.scripts_volume()]);
-            let taken = own.find(|name| pod.volumes().any(|it| *it.name == **name))?;
+            let taken = own.find(|name| pod.volumes().iter().any(|it| *it.name == **name))?;
             format!("give the pod's volume {taken:?} another name")
         }
         Reason::MountPathTaken => {

@@ -62,7 +62,8 @@ fi
 [ -n "$token" ] || fail 2 'cannot make a password: this container has no od'
 quoted() { printf '%s' "$1" | sed 's/[\\"]/\\&/g'; }
 ln "$DUMP/dump.rdb" "$WORK/dump.rdb" || fail 1 "cannot write to $STORE"
-second_port=$((20000 + $$ % 20000))
+# Below those that the kernel hands out by itself.
+second_port=$((20000 + $$ % 12000))
 cat >"$WORK/second.conf" <<CONF || fail 1 "cannot write to $STORE"
 port $second_port
 bind 127.0.0.1
