@@ -1,7 +1,8 @@
 //! `AdmissionReview` in, `AdmissionReview` out (`admission.k8s.io/v1`).
 //!
-//! What cannot be read is refused with a 4xx, so that the webhook's `failurePolicy` decides. A pod
-//! is never refused for a fault of ours.
+//! What cannot be read is refused with a 4xx, so that the webhook's `failurePolicy` decides. Of a pod
+//! some is read only when a policy selects it: if that cannot be, the pod stays as it is, with a
+//! warning. A pod is never refused for a fault of ours.
 
 use std::borrow::Cow;
 
@@ -345,6 +346,10 @@ fn write(response: &Response<'_>, patch: &Patch<'_>) -> Vec<u8> {
 
 /// What the person who creates the pod should know: policies that were meant for it and do not reach it.
 fn warnings(injection: &Injection<'_>) -> Vec<String> {
+    let unreadable = injection
+        .gate
+        .filter(|gate| *gate == Reason::Unreadable)
+        .map(|gate| format!("quiescent: nothing was done: {gate}"));
     let passed = injection
         .verdicts
         .iter()
@@ -359,7 +364,9 @@ fn warnings(injection: &Injection<'_>) -> Vec<String> {
     let notes = injection.plan.notes.iter();
     let notes =
         notes.map(|note| format!("quiescent: {} left alone: {}", note.subject, note.reason));
-    policies
+    unreadable
+        .into_iter()
+        .chain(policies)
         .chain(notes)
         .map(|warning| warning.chars().take(LONGEST_WARNING).collect())
         .collect()

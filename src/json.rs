@@ -66,6 +66,7 @@ impl<'a, T: FromJson<'a>> FromJson<'a> for Vec<T> {
     fn from_json(reader: &mut Reader<'a>) -> Result<Self, Fault> {
         let mut items = Self::new();
         reader.array(|reader| {
+            reader.room(items.len())?;
             items.push(T::from_json(reader)?);
             Ok(())
         })?;

@@ -91,6 +91,44 @@ fn what_is_no_review_is_refused_with_a_reason_of_its_own() {
 }
 
 #[test]
+fn what_is_read_late_and_cannot_be_leaves_the_pod_with_a_warning() {
+    let volumes = |volumes: Value| {
+        let mut review = review();
+        review["request"]["object"]["spec"]["volumes"] = volumes;
+        answered(&review)
+    };
+    for broken in [
+        json!("x"),
+        json!([{"name": 7}]),
+        vec![json!({}); 10_001].into(),
+    ] {
+        let (answer, outcome) = volumes(broken);
+        let response = &answer["response"];
+        assert_eq!(outcome, Outcome::Passed);
+        assert_eq!(response["allowed"], true);
+        assert_eq!(response["auditAnnotations"]["reason"], "unreadable");
+        assert!(response.get("patch").is_none(), "{response}");
+        assert!(response["warnings"][0].is_string(), "{response}");
+    }
+    // Nobody reads them of a pod that no policy selects.
+    let mut review = review();
+    review["request"]["object"]["spec"]["containers"][0]["image"] = "nginx".into();
+    review["request"]["object"]["spec"]["volumes"] = "x".into();
+    let (answer, _) = answered(&review);
+    assert_eq!(
+        answer["response"]["auditAnnotations"]["reason"],
+        "no_policy_matches"
+    );
+}
+
+#[test]
+fn a_pod_with_more_containers_than_anything_is_refused() {
+    let mut review = review();
+    review["request"]["object"]["spec"]["containers"] = vec![json!({}); 10_001].into();
+    assert_eq!(refused(review.to_string().as_bytes()), Some("bad_pod"));
+}
+
+#[test]
 fn nesting_without_end_costs_nothing() {
     let mut review = review();
     review["request"]["object"]["spec"]["unknown"] = "DEEP".into();

@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData};
 
-use super::{Fault, FromJson, Reader};
+use super::{Fault, FromJson, Reader, reader::MOST};
 
 /// An array that is passed over, and read whenever somebody asks: for few items that are rarely asked
 /// for, that is cheaper than keeping them.
@@ -22,7 +22,7 @@ impl<'a, T: FromJson<'a>> List<'a, T> {
         items
     }
 
-    /// The items, in order, up to one that cannot be read.
+    /// The items, in order, up to one that cannot be read or is one too many.
     pub fn iter(&self) -> impl Iterator<Item = T> + use<'a, T> {
         let mut reader = Reader::new(self.text);
         let mut opened = false;
@@ -35,6 +35,7 @@ impl<'a, T: FromJson<'a>> List<'a, T> {
             more.ok().filter(|more| *more)?;
             T::from_json(&mut reader).ok()
         })
+        .take(MOST)
     }
 }
 
@@ -50,7 +51,12 @@ impl<'a, T: FromJson<'a>> FromJson<'a> for List<'a, T> {
 
     fn check(&self) -> Result<(), Fault> {
         let mut reader = Reader::new(self.text);
-        let checked = reader.array(|reader| T::from_json(reader)?.check());
+        let mut count = 0;
+        let checked = reader.array(|reader| {
+            reader.room(count)?;
+            count += 1;
+            T::from_json(reader)?.check()
+        });
         checked.map_err(|fault| Fault {
             at: self.start + fault.at,
             ..fault

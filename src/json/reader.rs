@@ -6,6 +6,10 @@ use memchr::memchr2;
 
 use super::{FromJson, Text, block, word};
 
+/// How many entries or items are kept of anything: a small body can have millions, and each takes
+/// more memory than it has bytes.
+pub(super) const MOST: usize = 10_000;
+
 /// Why a value could not be read, and at which byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -42,6 +46,8 @@ pub enum Kind {
     Type,
     /// The text ends within a value.
     End,
+    /// More entries or items than anything has that we are asked about.
+    Many,
 }
 
 /// A fault with its place for people, and without a word of what stands there: it may be a secret.
@@ -76,6 +82,7 @@ impl Error {
             Kind::Syntax => "it is no JSON",
             Kind::Type => "a value has another type than it must have",
             Kind::End => "it ends too early",
+            Kind::Many => "it has more than 10,000 entries",
         };
         match self.field.as_str() {
             "" => what.to_owned(),
@@ -146,6 +153,18 @@ impl<'a> Reader<'a> {
             kind,
             at: self.at,
             field: String::new(),
+        }
+    }
+
+    /// Whether there is room for one more beside these.
+    ///
+    /// # Errors
+    /// When there is not.
+    pub(super) const fn room(&self, count: usize) -> Result<(), Fault> {
+        if count < MOST {
+            Ok(())
+        } else {
+            Err(self.fault(Kind::Many))
         }
     }
 

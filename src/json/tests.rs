@@ -93,6 +93,28 @@ fn a_fault_says_what_and_where_and_nothing_of_what_stands_there() {
 }
 
 #[test]
+fn what_has_more_entries_than_anything_is_refused_and_not_kept() {
+    let many = |one: &str| vec![one; 10_001].join(",");
+    let most = |one: &str| vec![one; 10_000].join(",");
+    let sentence = "it has more than 10,000 entries";
+    let list = |items: String| format!(r#"{{"list": [{items}]}}"#);
+    assert!(sample(&list(most("{}"))).is_ok());
+    assert!(sample(&list(many("{}"))).unwrap_err().contains(sentence));
+    let pairs = |items: String| format!(r#"{{"pairs": {{{items}}}}}"#);
+    assert!(sample(&pairs(most(r#""a":"b""#))).is_ok());
+    let refused = sample(&pairs(many(r#""a":"b""#))).unwrap_err();
+    assert!(refused.contains(sentence), "{refused}");
+    let kept = read::<Vec<There>>(&format!("[{}]", many("{}")));
+    assert!(kept.unwrap_err().to_string().contains(sentence));
+}
+
+#[test]
+fn of_a_pair_that_stands_twice_the_last_one_counts() {
+    let read = sample(r#"{"pairs": {"a": "1", "b": "2", "a": "3"}}"#).unwrap();
+    assert_eq!(read.pairs.unwrap().get("a"), Some("3"));
+}
+
+#[test]
 fn an_attempt_that_fails_goes_on_behind_the_value() {
     let text = r#"[[{"text": "a"}, 1], {"text": {}}, {"text": "b"}]"#;
     let read: Vec<Attempt<Sample<'_>>> = read(text).unwrap();

@@ -67,9 +67,9 @@ pub struct Pairs<'a>(Vec<(Text<'a>, Text<'a>)>);
 impl<'a> Pairs<'a> {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.texts()
-            .find(|(name, _)| ***name == *key)
-            .map(|(_, value)| &**value)
+        let mut pairs = self.0.iter();
+        let found = pairs.rfind(|(name, _)| **name == *key);
+        found.map(|(_, value)| &**value)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -90,6 +90,7 @@ impl<'a> FromJson<'a> for Pairs<'a> {
             if pairs.is_empty() {
                 pairs.reserve(8);
             }
+            reader.room(pairs.len())?;
             pairs.push((key.text(), reader.value()?));
             Ok(())
         })?;

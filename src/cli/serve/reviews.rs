@@ -1,4 +1,4 @@
-//! One review: read, decided, logged in one line, counted. Nothing is asked of the API server.
+//! One review: read, decided, logged in a line where there is something to tell, counted. Nothing is asked of the API server.
 
 use axum::http::StatusCode;
 use tracing::{debug, info, warn};
