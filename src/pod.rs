@@ -100,14 +100,17 @@ pub fn same_path(one: &str, other: &str) -> bool {
     let parts = |path| -> std::iter::Filter<std::str::Split<'_, char>, fn(&&str) -> bool> {
         str::split(path, '/').filter(|part| !part.is_empty() && *part != ".")
     };
-    one == other || !(is_clean(one) && is_clean(other)) && parts(one).eq(parts(other))
+    one == other || !end_differently(one, other) && parts(one).eq(parts(other))
 }
 
-/// Whether a path is written in the one way that nearly all are.
-fn is_clean(path: &str) -> bool {
-    let bytes = path.as_bytes();
-    let mut pairs = bytes.windows(2);
-    path.starts_with('/') && !path.ends_with('/') && !pairs.any(|it| matches!(it, b"//" | b"/."))
+/// Whether two paths end in different letters of their last parts, and so are two.
+fn end_differently(one: &str, other: &str) -> bool {
+    let last = |path: &str| {
+        path.bytes()
+            .last()
+            .filter(|end| !matches!(end, b'/' | b'.'))
+    };
+    matches!((last(one), last(other)), (Some(one), Some(other)) if one != other)
 }
 
 /// What volumes take in one container, as mounts and as devices.
@@ -207,5 +210,32 @@ impl<'a> Container<'a> {
     pub fn has_port(&self, port: u16) -> bool {
         let mut ports = self.ports.iter().flat_map(List::iter);
         ports.any(|it| it.container_port == Some(port.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_path;
+
+    #[test]
+    fn paths_are_compared_as_the_kubelet_does() {
+        for (one, other) in [
+            ("/a/b", "/a/b"),
+            ("/a//b/./", "/a/b"),
+            ("a/b", "/a/b/."),
+            ("/", ""),
+        ] {
+            assert!(same_path(one, other), "{one} {other}");
+            assert!(same_path(other, one), "{one} {other}");
+        }
+        for (one, other) in [
+            ("/a/b", "/a/c"),
+            ("/a/b", "/c/b"),
+            ("/a/b.", "/a/b"),
+            ("/a", "/a/b/"),
+        ] {
+            assert!(!same_path(one, other), "{one} {other}");
+            assert!(!same_path(other, one), "{one} {other}");
+        }
     }
 }
