@@ -141,10 +141,12 @@ impl<'a, 'v> Volumes<'a, 'v> {
 
     pub fn into_changes(self) -> Vec<Change<'a>> {
         let Self {
+            pod: _,
+            there: _,
+            taken: _,
             added,
             updates,
             mounts,
-            ..
         } = self;
         let volumes = added.into_iter().map(Change::Volume);
         let mounts = mounts.into_iter().map(Change::Mount);
