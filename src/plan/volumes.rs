@@ -218,6 +218,15 @@ impl NewMount<'_> {
     }
 }
 
+/// The volume of a pod that has the name of one that a policy wants, and is another one.
+#[must_use]
+pub fn taken<'a>(policy: &'a Policy, pod: &PodView<'_>) -> Option<&'a str> {
+    let there = Volumes::new(pod);
+    let mut volumes = wanted(policy, 0).map(|it| it.volume);
+    let taken = volumes.find(|volume| there.fits(policy, *volume).is_err());
+    taken.map(|volume| volume.name)
+}
+
 /// The volumes that a policy wants, its scripts first.
 pub fn wanted(policy: &Policy, container: usize) -> impl Iterator<Item = Wanted<'_>> {
     let scripts = policy.config_map().map(|config_map| Wanted {
