@@ -135,6 +135,29 @@ fn one_of_several_containers_is_not_chosen() {
 }
 
 #[test]
+fn what_is_not_in_the_text_is_left() {
+    let text = pod("command: /bin/sync\non-error: Fail\ntimeout: \"300\"", ONE);
+    let source = Arc::new(Source {
+        name: "test.yaml".to_owned(),
+        text: text.clone(),
+    });
+    let found = in_order(judge(&File::read(source).unwrap()));
+    let other = format!("# longer\n{text}");
+    for text in ["", "# nothing\n", "kind: [", &other] {
+        let fixed = fix(text, &found);
+        assert_eq!(fixed.text, text);
+        assert!(fixed.done.is_empty());
+        let left: Vec<_> = fixed
+            .left
+            .iter()
+            .map(|(it, why)| (it.code, &**why))
+            .collect();
+        let why = "what changes is not found in the text";
+        assert_eq!(left, [("QV012", why), ("QV015", why)], "{text}");
+    }
+}
+
+#[test]
 fn what_stands_behind_an_alias_is_left_and_its_neighbours_are_not() {
     let pod = |annotations: &str| {
         format!(
