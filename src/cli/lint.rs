@@ -90,7 +90,7 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
     let mut mended = None;
     if *diff {
         looked.say_what_was_not_judged();
-        return fix::diff(&looked);
+        return fix::diff(&given, &looked);
     }
     if *fix {
         let done = fix::mend(&mut given, &looked)?;
@@ -100,6 +100,9 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
         mended = Some(done);
     }
     looked.say_what_was_not_judged();
+    if let Some(mended) = mended.as_ref().filter(|_| *format != Format::Text) {
+        mended.say_what_was_not_written();
+    }
     let text = rendered(*format, &looked, mended.as_ref());
     match (mended, &given.standard_input) {
         (Some(mended), Some(fixed)) => {

@@ -194,7 +194,10 @@ fn a_label_that_is_no_text_is_named() {
 #[test]
 fn what_stands_in_an_annotation_that_is_no_text_is_not_printed() {
     for (value, why) in [
-        ("{password: s3cret}", "x in metadata.annotations is a mapping, and"),
+        (
+            "{password: s3cret}",
+            "x in metadata.annotations is a mapping, and",
+        ),
         ("[s3cret]", "x in metadata.annotations is a list, and"),
     ] {
         let pod = format!(
