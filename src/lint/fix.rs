@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::fail::{TOO_EARLY, writes_fail};
 use crate::{
-    diagnostic::{Diagnostic, Fix},
+    diagnostic::{Diagnostic, Fix, Severity},
     patch::{self, New, Op, Operation, Patch, Path, escape},
     yaml::{self, Document, Node, Value, edit::Obstacle},
 };
@@ -76,8 +77,9 @@ fn place(documents: &[Document], at: &Range<usize>, key: Option<&str>) -> Option
 /// A finding and what is to happen to its document.
 type Change<'d> = (&'d Diagnostic, Operation<'d>);
 
-/// All at once where that can be; else one by one, so that one obstacle is in nobody else's way.
-fn carry_out<'d>(document: &str, changes: Vec<Change<'d>>, fixed: &mut Fixed<'d>) -> String {
+/// All at once where that can be; else one by one, so that one obstacle is in nobody else's way but
+/// that of `on-error: Fail`.
+fn carry_out<'d>(document: &str, mut changes: Vec<Change<'d>>, fixed: &mut Fixed<'d>) -> String {
     let write = |text: &str, operations: Vec<Operation<'_>>| -> Result<String, Obstacle> {
         patch::write(text, &[(String::new(), Patch(operations))])
     };
@@ -90,13 +92,22 @@ fn carry_out<'d>(document: &str, changes: Vec<Change<'d>>, fixed: &mut Fixed<'d>
         return text;
     }
     let mut text = document.to_owned();
+    let mut error_stays = false;
+    changes.sort_by_key(|(finding, _)| writes_fail(finding));
     for (finding, operation) in changes {
+        if error_stays && writes_fail(finding) {
+            fixed.left.push((finding, TOO_EARLY.to_owned()));
+            continue;
+        }
         match write(&text, vec![operation]) {
             Ok(new) => {
                 text = new;
                 fixed.done.push(finding);
             }
-            Err(obstacle) => fixed.left.push((finding, obstacle.to_string())),
+            Err(obstacle) => {
+                error_stays |= finding.severity == Severity::Error;
+                fixed.left.push((finding, obstacle.to_string()));
+            }
         }
     }
     text

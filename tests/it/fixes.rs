@@ -264,6 +264,40 @@ fn a_file_that_a_link_leads_out_to_is_left_unless_it_is_named() {
 }
 
 #[test]
+fn fail_is_not_written_while_another_error_of_the_hook_stays() {
+    let broken = WRONG.replace("['/bin/sync']", "['sh', 5]");
+    let unread = WRONG.replace("/timeout: ", "/timeuot: ");
+    let misspelt = broken.replace("/timeout: \"300\"", "/on-error: fail");
+    let object = "apiVersion: velero.io/v1\nkind: Backup\nmetadata: {name: b}\nspec:\n  hooks:\n    resources:\n      - name: r\n        pre:\n          - exec:\n              container: db\n              command: []\n              timeout: 30s\n";
+    for (text, arguments) in [
+        (&*broken, &[][..]),
+        (&unread, &[]),
+        (&misspelt, &[]),
+        (object, &[]),
+        // What is mended, but not this time.
+        (WRONG, &["--ignore", "QV001"]),
+        (WRONG, &["--select", "QV013"]),
+    ] {
+        let output = run(&[&["lint", "--fix", "-"], arguments].concat(), text);
+        let fixed = String::from_utf8(output.stdout).unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(!fixed.contains("Fail"), "{arguments:?}: {fixed}{told}");
+        let left = told.lines().find(|it| it.starts_with("left[QV013]"));
+        let left = left.unwrap_or_else(|| panic!("{arguments:?}: {told}"));
+        assert!(left.contains("another error of this hook stays"), "{left}");
+    }
+    // An error of another hook does not count.
+    let other = "    post.hook.backup.velero.io/command: \"['sh', 5]\"\n";
+    let text = WRONG.replace("spec:", &format!("{other}spec:"));
+    let fixed = run(&["lint", "--fix", "-"], &text);
+    let fixed = String::from_utf8(fixed.stdout).unwrap();
+    assert!(
+        fixed.contains("pre.hook.backup.velero.io/on-error: Fail"),
+        "{fixed}"
+    );
+}
+
+#[test]
 fn what_was_not_selected_or_was_accepted_stays() {
     let accepted = WRONG.replace(
         "    pre.hook.backup.velero.io/timeout",

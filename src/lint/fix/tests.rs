@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::fix;
+use super::{TOO_EARLY, fix};
 use crate::{
     diagnostic::Source,
     lint::{File, in_order, judge},
@@ -179,8 +179,8 @@ fn what_stands_behind_an_alias_is_left_and_its_neighbours_are_not() {
         left,
         [
             "QV012: what changes stands behind an alias or a merge key",
-            "QV013: what changes stands behind an alias or a merge key",
             "QV015: a change in place would change something else with it",
+            &format!("QV013: {TOO_EARLY}"),
         ]
     );
 }
