@@ -101,6 +101,9 @@ fn walk(
 
 /// Puts another text into a file that still has the one that was read, all of it or nothing. Mode
 /// and owner stay; a link stays one, and the file that it leads to changes.
+///
+/// The file is a new one under the old name: its other hard links keep the old text, and access
+/// control lists and extended attributes are gone.
 pub fn replace(path: &Path, was: &str, new: &str) -> Result<(), FileError> {
     let failed = FileError::write(path);
     let real = fs::canonicalize(path).map_err(&failed)?;
@@ -112,8 +115,10 @@ pub fn replace(path: &Path, was: &str, new: &str) -> Result<(), FileError> {
     };
     let beside = format!(".{}.{}", name.to_string_lossy(), std::process::id());
     let beside = folder.join(beside);
+    // One that is there already is somebody else's, and is not taken away below.
+    let fresh = File::create_new(&beside).map_err(FileError::write(&beside))?;
     let swap = || {
-        fresh(&beside, &metadata, new).map_err(&failed)?;
+        fill(fresh, &beside, &metadata, new).map_err(&failed)?;
         if text(path)? != was {
             return Err(FileError::Changed(path.to_owned()));
         }
@@ -127,9 +132,8 @@ pub fn replace(path: &Path, was: &str, new: &str) -> Result<(), FileError> {
     outcome
 }
 
-/// A new file like another one, written through to the disk.
-fn fresh(path: &Path, like: &Metadata, text: &str) -> io::Result<()> {
-    let mut file = File::create_new(path)?;
+/// Makes a new file like another one, written through to the disk.
+fn fill(mut file: File, path: &Path, like: &Metadata, text: &str) -> io::Result<()> {
     let own = file.metadata()?;
     if (own.uid(), own.gid()) != (like.uid(), like.gid()) {
         chown(path, Some(like.uid()), Some(like.gid()))?;

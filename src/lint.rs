@@ -7,6 +7,7 @@ mod allow;
 mod annotations;
 mod command;
 pub mod engines;
+mod fail;
 mod findings;
 mod fix;
 mod hook;
@@ -23,6 +24,7 @@ mod volumes;
 use std::{collections::BTreeSet, sync::Arc};
 
 pub use allow::Allowed;
+pub use fail::hold_back;
 pub use fix::{Fixed, fix};
 pub use rule::{Judged, Rule};
 pub use spot::Spot;

@@ -175,11 +175,20 @@ pub fn unreadable(pod: &Value, error: &json::Error) -> String {
     let why = odd.map_or_else(
         // Its place is one in a text that nobody has seen.
         || error.what(),
-        |(field, key, value)| {
-            format!("{key} in metadata.{field} is {value}: put the value into quotes")
-        },
+        |(field, key, value)| format!("{key} in metadata.{field} is {}", no_text(value)),
     );
     format!("this is not a pod that can be read: {why}")
+}
+
+/// What a value is instead of a text. Never the value itself, which may be a secret.
+const fn no_text(value: &Value) -> &'static str {
+    match value {
+        Value::Number(_) => "a number: put the value into quotes",
+        Value::Bool(_) => "a boolean: put the value into quotes",
+        Value::Array(_) => "a list, and takes nothing but a text",
+        Value::Object(_) => "a mapping, and takes nothing but a text",
+        Value::Null | Value::String(_) => "a text",
+    }
 }
 
 fn manifest(name: String, text: String) -> anyhow::Result<Manifest> {

@@ -90,7 +90,7 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
     let mut mended = None;
     if *diff {
         looked.say_what_was_not_judged();
-        return fix::diff(&looked);
+        return fix::diff(&given, &looked);
     }
     if *fix {
         let done = fix::mend(&mut given, &looked)?;
@@ -100,6 +100,9 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
         mended = Some(done);
     }
     looked.say_what_was_not_judged();
+    if let Some(mended) = mended.as_ref().filter(|_| *format != Format::Text) {
+        mended.say_what_was_not_written();
+    }
     let text = rendered(*format, &looked, mended.as_ref());
     match (mended, &given.standard_input) {
         (Some(mended), Some(fixed)) => {
@@ -204,7 +207,7 @@ impl Looked {
                 }
             }
         }
-        let mut found = all(judged);
+        let mut found = all(judged, filter);
         found.retain(|found| filter.takes(found));
         if any_error(&found) {
             ended = ended.max(Ended::Findings);
@@ -229,8 +232,8 @@ impl Looked {
 }
 
 /// What was found in all files, in their order; what shows only in several comes with its file.
-fn all(judged: Vec<Judged>) -> Vec<Diagnostic> {
-    let mut streams: Vec<(Vec<Diagnostic>, Allowed, bool)> = Vec::new();
+fn all(judged: Vec<Judged>, filter: &Filter) -> Vec<Diagnostic> {
+    let mut streams: Vec<(Vec<Diagnostic>, Allowed, Option<usize>)> = Vec::new();
     let mut places = Vec::new();
     let mut files: Vec<File> = Vec::new();
     let mut stream_of = BTreeMap::new();
@@ -242,16 +245,17 @@ fn all(judged: Vec<Judged>) -> Vec<Diagnostic> {
         path: _,
     } in judged
     {
-        let is_manifest = matches!(stream, Stream::Manifest(_));
+        let mut manifest = None;
         match stream {
             Stream::Policies(policies) => places.extend(policies),
             Stream::Nothing(_) => continue,
             Stream::Manifest(file) => {
                 stream_of.insert(Arc::as_ptr(&file.source), streams.len());
+                manifest = Some(files.len());
                 files.push(file);
             }
         }
-        streams.push((found, allowed, is_manifest));
+        streams.push((found, allowed, manifest));
     }
     for found in lint::together(&files) {
         if let Some(stream) = stream_of.get(&Arc::as_ptr(&found.source)) {
@@ -261,14 +265,14 @@ fn all(judged: Vec<Judged>) -> Vec<Diagnostic> {
     let (_, contradictions) = PolicySet::new(places);
     let settled = streams
         .into_iter()
-        .flat_map(|(mut found, allowed, is_manifest)| {
+        .flat_map(|(mut found, allowed, manifest)| {
             found.retain(|found| !allowed.accepts(found));
             // What is wrong with a policy is said in the order of its fields.
-            if is_manifest {
-                lint::in_order(found)
-            } else {
-                found
-            }
+            let Some(manifest) = manifest else {
+                return found;
+            };
+            lint::hold_back(&files[manifest], &mut found, |it| filter.takes(it));
+            lint::in_order(found)
         });
     settled.chain(contradictions).collect()
 }

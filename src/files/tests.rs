@@ -72,6 +72,22 @@ fn a_replaced_file_keeps_its_mode_and_a_link_stays_one() {
 }
 
 #[test]
+fn a_file_of_somebody_else_under_the_name_of_the_new_one_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "old").unwrap();
+    let taken = dir.path().join(format!(".file.{}", std::process::id()));
+    fs::write(&taken, "theirs").unwrap();
+    let refused = replace(&file, "old", "new").unwrap_err();
+    let FileError::Write { path, .. } = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(path, fs::canonicalize(&taken).unwrap());
+    assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+    assert_eq!(fs::read_to_string(&taken).unwrap(), "theirs");
+}
+
+#[test]
 fn a_file_that_somebody_changed_meanwhile_stays_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");

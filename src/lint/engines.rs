@@ -49,51 +49,31 @@ const DISTROLESS: &[&str] = &[
 ];
 const REMOVED: &str = "PostgreSQL 15 has no such function any more";
 const DUMP_POSTGRES: &str = "dump instead: pg_dump -Fc -f /dump/new.dump … && mv /dump/new.dump /dump/app.dump; or take a snapshot of one volume, which needs no backup mode";
+const LABEL_IN_DOUBLE_QUOTES: Evidence = Evidence {
+    rule: Rule::EngineRefuses,
+    images: &[],
+    phases: BOTH,
+    says: &["pg_backup_start(\""],
+    unless: &[],
+    unless_set: &[],
+    wrong: "double quotes are for names in SQL: this is a column, and there is none",
+    help: "write the label in single quotes: ('label')",
+    proof: "run on 15.18: column \"test\" does not exist",
+};
 
 pub static EVIDENCE: &[Evidence] = &[
+    LABEL_IN_DOUBLE_QUOTES,
     Evidence {
-        rule: Rule::EngineRefuses,
-        images: &[],
-        phases: BOTH,
-        says: &["pg_backup_start(\""],
-        unless: &[],
-        unless_set: &[],
-        wrong: "double quotes are for names in SQL: this is a column, and there is none",
-        help: "write the label in single quotes: ('label')",
-        proof: "run on 15.18: column \"test\" does not exist",
-    },
-    Evidence {
-        rule: Rule::EngineRefuses,
-        images: &[],
-        phases: BOTH,
         says: &["pg_backup_start(\\\""],
-        unless: &[],
-        unless_set: &[],
-        wrong: "double quotes are for names in SQL: this is a column, and there is none",
-        help: "write the label in single quotes: ('label')",
-        proof: "run on 15.18: column \"test\" does not exist",
+        ..LABEL_IN_DOUBLE_QUOTES
     },
     Evidence {
-        rule: Rule::EngineRefuses,
-        images: &[],
-        phases: BOTH,
         says: &["pg_start_backup(\""],
-        unless: &[],
-        unless_set: &[],
-        wrong: "double quotes are for names in SQL: this is a column, and there is none",
-        help: "write the label in single quotes: ('label')",
-        proof: "run on 15.18: column \"test\" does not exist",
+        ..LABEL_IN_DOUBLE_QUOTES
     },
     Evidence {
-        rule: Rule::EngineRefuses,
-        images: &[],
-        phases: BOTH,
         says: &["pg_start_backup(\\\""],
-        unless: &[],
-        unless_set: &[],
-        wrong: "double quotes are for names in SQL: this is a column, and there is none",
-        help: "write the label in single quotes: ('label')",
-        proof: "run on 15.18: column \"test\" does not exist",
+        ..LABEL_IN_DOUBLE_QUOTES
     },
     Evidence {
         rule: Rule::EngineRefuses,

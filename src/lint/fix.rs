@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use super::fail::{TOO_EARLY, writes_fail};
 use crate::{
-    diagnostic::{Diagnostic, Fix},
+    diagnostic::{Diagnostic, Fix, Severity},
     patch::{self, New, Op, Operation, Patch, Path, escape},
-    yaml::{self, Node, Value, edit::Obstacle},
+    yaml::{self, Document, Node, Value, edit::Obstacle},
 };
 
 /// A text after its fixes.
@@ -27,38 +28,28 @@ pub fn fix<'d>(text: &str, found: &'d [Diagnostic]) -> Fixed<'d> {
         left: Vec::new(),
     };
     let documents = yaml::parse(text).unwrap_or_default();
-    let mut wanted = Vec::new();
+    let mut changes: Vec<Vec<Change<'_>>> = documents.iter().map(|_| Vec::new()).collect();
     for finding in found {
-        let place = |change| documents.iter().position(|it| it.range.contains(change));
-        let (at, op) = match &finding.fix {
+        let (at, key, op) = match &finding.fix {
             None => continue,
             Some(Fix::Person(why)) => {
                 fixed.left.push((finding, (*why).to_owned()));
                 continue;
             }
-            Some(Fix::Text { at, text }) => (at, Op::Replace(New::Text(text.into()))),
-            Some(Fix::Entry { into, text, .. }) => (into, Op::Add(New::Text(text.into()))),
+            Some(Fix::Text { at, text }) => (at, None, Op::Replace(New::Text(text.into()))),
+            Some(Fix::Entry { into, key, text }) => {
+                (into, Some(key), Op::Add(New::Text(text.into())))
+            }
         };
-        wanted.push((place(&at.start), finding, at, op));
+        let Some((number, path)) = place(&documents, at, key.map(String::as_str)) else {
+            fixed.left.push((finding, NOT_FOUND.to_owned()));
+            continue;
+        };
+        let path = Path::Pointer(path.into());
+        changes[number].push((finding, Operation { op, path }));
     }
     let mut written = 0;
-    for (number, document) in documents.iter().enumerate() {
-        let Some(root) = &document.root else { continue };
-        let here = wanted.iter().filter(|(place, ..)| *place == Some(number));
-        let changes: Vec<Change<'_>> = here
-            .filter_map(|(_, finding, at, op)| {
-                let path = match &finding.fix {
-                    Some(Fix::Entry { key, .. }) => {
-                        let mapping = pointer(root, at, true)?;
-                        format!("{mapping}/{}", escape(key))
-                    }
-                    _ => pointer(root, at, false)?,
-                };
-                let op = op.clone();
-                let path = Path::Pointer(path.into());
-                Some((*finding, Operation { op, path }))
-            })
-            .collect();
+    for (document, changes) in documents.iter().zip(changes) {
         let Range { start, end } = document.range;
         fixed.text.push_str(&text[written..start]);
         let document = carry_out(&text[start..end], changes, &mut fixed);
@@ -69,11 +60,26 @@ pub fn fix<'d>(text: &str, found: &'d [Diagnostic]) -> Fixed<'d> {
     fixed
 }
 
+const NOT_FOUND: &str = "what changes is not found in the text";
+
+/// The number of the document, and the JSON pointer in it, of the scalar with this span, or of the
+/// key in the mapping with this span.
+fn place(documents: &[Document], at: &Range<usize>, key: Option<&str>) -> Option<(usize, String)> {
+    let mut documents = documents.iter().enumerate();
+    let (number, document) = documents.find(|(_, it)| it.range.contains(&at.start))?;
+    let mut path = pointer(document.root.as_ref()?, at, key.is_some())?;
+    if let Some(key) = key {
+        path = format!("{path}/{}", escape(key));
+    }
+    Some((number, path))
+}
+
 /// A finding and what is to happen to its document.
 type Change<'d> = (&'d Diagnostic, Operation<'d>);
 
-/// All at once where that can be; else one by one, so that one obstacle is in nobody else's way.
-fn carry_out<'d>(document: &str, changes: Vec<Change<'d>>, fixed: &mut Fixed<'d>) -> String {
+/// All at once where that can be; else one by one, so that one obstacle is in nobody else's way but
+/// that of `on-error: Fail`.
+fn carry_out<'d>(document: &str, mut changes: Vec<Change<'d>>, fixed: &mut Fixed<'d>) -> String {
     let write = |text: &str, operations: Vec<Operation<'_>>| -> Result<String, Obstacle> {
         patch::write(text, &[(String::new(), Patch(operations))])
     };
@@ -86,13 +92,22 @@ fn carry_out<'d>(document: &str, changes: Vec<Change<'d>>, fixed: &mut Fixed<'d>
         return text;
     }
     let mut text = document.to_owned();
+    let mut error_stays = false;
+    changes.sort_by_key(|(finding, _)| writes_fail(finding));
     for (finding, operation) in changes {
+        if error_stays && writes_fail(finding) {
+            fixed.left.push((finding, TOO_EARLY.to_owned()));
+            continue;
+        }
         match write(&text, vec![operation]) {
             Ok(new) => {
                 text = new;
                 fixed.done.push(finding);
             }
-            Err(obstacle) => fixed.left.push((finding, obstacle.to_string())),
+            Err(obstacle) => {
+                error_stays |= finding.severity == Severity::Error;
+                fixed.left.push((finding, obstacle.to_string()));
+            }
         }
     }
     text

@@ -141,10 +141,12 @@ impl<'a, 'v> Volumes<'a, 'v> {
 
     pub fn into_changes(self) -> Vec<Change<'a>> {
         let Self {
+            pod: _,
+            there: _,
+            taken: _,
             added,
             updates,
             mounts,
-            ..
         } = self;
         let volumes = added.into_iter().map(Change::Volume);
         let mounts = mounts.into_iter().map(Change::Mount);
@@ -214,6 +216,15 @@ impl NewMount<'_> {
     pub fn json(&self) -> Value {
         serde_json::to_value(self).expect("names and paths are JSON")
     }
+}
+
+/// The volume of a pod that has the name of one that a policy wants, and is another one.
+#[must_use]
+pub fn taken<'a>(policy: &'a Policy, pod: &PodView<'_>) -> Option<&'a str> {
+    let there = Volumes::new(pod);
+    let mut volumes = wanted(policy, 0).map(|it| it.volume);
+    let taken = volumes.find(|volume| there.fits(policy, *volume).is_err());
+    taken.map(|volume| volume.name)
 }
 
 /// The volumes that a policy wants, its scripts first.

@@ -1,6 +1,7 @@
 //! What would have to change for a pod to get hooks where it gets none: the next thing to do.
 
 use crate::{
+    plan::taken_volume,
     pod::PodView,
     policy::{
         CONTAINER_ANNOTATION, ContainerChoice, Criteria, INJECT_LABEL, Image, ImagePattern,
@@ -148,10 +149,7 @@ pub fn policy(
             "let both policies name one container, or take one of them off the pod".to_owned()
         }
         Reason::VolumeTaken => {
-            let own = policy.volumes.iter().map(|volume| volume.name.as_str());
-            let mut own = own.chain([policy.scripts_volume()]);
-            let taken = own.find(|name| pod.volumes().iter().any(|it| *it.name == **name))?;
-            format!("give the pod's volume {taken:?} another name")
+            format!("give the pod's volume {:?} another name", taken_volume(policy, pod)?)
         }
         Reason::MountPathTaken => {
             let own = policy.volumes.iter().map(|volume| volume.mount_path.clone());

@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::{
-        fs::{PermissionsExt as _, chown},
+        fs::{PermissionsExt as _, chown, symlink},
         process::CommandExt as _,
     },
     path::Path,
@@ -241,6 +241,63 @@ fn a_file_that_is_named_in_two_ways_is_mended_once() {
 }
 
 #[test]
+fn a_file_that_a_link_leads_out_to_is_left_unless_it_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let outside = dir.path().join("outside.yaml");
+    fs::write(&outside, WRONG).unwrap();
+    fs::create_dir(dir.path().join("named")).unwrap();
+    symlink("../outside.yaml", dir.path().join("named/link.yaml")).unwrap();
+    let lint = |arguments: &[&str]| {
+        let output = quiescent(&[&["lint"], arguments].concat())
+            .current_dir(&dir)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(lint(&["--diff", "named"]), "");
+    let told = lint(&["--fix", "named"]);
+    assert_eq!(fs::read_to_string(&outside).unwrap(), WRONG);
+    let why = "a link leads to this file, out of the folder that was named";
+    assert_eq!(told.matches(why).count(), 4, "{told}");
+    lint(&["--fix", "named/link.yaml"]);
+    assert_eq!(fs::read_to_string(&outside).unwrap(), RIGHT);
+}
+
+#[test]
+fn fail_is_not_written_while_another_error_of_the_hook_stays() {
+    let broken = WRONG.replace("['/bin/sync']", "['sh', 5]");
+    let unread = WRONG.replace("/timeout: ", "/timeuot: ");
+    let misspelt = broken.replace("/timeout: \"300\"", "/on-error: fail");
+    let object = "apiVersion: velero.io/v1\nkind: Backup\nmetadata: {name: b}\nspec:\n  hooks:\n    resources:\n      - name: r\n        pre:\n          - exec:\n              container: db\n              command: []\n              timeout: 30s\n";
+    for (text, arguments) in [
+        (&*broken, &[][..]),
+        (&unread, &[]),
+        (&misspelt, &[]),
+        (object, &[]),
+        // What is mended, but not this time.
+        (WRONG, &["--ignore", "QV001"]),
+        (WRONG, &["--select", "QV013"]),
+    ] {
+        let output = run(&[&["lint", "--fix", "-"], arguments].concat(), text);
+        let fixed = String::from_utf8(output.stdout).unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(!fixed.contains("Fail"), "{arguments:?}: {fixed}{told}");
+        let left = told.lines().find(|it| it.starts_with("left[QV013]"));
+        let left = left.unwrap_or_else(|| panic!("{arguments:?}: {told}"));
+        assert!(left.contains("another error of this hook stays"), "{left}");
+    }
+    // An error of another hook does not count.
+    let other = "    post.hook.backup.velero.io/command: \"['sh', 5]\"\n";
+    let text = WRONG.replace("spec:", &format!("{other}spec:"));
+    let fixed = run(&["lint", "--fix", "-"], &text);
+    let fixed = String::from_utf8(fixed.stdout).unwrap();
+    assert!(
+        fixed.contains("pre.hook.backup.velero.io/on-error: Fail"),
+        "{fixed}"
+    );
+}
+
+#[test]
 fn what_was_not_selected_or_was_accepted_stays() {
     let accepted = WRONG.replace(
         "    pre.hook.backup.velero.io/timeout",
@@ -299,20 +356,29 @@ fn a_file_that_may_not_be_written_is_told_and_the_others_are_mended() {
     let (shut, open) = (file("a.yaml", 0o444), file("b.yaml", 0o666));
     let program = dir.path().join("quiescent");
     copy_of_the_program(&program);
-    let mut command = Command::new(&program);
-    command.args(["lint", "--fix", "."]).current_dir(&dir);
     // Nothing is shut to root.
     if is_root() {
         chown(&open, Some(NOBODY), Some(NOBODY)).unwrap();
-        command.uid(NOBODY).gid(NOBODY);
     }
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        told.contains("not fixed: failed to write ./a.yaml: Permission denied"),
-        "{told}"
-    );
+    let told = |format: &str| {
+        let mut command = Command::new(&program);
+        command.args(["lint", "--fix", "-o", format, "."]);
+        command.current_dir(&dir);
+        if is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{format}");
+        let is_said = |told: Vec<u8>| {
+            let told = String::from_utf8(told).unwrap();
+            told.contains("not fixed: failed to write ./a.yaml: Permission denied")
+        };
+        (is_said(output.stdout), is_said(output.stderr))
+    };
+    assert_eq!(told("text"), (true, false));
+    for format in ["json", "github", "sarif"] {
+        assert_eq!(told(format), (false, true), "{format}");
+    }
     assert_eq!(fs::read_to_string(&shut).unwrap(), WRONG);
     assert_eq!(fs::read_to_string(&open).unwrap(), RIGHT);
 }

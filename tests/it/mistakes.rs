@@ -186,8 +186,30 @@ fn a_label_that_is_no_text_is_named() {
         let output = run(&[command, "-"], pod);
         assert_eq!(output.status.code(), Some(2));
         let told = String::from_utf8(output.stderr).unwrap();
-        let why = "app in metadata.labels is true: put the value into quotes";
+        let why = "app in metadata.labels is a boolean: put the value into quotes";
         assert!(told.contains(why), "{told}");
+    }
+}
+
+#[test]
+fn what_stands_in_an_annotation_that_is_no_text_is_not_printed() {
+    for (value, why) in [
+        (
+            "{password: s3cret}",
+            "x in metadata.annotations is a mapping, and",
+        ),
+        ("[s3cret]", "x in metadata.annotations is a list, and"),
+    ] {
+        let pod = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: pg, annotations: {{x: {value}}}}}\nspec: {{containers: [{{name: db, image: postgres}}]}}\n"
+        );
+        for command in ["inject", "uninject", "explain"] {
+            let output = run(&[command, "-"], &pod);
+            assert_eq!(output.status.code(), Some(2));
+            let told = String::from_utf8(output.stderr).unwrap();
+            assert!(told.contains(why) && !told.contains("quotes"), "{told}");
+            assert!(!told.contains("s3cret"), "{told}");
+        }
     }
 }
 

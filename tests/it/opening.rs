@@ -137,6 +137,22 @@ fn a_policy_that_came_near_says_what_it_misses() {
 }
 
 #[test]
+fn of_several_volumes_the_one_that_does_not_fit_is_named() {
+    let pod = |taken: &str| {
+        format!(
+            "{}  volumes:\n    - {{name: quiescent-dump, emptyDir: {{}}}}\n    - {{name: {taken}, emptyDir: {{}}}}\n",
+            pod("", "postgres:16")
+        )
+    };
+    check(
+        (&pod("quiescent-postgresql-dump"), &[]),
+        "✘ postgresql-dump",
+        "give the pod's volume \"quiescent-postgresql-dump\" another name",
+        (&pod("other"), &[]),
+    );
+}
+
+#[test]
 fn a_policy_of_ones_own_names_the_label_the_owner_and_the_container() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("policy.yaml");

@@ -32,6 +32,9 @@ pub struct Mended {
     unwritten: Vec<String>,
 }
 
+/// Why a file stays as it is that nobody named, nor a folder that it lies in.
+const LED_OUT: &str = "a link leads to this file, out of the folder that was named";
+
 /// Mends the files that were looked at. What came by standard input is mended in `given`.
 pub fn mend(given: &mut Given, looked: &Looked) -> anyhow::Result<Mended> {
     if given.standard_input.is_some() && looked.files() > 1 {
@@ -43,8 +46,13 @@ pub fn mend(given: &mut Given, looked: &Looked) -> anyhow::Result<Mended> {
     let files = by_file(looked);
     let done = AtomicUsize::new(0);
     progress::shown("files mended", files.len(), &done, || {
-        for (path, found) in &files {
-            mended.file(path, found, given);
+        for (path, found) in files {
+            if given.has(path) {
+                mended.file(path, &found, given);
+            } else {
+                let left = found.into_iter().map(|it| (it, LED_OUT.to_owned()));
+                mended.left.extend(left);
+            }
             done.fetch_add(1, Ordering::Relaxed);
         }
     });
@@ -52,9 +60,10 @@ pub fn mend(given: &mut Given, looked: &Looked) -> anyhow::Result<Mended> {
 }
 
 /// Prints what `mend` would change.
-pub fn diff(looked: &Looked) -> anyhow::Result<Ended> {
+pub fn diff(given: &Given, looked: &Looked) -> anyhow::Result<Ended> {
     let mut text = String::new();
-    for (_, found) in by_file(looked) {
+    let files = by_file(looked).into_iter();
+    for (_, found) in files.filter(|(path, _)| given.has(path)) {
         let Some(first) = found.first() else { continue };
         let was = &first.source;
         let fixed = lint::fix(&was.text, &found);
@@ -120,6 +129,13 @@ impl Mended {
         } = self;
         let unwritten = unwritten.iter().map(|why| fixes::unwritten(why));
         fixes::text(done, left) + &unwritten.collect::<String>()
+    }
+
+    /// For formats that have no place for it.
+    pub fn say_what_was_not_written(&self) {
+        for why in &self.unwritten {
+            anstream::eprint!("{}", fixes::unwritten(why));
+        }
     }
 
     /// The same for programs, to stand beside the findings.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -73,6 +74,16 @@ impl Given {
             named: paths.to_vec(),
             standard_input,
         })
+    }
+
+    /// Whether a file lies in what was named, once every link is followed.
+    pub fn has(&self, path: &Path) -> bool {
+        let real = fs::canonicalize(path);
+        let within = |named: &PathBuf| match (&real, fs::canonicalize(named)) {
+            (Ok(real), Ok(named)) => real.starts_with(named),
+            _ => false,
+        };
+        is_standard_input(path) || self.named.iter().any(within)
     }
 
     /// Judges each file, and says of each that cannot be read why.

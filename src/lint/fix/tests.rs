@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::fix;
+use super::{TOO_EARLY, fix};
 use crate::{
     diagnostic::Source,
     lint::{File, in_order, judge},
@@ -135,6 +135,29 @@ fn one_of_several_containers_is_not_chosen() {
 }
 
 #[test]
+fn what_is_not_in_the_text_is_left() {
+    let text = pod("command: /bin/sync\non-error: Fail\ntimeout: \"300\"", ONE);
+    let source = Arc::new(Source {
+        name: "test.yaml".to_owned(),
+        text: text.clone(),
+    });
+    let found = in_order(judge(&File::read(source).unwrap()));
+    let other = format!("# longer\n{text}");
+    for text in ["", "# nothing\n", "kind: [", &other] {
+        let fixed = fix(text, &found);
+        assert_eq!(fixed.text, text);
+        assert!(fixed.done.is_empty());
+        let left: Vec<_> = fixed
+            .left
+            .iter()
+            .map(|(it, why)| (it.code, &**why))
+            .collect();
+        let why = "what changes is not found in the text";
+        assert_eq!(left, [("QV012", why), ("QV015", why)], "{text}");
+    }
+}
+
+#[test]
 fn what_stands_behind_an_alias_is_left_and_its_neighbours_are_not() {
     let pod = |annotations: &str| {
         format!(
@@ -156,8 +179,8 @@ fn what_stands_behind_an_alias_is_left_and_its_neighbours_are_not() {
         left,
         [
             "QV012: what changes stands behind an alias or a merge key",
-            "QV013: what changes stands behind an alias or a merge key",
             "QV015: a change in place would change something else with it",
+            &format!("QV013: {TOO_EARLY}"),
         ]
     );
 }
