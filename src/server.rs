@@ -42,7 +42,8 @@ pub const PATH: &str = "/mutate";
 pub struct Limits {
     /// Bytes of one body: object and oldObject of a request of 3 MiB, with room.
     pub body: usize,
-    /// Bytes of all bodies above 64 KiB at once; beyond, callers are sent away. At least one body's.
+    /// Bytes of all bodies above 64 KiB at once, taken as they arrive; beyond, callers are sent away.
+    /// At least one body's.
     pub bodies: usize,
     /// Reviews at once, from the head of the request to its answer; beyond, callers are sent away.
     pub reviews: usize,

@@ -47,7 +47,10 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Option<Client>, ClientE
         }
         None => return Ok(None),
     };
-    let cluster = config.cluster_url.to_string();
+    let authority = config.cluster_url.authority();
+    let cluster = authority
+        .map_or("", |it| host_and_port(it.as_str()))
+        .to_owned();
     match Client::try_from(config) {
         Ok(client) => {
             tracing::info!(%cluster, "the API server that is asked");
@@ -55,6 +58,13 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Option<Client>, ClientE
         }
         Err(because) => Err(ClientError::Client { cluster, because }),
     }
+}
+
+/// What may be shown of an authority: a name and a password can stand in front of it.
+fn host_and_port(authority: &str) -> &str {
+    authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, shown)| shown)
 }
 
 async fn from_file(path: &Path) -> Result<Config, KubeconfigError> {
@@ -88,6 +98,17 @@ mod tests {
              users: [{name: it, user: {token: secret}}]\n",
         );
         assert!(client.unwrap().is_some());
+    }
+
+    #[test]
+    fn of_the_cluster_only_host_and_port_are_shown() {
+        for (authority, shown) in [
+            ("10.0.0.1:6443", "10.0.0.1:6443"),
+            ("admin:secret@10.0.0.1:6443", "10.0.0.1:6443"),
+            ("admin:se@cret@[::1]:6443", "[::1]:6443"),
+        ] {
+            assert_eq!(host_and_port(authority), shown);
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Only metadata is asked for, and looking up asks nobody.
 use std::{
     collections::{BTreeMap, HashMap},
+    error::Error,
+    iter,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -134,17 +136,8 @@ impl Keeper {
                 }
                 Err(reason) => {
                     if !broken {
-                        let mut causes = reason.to_string();
-                        let mut cause = std::error::Error::source(&reason);
-                        while let Some(deeper) = cause {
-                            let said = deeper.to_string();
-                            if !causes.contains(&said) {
-                                causes = format!("{causes}: {said}");
-                            }
-                            cause = deeper.source();
-                        }
                         tracing::warn!(
-                            reason = %causes,
+                            reason = %with_causes(&reason),
                             "the watch of namespaces broke, what is known stays in use; may we list and watch namespaces?"
                         );
                         broken = true;
@@ -197,6 +190,18 @@ impl Keeper {
         };
         Some((name, Arc::new(metadata)))
     }
+}
+
+/// What an error says, and what its causes say beyond that.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let causes = iter::successors(error.source(), |&cause| cause.source());
+    for said in causes.map(ToString::to_string) {
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+    }
+    text
 }
 
 #[cfg(test)]

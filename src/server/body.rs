@@ -4,9 +4,12 @@ use std::time::Duration;
 use axum::body::{Bytes, HttpBody as _};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::{sync::SemaphorePermit, time};
+use tokio::time;
 
-use super::{reply::Refusal, room::Room};
+use super::{
+    reply::Refusal,
+    room::{Room, SMALL, Share},
+};
 
 /// What is thrown away at most for the sake of an answer that arrives: enough for the largest
 /// request that an API server takes, however often it is encoded.
@@ -20,39 +23,41 @@ pub(super) async fn read<'r>(
     body: &mut Incoming,
     limit: usize,
     room: &'r Room,
-) -> Result<(Bytes, SemaphorePermit<'r>), Refusal> {
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > limit {
+) -> Result<(Bytes, Share<'r>), Refusal> {
+    let announced = body.size_hint().upper();
+    let most = announced.map_or(limit, |it| usize::try_from(it).unwrap_or(usize::MAX));
+    if most > limit {
         return Err(Refusal::BodyTooLarge);
     }
-    let mut held = room.take(announced)?;
+    let mut share = room.share();
     let Some(first) = next(body).await? else {
-        return Ok((Bytes::new(), held));
+        return Ok((Bytes::new(), share));
     };
     if first.len() > limit {
         return Err(Refusal::BodyTooLarge);
     }
+    share.grow(first.len())?;
     // The usual case, in which nothing is copied.
     if body.is_end_stream() {
-        return Ok((first, held));
+        return Ok((first, share));
     }
-    let mut all = Vec::with_capacity(announced.max(first.len()));
+    let mut all = Vec::with_capacity(most.min(SMALL).max(first.len()));
     all.extend_from_slice(&first);
     while let Some(data) = next(body).await? {
         let length = all.len() + data.len();
         if length > limit {
             return Err(Refusal::BodyTooLarge);
         }
-        // Without an announced length: while it moves, it is there twice.
+        // Twice what has come and not what is announced, which costs the caller nothing. While it
+        // moves, the old one is there beside it: that of one body for each thread.
         if length > all.capacity() {
-            let capacity = (2 * length).min(limit);
-            let larger = room.take(capacity)?;
+            let capacity = (2 * length).min(most).max(length);
+            share.grow(capacity)?;
             all.reserve_exact(capacity - all.len());
-            held = larger;
         }
         all.extend_from_slice(&data);
     }
-    Ok((all.into(), held))
+    Ok((all.into(), share))
 }
 
 /// Reads on and keeps nothing.

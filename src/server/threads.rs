@@ -38,7 +38,7 @@ impl Threads {
         })
     }
 
-    /// The caller's own runtime, for connections of which nothing depends.
+    /// The caller's own runtime, for connections on which nothing depends.
     pub(super) fn of_caller() -> Self {
         Self {
             runtimes: vec![Handle::current()],

@@ -80,7 +80,7 @@ impl Webhook {
 
         let deadline = started + allowance(&head.uri, self.deadline);
         let reading = body::read(body, self.body_limit, &self.room);
-        let (body, _held) = time::timeout_at(deadline, reading)
+        let (body, _share) = time::timeout_at(deadline, reading)
             .await
             .map_err(|_| Refusal::Late)??;
 
