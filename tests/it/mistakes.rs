@@ -235,7 +235,7 @@ fn a_cluster_that_cannot_be_reached_is_named_in_the_log() {
     let log = BufReader::new(serve.stderr.take().unwrap());
     let mut named = false;
     for line in log.lines().map(Result::unwrap) {
-        named |= line.contains("https://127.0.0.1:1/");
+        named |= line.contains("cluster=127.0.0.1:1");
         if line.contains("the watch of namespaces broke") {
             assert!(line.contains("Connection refused"), "{line}");
             break;
