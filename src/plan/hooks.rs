@@ -243,7 +243,7 @@ fn invocation<'a>(
 ) -> Cow<'a, Invocation> {
     let set = |parameter: &Parameter| parameter_value(parameter, pod, facts);
     if policy.parameters.values().all(|it| set(it).is_none()) {
-        return policy.usual_invocation(hook);
+        return Cow::Borrowed(policy.usual_invocation(hook));
     }
     Cow::Owned(policy.invocation(hook, set))
 }

@@ -1,6 +1,6 @@
 //! How a hook is started: the argv that Velero runs in the container.
 
-use std::{borrow::Cow, sync::OnceLock};
+use std::sync::OnceLock;
 
 use super::{Action, Delivery, Hook, Parameter, Policy, fingerprint};
 use crate::velero::{Timeout, encode_command};
@@ -63,16 +63,16 @@ impl Policy {
     /// How a hook of this policy is started with the values that somebody has set.
     pub fn invocation<'v>(
         &self,
-        hook: &'_ Hook,
+        hook: &Hook,
         set: impl Fn(&Parameter) -> Option<&'v str>,
     ) -> Invocation {
         Invocation::new(self.argv(hook, set))
     }
 
     /// How a hook of this policy is started where nobody has set anything.
-    pub fn usual_invocation<'p>(&'p self, hook: &'p Hook) -> Cow<'p, Invocation> {
+    pub fn usual_invocation<'h>(&self, hook: &'h Hook) -> &'h Invocation {
         let Usual(usual) = &hook.usual;
-        Cow::Borrowed(usual.get_or_init(|| Box::new(self.invocation(hook, |_| None))))
+        usual.get_or_init(|| Box::new(self.invocation(hook, |_| None)))
     }
 
     fn argv<'v>(&self, hook: &Hook, set: impl Fn(&Parameter) -> Option<&'v str>) -> Vec<String> {
