@@ -277,11 +277,7 @@ fn is_made_by(pod: &PodView<'_>, facts: Facts<'_>, wanted: impl Fn(&str, &str) -
 /// The one container that the policy means. Never the first for want of a better one.
 fn container(policy: &Policy, pod: &PodView<'_>, images: &[Image<'_>]) -> Result<usize, Reason> {
     let containers = pod.containers();
-    let is_meant = |position: &usize| match &policy.container {
-        ContainerChoice::Name(name) => *containers[*position].name == **name,
-        ContainerChoice::Image(patterns) => any_matches(patterns, &images[*position]),
-        ContainerChoice::Port(port) => containers[*position].has_port(*port),
-    };
+    let is_meant = |position: &usize| means(policy, &containers[*position], &images[*position]);
     let mut meant = (0..containers.len()).filter(is_meant);
     match (meant.next(), meant.next()) {
         (Some(one), None) => Ok(one),
@@ -298,15 +294,21 @@ fn container(policy: &Policy, pod: &PodView<'_>, images: &[Image<'_>]) -> Result
     }
 }
 
+/// Whether a container, which runs this image, is one that the policy's hooks may belong into.
+#[must_use]
+pub fn means(policy: &Policy, container: &Container<'_>, image: &Image<'_>) -> bool {
+    match &policy.container {
+        ContainerChoice::Name(name) => *container.name == **name,
+        ContainerChoice::Image(patterns) => any_matches(patterns, image),
+        ContainerChoice::Port(port) => container.has_port(*port),
+    }
+}
+
 /// Velero up to 1.18 does not look among init containers, native sidecars included.
 fn is_native_sidecar(policy: &Policy, pod: &PodView<'_>) -> bool {
     let mut sidecars = pod.init_containers().filter(Container::is_native_sidecar);
-    sidecars.any(|container| match &policy.container {
-        ContainerChoice::Name(name) => *container.name == **name,
-        ContainerChoice::Image(patterns) => {
-            let image = Image::parse(container.image.as_deref().unwrap_or_default());
-            any_matches(patterns, &image)
-        }
-        ContainerChoice::Port(port) => container.has_port(*port),
+    sidecars.any(|container| {
+        let image = container.image.as_deref().unwrap_or_default();
+        means(policy, &container, &Image::parse(image))
     })
 }

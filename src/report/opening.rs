@@ -9,7 +9,7 @@ use crate::{
         file::{LabelOperator, LabelRequirement, LabelSelector, Owner},
         labels_match,
     },
-    select::{Facts, Namespace, Reason, method, parameter_value},
+    select::{Facts, Namespace, Reason, means, method, parameter_value},
 };
 
 /// What opens the gate that keeps every policy away, if anything does.
@@ -301,13 +301,9 @@ fn wanted(policy: &Policy) -> String {
 /// The containers that the policy may mean.
 fn candidates<'v>(policy: &Policy, pod: &'v PodView<'_>) -> impl Iterator<Item = &'v str> {
     let containers = pod.containers().iter();
-    let meant = containers.filter(|container| match &policy.container {
-        ContainerChoice::Name(name) => *container.name == **name,
-        ContainerChoice::Port(port) => container.has_port(*port),
-        ContainerChoice::Image(patterns) => {
-            let image = Image::parse(container.image.as_deref().unwrap_or_default());
-            patterns.iter().any(|pattern| pattern.matches(&image))
-        }
+    let meant = containers.filter(|container| {
+        let image = container.image.as_deref().unwrap_or_default();
+        means(policy, container, &Image::parse(image))
     });
     meant.map(|container| &*container.name)
 }
