@@ -1,6 +1,10 @@
 //! The policies that are compiled into the program.
 
+mod proof;
+
 use std::{collections::BTreeMap, sync::Arc};
+
+pub use proof::{Capture, Row};
 
 use crate::{
     diagnostic::Source,
@@ -13,7 +17,14 @@ pub struct Folder {
     pub name: &'static str,
     pub policy: &'static str,
     pub scripts: &'static [(&'static str, &'static str)],
+    /// What people must know beside what the policy says: Markdown under the [`HEADINGS`].
+    pub about: &'static str,
+    /// What the proof run found, as JSON.
+    proof: &'static str,
 }
+
+/// What is said about each policy, in this order.
+pub const HEADINGS: [&str; 5] = ["Blocks", "Needs", "Privileges", "Limits", "Restore by hand"];
 
 macro_rules! folders {
     ($($name:literal: $($script:literal)*;)*) => {
@@ -25,6 +36,8 @@ macro_rules! folders {
                 $script,
                 include_str!(concat!("../policies/", $name, "/scripts/", $script)),
             ),)*],
+            about: include_str!(concat!("../policies/", $name, "/about.md")),
+            proof: include_str!(concat!("../policies/", $name, "/proof.json")),
         },)*];
     };
 }
@@ -65,6 +78,15 @@ pub fn defaults() -> Vec<Place> {
 }
 
 impl Folder {
+    /// What the proof run found; nothing for a policy that it has not proven.
+    ///
+    /// # Panics
+    /// When the file is not what the proof run writes, which the library's tests rule out.
+    #[must_use]
+    pub fn proof(&self) -> Vec<Row> {
+        serde_json::from_str(self.proof).expect("proof.json must be a list of rows")
+    }
+
     #[must_use]
     pub fn input(&self) -> Input {
         let scripts: BTreeMap<String, ScriptFile> = self

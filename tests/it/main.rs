@@ -16,6 +16,7 @@ mod engine;
 mod fixes;
 mod founding;
 mod help;
+mod library;
 mod lint;
 mod mistakes;
 mod opening;
