@@ -1,9 +1,12 @@
 //! The library's hooks on real servers: the argv that the program writes into a pod's annotations runs
 //! beside a server that it did not choose, and what it leaves is loaded into a fresh one.
 
+mod capture;
 mod harness;
+mod installation;
 mod mariadb;
 mod postgresql;
+mod proof;
 mod redis;
 mod server;
 mod writers;

@@ -199,7 +199,7 @@ impl Pod {
     }
 
     /// The argv that Velero would run.
-    fn argv(&self, phase: Phase) -> Vec<String> {
+    pub fn argv(&self, phase: Phase) -> Vec<String> {
         let prefix = match phase {
             Phase::Pre => "pre.hook.backup",
             Phase::Post => "post.hook.backup",

@@ -1,7 +1,7 @@
 //! Redis: a server for a test, and what its hooks must do.
 
 mod faults;
-mod load;
+mod proof;
 mod restore;
 
 use std::process::{Command, Stdio};
@@ -10,12 +10,14 @@ use serde_json::Value;
 
 use super::{
     harness::{pod, possible},
-    server::{Server, client, output, place, unprivileged},
+    installation::Installation,
+    server::{Place, Server, output, place},
 };
 
 struct Redis {
     server: Server,
     password: &'static str,
+    installation: Installation,
 }
 
 impl Redis {
@@ -26,33 +28,35 @@ impl Redis {
 
     /// A server with these settings; an empty password is none.
     fn start(password: &'static str, settings: &[&str]) -> Self {
-        let (folder, port) = place();
-        let mut command = unprivileged("redis-server", folder.path());
-        command.args([
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            &port.to_string(),
-            "--enable-debug-command",
-            "local",
-            "--save",
-            "",
-        ]);
+        Self::serve(&Installation::own(), place(), password, settings).unwrap()
+    }
+
+    /// Starts a server of an installation on the files in a place.
+    fn serve(
+        installation: &Installation,
+        (folder, port): Place,
+        password: &'static str,
+        settings: &[&str],
+    ) -> Result<Self, String> {
+        let mut command = installation.unprivileged("redis-server", folder.path());
+        command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+        command.args(["--enable-debug-command", "local", "--save", ""]);
         command.arg("--dir").arg(folder.path()).args(settings);
         if !password.is_empty() {
             command.args(["--requirepass", password]);
         }
         let asked = || {
-            let done = session(port, password)
+            let done = session(installation, port, password)
                 .arg("ping")
                 .stderr(Stdio::null())
                 .output();
             done.is_ok_and(|done| done.stdout == b"PONG\n")
         };
-        Self {
-            server: Server::start(command, (folder, port), "-TERM", asked),
+        Ok(Self {
+            server: Server::try_start(command, (folder, port), "-TERM", asked)?,
             password,
-        }
+            installation: installation.clone(),
+        })
     }
 
     /// A pod beside this server. The official image has no variable for the port.
@@ -64,7 +68,7 @@ impl Redis {
     }
 
     fn session(&self) -> Command {
-        session(self.server.port, self.password)
+        session(&self.installation, self.server.port, self.password)
     }
 
     #[track_caller]
@@ -74,8 +78,8 @@ impl Redis {
     }
 }
 
-fn session(port: u16, password: &str) -> Command {
-    let mut command = client("redis-cli");
+fn session(installation: &Installation, port: u16, password: &str) -> Command {
+    let mut command = installation.client("redis-cli");
     command.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
     if !password.is_empty() {
         command.env("REDISCLI_AUTH", password);

@@ -21,28 +21,56 @@ pub struct Server {
 }
 
 impl Server {
+    /// The process that was started.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Starts `command`, which writes below `folder` and listens on `port`, and waits until it is ready.
     pub fn start(
-        mut command: Command,
-        (folder, port): (TempDir, u16),
+        command: Command,
+        place: Place,
         end: &'static str,
         ready: impl FnMut() -> bool,
     ) -> Self {
-        let log = fs::File::create(folder.path().join("log")).unwrap();
+        Self::try_start(command, place, end, ready).unwrap()
+    }
+
+    /// As `start`, for files that a server may not come up on.
+    ///
+    /// # Errors
+    /// The end of the log of a server that ended.
+    pub fn try_start(
+        mut command: Command,
+        (folder, port): Place,
+        end: &'static str,
+        mut ready: impl FnMut() -> bool,
+    ) -> Result<Self, String> {
+        let log = folder.path().join("log");
+        let file = fs::File::create(&log).unwrap();
         let child = command
             .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
             .spawn()
             .unwrap();
-        let server = Self {
+        let mut server = Self {
             child,
             port,
             folder,
             end,
         };
-        eventually("the server is ready", ready);
-        server
+        let mut ended = false;
+        eventually("the server is ready, or has ended", || {
+            ended = server.child.try_wait().unwrap().is_some();
+            ended || ready()
+        });
+        if !ended {
+            return Ok(server);
+        }
+        let said = String::from_utf8_lossy(&fs::read(log).unwrap()).into_owned();
+        let last = said.lines().rev().take(5).collect::<Vec<_>>();
+        Err(last.into_iter().rev().collect::<Vec<_>>().join("\n"))
     }
 }
 
@@ -59,8 +87,11 @@ impl Drop for Server {
     }
 }
 
+/// A folder for a server's files, and a port for it.
+pub type Place = (TempDir, u16);
+
 /// A folder that the servers' user owns, and a port that nobody listens on.
-pub fn place() -> (TempDir, u16) {
+pub fn place() -> Place {
     let folder = tempfile::tempdir().unwrap();
     if is_root() {
         std::os::unix::fs::chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();

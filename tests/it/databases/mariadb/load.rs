@@ -3,7 +3,7 @@
 use super::MariaDb;
 use crate::databases::{
     harness::{Container, Phase, Pod},
-    writers::Writers,
+    writers::{Writers, session},
 };
 
 /// Money moves, rows are changed and added, and a counter all writers share counts the transactions.
@@ -37,7 +37,7 @@ fn every_write_acknowledged_before_the_hook_is_there_after_a_restore() {
          insert into counter values (0)",
     );
     let pod = Pod::inject(&server.pod("secret"), &[]);
-    let writers = Writers::start(|| server.session(), transaction);
+    let writers = Writers::start(|writer| session(server.session(), writer, transaction));
     writers.have_written(200);
 
     let before = writers.record();

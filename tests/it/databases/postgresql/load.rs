@@ -3,7 +3,7 @@
 use super::Postgres;
 use crate::databases::{
     harness::{Container, Phase, Pod},
-    writers::Writers,
+    writers::{Writers, session},
 };
 
 /// Money moves, rows are changed and added, and a counter all writers share counts the transactions.
@@ -37,12 +37,12 @@ fn every_write_acknowledged_before_the_hook_is_there_after_a_restore() {
          insert into counter values (0)",
     );
     let pod = Pod::inject(&server.pod(&[]), &[]);
-    let session = || {
+    let psql = || {
         let mut psql = server.client("psql", "postgres");
         psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1"]);
         psql
     };
-    let writers = Writers::start(session, transaction);
+    let writers = Writers::start(|writer| session(psql(), writer, transaction));
     writers.have_written(200);
 
     let before = writers.record();
