@@ -142,7 +142,7 @@ impl ImagePattern {
             .filter(|name| !glob::has_wildcard(name))
     }
 
-    /// Whether every image is meant.
+    /// Whether nothing is said that tells one image from another, unless by how many components it has.
     #[must_use]
     pub fn is_any(&self) -> bool {
         let free = |component: &String| component.bytes().all(|c| c == b'*');
@@ -265,18 +265,20 @@ fn tag_wanted(tag: &str) -> Result<Wanted, ImagePatternError> {
         })
 }
 
-/// Whether some version is within all bounds: one that is named, or a neighbour of it.
+/// Whether some version is within all bounds: then the least that is within those from below is.
 fn can_be_met(bounds: &[(Comparison, Version)]) -> bool {
-    let all = |version: &Version| bounds.iter().all(|(is, bound)| is.holds(version, bound));
-    bounds.iter().any(|(_, bound)| {
-        let (last, before) = match bound.0.split_last() {
-            Some((last, before)) => (*last, before),
-            None => return true,
-        };
-        [last.saturating_sub(1), last, last.saturating_add(1)]
-            .into_iter()
-            .any(|last| all(&Version([before, &[last]].concat())))
-    })
+    let above = |Version(numbers): &Version| {
+        let mut numbers = numbers.clone();
+        if let Some(last) = numbers.last_mut() {
+            *last = last.saturating_add(1);
+        }
+        Version(numbers)
+    };
+    let named = bounds.iter().map(|(_, bound)| bound);
+    let least = named.flat_map(|bound| [bound.clone(), above(bound)]);
+    least
+        .chain([Version(vec![0])])
+        .any(|version| bounds.iter().all(|(is, bound)| is.holds(&version, bound)))
 }
 
 impl Wanted {

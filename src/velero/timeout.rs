@@ -131,24 +131,34 @@ fn digits(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
-/// `whole.fraction` times `scale`, or `None` when 63 bits cannot hold it.
+/// `whole.fraction` times `scale`, or `None` when 63 bits cannot hold it. What is below one is a
+/// floating-point number for Go, so that `0.263m` may be a nanosecond short.
 fn term(whole: &str, fraction: &str, scale: u64) -> Option<u64> {
     let whole: u64 = if whole.is_empty() {
         0
     } else {
         whole.parse().ok().filter(|whole| *whole <= 1 << 63)?
     };
-    let mut value = whole.checked_mul(scale).filter(|value| *value <= 1 << 63)?;
-    let mut place = u128::from(scale);
-    let mut below = 0_u128;
-    // Digits below a nanosecond are cut off, as Go does; 18 are more than any unit can show.
-    for digit in fraction.bytes().take(18) {
-        below = below * 10 + u128::from(digit - b'0');
-        place *= 10;
+    let value = whole.checked_mul(scale).filter(|value| *value <= 1 << 63)?;
+    let (mut below, mut place) = (0_u64, 1_f64);
+    for digit in fraction.bytes() {
+        let longer = below.checked_mul(10);
+        let longer = longer.and_then(|it| it.checked_add(u64::from(digit - b'0')));
+        // Go drops the digits that 63 bits cannot hold.
+        let Some(longer) = longer.filter(|longer| *longer <= 1 << 63) else {
+            break;
+        };
+        below = longer;
+        place *= 10.0;
     }
-    let cut = u64::try_from(below * u128::from(scale) * u128::from(scale) / place.max(1)).ok()?;
-    value = value.checked_add(cut)?;
-    Some(value)
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "Go does so"
+    )]
+    let part = (below as f64 * (scale as f64 / place)) as u64;
+    value.checked_add(part)
 }
 
 /// The shortest text that Go reads back: `10m`, `1h30m`, `1.5s`.

@@ -1,8 +1,11 @@
 //! What holds for every pod and every set of policies, tried on generated ones.
 
+mod durations;
 mod fixes;
+mod images;
 mod manifests;
 mod pods;
+mod policies;
 mod reader;
 mod written;
 

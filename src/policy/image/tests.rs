@@ -125,3 +125,19 @@ fn what_names_no_image_is_refused() {
         assert!(pattern.parse::<ImagePattern>().is_err(), "{pattern:?}");
     }
 }
+
+#[test]
+fn a_range_with_any_version_in_it_is_one() {
+    for range in [
+        "a:<1.0",
+        "a:<1",
+        "a:>0.9.9 <1",
+        "a:<=1 >1.5",
+        "a:>=1.5 <1.5.1",
+    ] {
+        assert!(range.parse::<ImagePattern>().is_ok(), "{range}");
+    }
+    for range in ["a:<0", "a:<0.0", "a:>1 <1.5", "a:=1.2 >1.2", "a:>=2 <2"] {
+        assert!(range.parse::<ImagePattern>().is_err(), "{range}");
+    }
+}
