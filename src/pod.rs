@@ -144,7 +144,7 @@ impl<'a> PodView<'a> {
         self.metadata.as_ref()?.labels.as_ref()?.get(key)
     }
 
-    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         let labels = self.metadata.as_ref().and_then(|it| it.labels.as_ref());
         labels.into_iter().flat_map(Pairs::iter)
     }

@@ -24,7 +24,7 @@ pub use invocation::{Invocation, TIMEOUT_VARIABLE, Usual, limit};
 pub use parse::{Input, parse};
 pub use rule::Rule;
 pub use scripts::{SHELL_LIBRARY, ScriptFile, Scripts, shell_library};
-pub use selector::matches as labels_match;
+pub use selector::Selector;
 pub use set::{Place, PolicySet};
 
 use crate::velero::{OnError, RestoreWait, Timeout};
@@ -80,8 +80,8 @@ pub struct About {
 /// Properties of a pod, all of which must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Criteria {
-    pub pod_selector: file::LabelSelector,
-    pub namespace_selector: file::LabelSelector,
+    pub pod_selector: Selector,
+    pub namespace_selector: Selector,
     pub namespaces: Vec<String>,
     pub images: Vec<ImagePattern>,
     pub owners: Vec<file::Owner>,

@@ -14,7 +14,7 @@ use crate::{
     pod::{Container, PodView},
     policy::{
         CONTAINER_ANNOTATION, ContainerChoice, Criteria, Image, ImagePattern, METHOD_LABEL,
-        Parameter, Policy, PolicySet, file::LabelSelector, glob, labels_match,
+        Parameter, Policy, PolicySet, glob,
     },
 };
 
@@ -167,16 +167,13 @@ fn mismatch(
     if !namespaces.is_empty() && !namespaces.iter().any(named) {
         return Some(Reason::NamespaceName);
     }
-    if !labels_match(pod_selector, |key| pod_label(key, pod, facts)) {
+    if !pod_selector.matches(|key| pod_label(key, pod, facts)) {
         let method = pod_label(METHOD_LABEL, pod, facts);
-        let without_method = labels_match(pod_selector, |key| {
-            let asked = pod_selector.match_labels.get(METHOD_LABEL);
-            match asked {
-                Some(asked) if key == METHOD_LABEL => Some(asked),
-                _ => pod_label(key, pod, facts),
-            }
+        let asked = pod_selector.pair(METHOD_LABEL);
+        let without_method = pod_selector.matches(|key| match asked {
+            Some(asked) if key == METHOD_LABEL => Some(asked),
+            _ => pod_label(key, pod, facts),
         });
-        let asked = pod_selector.match_labels.get(METHOD_LABEL);
         let only_the_method = without_method && asked.is_some_and(|asked| method != Some(asked));
         return Some(if only_the_method {
             Reason::Method
@@ -187,14 +184,12 @@ fn mismatch(
     // Without labels an empty selector still holds.
     match facts.about_namespace {
         Namespace::Known { labels, .. } => {
-            if !labels_match(namespace_selector, |key| {
-                labels.get(key).map(String::as_str)
-            }) {
+            if !namespace_selector.matches(|key| labels.get(key).map(String::as_str)) {
                 return Some(Reason::NamespaceLabels);
             }
         }
         unknown => {
-            if *namespace_selector != LabelSelector::default() {
+            if !namespace_selector.is_empty() {
                 return Some(unknown.why_unknown());
             }
         }

@@ -10,7 +10,7 @@ mod scalar;
 use std::ops::Range;
 
 pub use decode::{DecodeError, Wrong, decode};
-pub use parse::{SyntaxError, parse};
+pub use parse::{SyntaxError, each, parse};
 
 /// One document of a stream.
 #[derive(Debug)]

@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
 fn policy(name: &str) -> anyhow::Result<Policy> {
     let mut places = policies();
     if let Some(position) = places.iter().position(|place| place.policy.name == name) {
-        return Ok(places.swap_remove(position).policy);
+        return Ok(*places.swap_remove(position).policy);
     }
     let names: Vec<String> = places.into_iter().map(|place| place.policy.name).collect();
     match names::meant(name, &names) {
@@ -107,8 +107,8 @@ fn row(policy: &Policy) -> [String; 5] {
 }
 
 fn method(policy: &Policy) -> &str {
-    let labels = &policy.matching.pod_selector.match_labels;
-    labels.get(METHOD_LABEL).map_or("-", String::as_str)
+    let asked = policy.matching.pod_selector.pair(METHOD_LABEL);
+    asked.unwrap_or("-")
 }
 
 fn show(policy: &Policy) -> String {

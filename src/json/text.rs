@@ -72,12 +72,12 @@ impl<'a> Pairs<'a> {
         found.map(|(_, value)| &**value)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.texts().map(|(key, value)| (&**key, &**value))
     }
 
     /// The pairs, not yet decoded.
-    pub fn texts(&self) -> impl Iterator<Item = (&Text<'a>, &Text<'a>)> {
+    pub fn texts(&self) -> impl Iterator<Item = (&Text<'a>, &Text<'a>)> + Clone {
         self.0.iter().map(|(key, value)| (key, value))
     }
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, Findings, Source},
-    yaml::{self, DecodeError, Node, Value, Wrong},
+    yaml::{self, DecodeError, Document, Node, Value, Wrong},
 };
 
 /// A policy file and the files beside it that its scripts may be.
@@ -24,14 +24,17 @@ pub struct Input {
 pub fn parse(input: &Input) -> (Vec<Place>, Vec<Diagnostic>) {
     let mut places = Vec::new();
     let mut findings = Findings::new(&input.source);
-    let documents = match yaml::parse(&input.source.text) {
-        Ok(documents) => documents,
-        Err(syntax) => {
-            findings.push(Rule::Syntax, syntax.span, syntax.message);
-            return (places, findings.into_diagnostics());
-        }
-    };
-    if documents.iter().all(|document| document.root.is_none()) {
+    let mut empty = true;
+    let read = yaml::each(&input.source.text, |document| {
+        empty &= document.root.is_none();
+        places.extend(place(document, input, &mut findings));
+    });
+    if let Err(syntax) = read {
+        let mut findings = Findings::new(&input.source);
+        findings.push(Rule::Syntax, syntax.span, syntax.message);
+        return (Vec::new(), findings.into_diagnostics());
+    }
+    if empty {
         findings
             .push(
                 Rule::Empty,
@@ -40,33 +43,37 @@ pub fn parse(input: &Input) -> (Vec<Place>, Vec<Diagnostic>) {
             )
             .help("write one, or remove the file");
     }
-    for document in documents {
-        let Some(root) = document.root else { continue };
-        for twice in document.duplicates {
-            findings
-                .push(
-                    Rule::DuplicateKey,
-                    twice.second,
-                    format!("the key {:?} stands here twice", twice.key),
-                )
-                .help("remove one of them: only the last would count");
-        }
-        let before = findings.errors();
-        if let Some(file) = typed(root.clone(), &mut findings) {
-            let policy = lint::compile(&file, &root, &input.scripts, &mut findings);
-            let sound = findings.errors() == before;
-            if let Some(policy) = policy.filter(|_| sound) {
-                places.push(Place {
-                    policy,
-                    source: Arc::clone(&input.source),
-                    name: root.nearest(&["metadata", "name"]).span.clone(),
-                });
-            }
-        }
-    }
     let mut found = findings.into_diagnostics();
     found.sort_by_key(|found| found.span.start);
     (places, found)
+}
+
+/// The policy of a document, if it is a sound one.
+fn place(document: Document, input: &Input, findings: &mut Findings<'_>) -> Option<Place> {
+    let Document {
+        range: _,
+        root,
+        duplicates,
+    } = document;
+    let root = root?;
+    for twice in duplicates {
+        findings
+            .push(
+                Rule::DuplicateKey,
+                twice.second,
+                format!("the key {:?} stands here twice", twice.key),
+            )
+            .help("remove one of them: only the last would count");
+    }
+    let before = findings.errors();
+    let file = typed(root.clone(), findings)?;
+    let policy = lint::compile(&file, &root, &input.scripts, findings)?;
+    let sound = findings.errors() == before;
+    sound.then(|| Place {
+        policy: Box::new(policy),
+        source: Arc::clone(&input.source),
+        name: root.nearest(&["metadata", "name"]).span.clone(),
+    })
 }
 
 /// The document as types, or all that keeps it from being one.

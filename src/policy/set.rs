@@ -1,17 +1,22 @@
 //! All policies in force, in their order, with an index that finds those a pod may match.
 
+mod index;
+mod positions;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use super::{Criteria, METHOD_LABEL, Policy, Rule, Volume, VolumeSource};
+use index::Index;
+
+use super::{Criteria, Policy, Rule, Volume, VolumeSource};
 use crate::diagnostic::{Diagnostic, Source};
 
 /// A policy and where it was written.
 #[derive(Clone, Debug)]
 pub struct Place {
-    pub policy: Policy,
+    pub policy: Box<Policy>,
     pub source: Arc<Source>,
     /// Where its name stands.
     pub name: std::ops::Range<usize>,
@@ -20,18 +25,8 @@ pub struct Place {
 /// Policies by priority, the higher first, then by name.
 #[derive(Debug, Default)]
 pub struct PolicySet {
-    policies: Vec<Policy>,
+    policies: Vec<Box<Policy>>,
     index: Index,
-}
-
-/// Positions of policies under one thing that a pod must have for each of them.
-#[derive(Debug, Default)]
-struct Index {
-    by_image: HashMap<String, Vec<usize>>,
-    by_label: HashMap<String, HashMap<String, Vec<usize>>>,
-    by_namespace: HashMap<String, Vec<usize>>,
-    /// Those that ask for nothing that could be looked up.
-    always: Vec<usize>,
 }
 
 impl PolicySet {
@@ -48,7 +43,7 @@ impl PolicySet {
             key(one).cmp(&key(other))
         });
         let diagnostics = contradictions(&places);
-        let mut policies: Vec<Policy> = Vec::with_capacity(places.len());
+        let mut policies: Vec<Box<Policy>> = Vec::with_capacity(places.len());
         let mut seen = BTreeSet::new();
         for Place { policy, .. } in places {
             if seen.insert(policy.name.clone()) {
@@ -59,8 +54,8 @@ impl PolicySet {
         (Self { policies, index }, diagnostics)
     }
 
-    pub fn iter(&self) -> std::slice::Iter<'_, Policy> {
-        self.policies.iter()
+    pub fn iter(&self) -> <&Self as IntoIterator>::IntoIter {
+        self.into_iter()
     }
 
     #[must_use]
@@ -75,86 +70,29 @@ impl PolicySet {
 
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Policy> {
-        self.policies.iter().find(|policy| policy.name == name)
+        self.iter().find(|policy| policy.name == name)
     }
 
     /// Every policy that may match a pod of these images, labels and namespace, in order.
     ///
-    /// A policy that is left out cannot match: each stands under one thing that it requires.
+    /// Those left out cannot, for want of something or on account of a label.
     pub fn candidates<'a>(
         &self,
         images: impl Iterator<Item = &'a str>,
-        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        labels: impl Iterator<Item = (&'a str, &'a str)> + Clone,
         namespace: &str,
     ) -> impl Iterator<Item = &Policy> {
-        let Index {
-            by_image,
-            by_label,
-            by_namespace,
-            always,
-        } = &self.index;
-        let mut found: Vec<usize> = always.clone();
-        found.extend(images.filter_map(|name| by_image.get(name)).flatten());
-        let labelled = labels.filter_map(|(key, value)| by_label.get(key)?.get(value));
-        found.extend(labelled.flatten());
-        found.extend(by_namespace.get(namespace).into_iter().flatten());
-        found.sort_unstable();
-        found.dedup();
-        found.into_iter().map(|position| &self.policies[position])
+        let found = self.index.find(images, labels, namespace).into_iter();
+        found.map(|position| &*self.policies[position as usize])
     }
 }
 
 impl<'s> IntoIterator for &'s PolicySet {
     type Item = &'s Policy;
-    type IntoIter = std::slice::Iter<'s, Policy>;
+    type IntoIter = std::iter::Map<std::slice::Iter<'s, Box<Policy>>, fn(&Box<Policy>) -> &Policy>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
-
-impl Index {
-    fn new(policies: &[Policy]) -> Self {
-        let mut index = Self::default();
-        for (position, policy) in policies.iter().enumerate() {
-            index.file(position, &policy.matching);
-        }
-        index
-    }
-
-    /// Under images first: few pods share one. The method is every pod's, so it tells nothing.
-    fn file(&mut self, position: usize, criteria: &Criteria) {
-        let names: Option<Vec<&str>> = criteria
-            .images
-            .iter()
-            .map(super::ImagePattern::literal_name)
-            .collect();
-        if let Some(names) = names.filter(|names| !names.is_empty()) {
-            for name in names {
-                let filed = self.by_image.entry(name.to_owned()).or_default();
-                filed.push(position);
-            }
-            return;
-        }
-        let pair = criteria
-            .pod_selector
-            .match_labels
-            .iter()
-            .find(|(key, _)| *key != METHOD_LABEL);
-        if let Some((key, value)) = pair {
-            let values = self.by_label.entry(key.clone()).or_default();
-            values.entry(value.clone()).or_default().push(position);
-            return;
-        }
-        let literal = |name: &String| !super::glob::has_wildcard(name);
-        if !criteria.namespaces.is_empty() && criteria.namespaces.iter().all(literal) {
-            for name in &criteria.namespaces {
-                let filed = self.by_namespace.entry(name.clone()).or_default();
-                filed.push(position);
-            }
-            return;
-        }
-        self.always.push(position);
+        self.policies.iter().map(Box::as_ref)
     }
 }
 
@@ -220,10 +158,10 @@ fn same_kind(one: &VolumeSource, other: &VolumeSource) -> bool {
 
 /// Whether some pod can be what both ask for; true when in doubt.
 fn may_meet(one: &Criteria, other: &Criteria) -> bool {
-    let labels = &one.pod_selector.match_labels;
-    let apart = labels.iter().any(|(key, value)| {
-        let theirs = other.pod_selector.match_labels.get(key);
-        theirs.is_some_and(|theirs| theirs != value)
+    let mut pairs = one.pod_selector.pairs.iter();
+    let apart = pairs.any(|(key, value)| {
+        let theirs = other.pod_selector.pair(key);
+        theirs.is_some_and(|theirs| *theirs != **value)
     });
     !apart
 }

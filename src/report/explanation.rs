@@ -9,7 +9,7 @@ use crate::{
     inject::Injection,
     plan::{Change, NewMount, NewVolume, Plan, Source},
     pod::PodView,
-    policy::{ContainerChoice, Policy, VolumeSource},
+    policy::{ContainerChoice, METHOD_LABEL, Policy, VolumeSource},
     select::{Facts, Mode, Namespace, Reason, Verdict, method},
     velero::{BACKUP_VOLUMES, HookPhase, decode_command},
 };
@@ -164,16 +164,12 @@ fn because(policy: &Policy, pod: &PodView<'_>, container: usize) -> String {
 fn passed(policy: &Policy, reason: Reason, pod: &PodView<'_>, facts: Facts<'_>) -> String {
     match reason {
         Reason::Method => {
-            let asked = policy
-                .matching
-                .pod_selector
-                .match_labels
-                .get(crate::policy::METHOD_LABEL);
+            let asked = policy.matching.pod_selector.pair(METHOD_LABEL);
             format!(
                 "method is {:?}, not {:?} (label {})",
                 method(pod, facts),
-                asked.map_or("", String::as_str),
-                crate::policy::METHOD_LABEL,
+                asked.unwrap_or_default(),
+                METHOD_LABEL,
             )
         }
         Reason::Image => match opening::resembling(&policy.matching.images, pod) {

@@ -5,9 +5,8 @@ use crate::{
     pod::PodView,
     policy::{
         CONTAINER_ANNOTATION, ContainerChoice, Criteria, INJECT_LABEL, Image, ImagePattern,
-        METHOD_LABEL, Policy,
-        file::{LabelOperator, LabelRequirement, LabelSelector, Owner},
-        labels_match,
+        METHOD_LABEL, Policy, Selector,
+        file::{LabelOperator, LabelRequirement, Owner},
     },
     select::{Facts, Namespace, Reason, means, method, parameter_value},
 };
@@ -92,7 +91,7 @@ pub fn policy(
     let namespace = facts.namespace;
     let says = match reason {
         Reason::Method => {
-            let asked = criteria.pod_selector.match_labels.get(METHOD_LABEL)?;
+            let asked = criteria.pod_selector.pair(METHOD_LABEL)?;
             format!("label the pod {METHOD_LABEL}={asked}")
         }
         Reason::PodLabels => {
@@ -214,23 +213,13 @@ fn of_namespace<'a>(key: &str, facts: Facts<'a>) -> Option<&'a str> {
 }
 
 /// The first thing that a selector asks for and that is not there.
-fn missing<'a>(
-    selector: &LabelSelector,
-    label: impl Fn(&str) -> Option<&'a str>,
-) -> Option<String> {
-    let pairs = selector.match_labels.iter();
-    let mut pairs = pairs.filter(|(key, value)| label(key) != Some(value));
-    if let Some((key, value)) = pairs.next() {
+fn missing<'a>(selector: &Selector, label: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
+    let mut pairs = selector.pairs.iter();
+    if let Some((key, value)) = pairs.find(|(key, value)| label(key) != Some(value)) {
         return Some(format!("{key}={value}"));
     }
-    let lacks = |requirement: &&LabelRequirement| {
-        let alone = LabelSelector {
-            match_labels: std::collections::BTreeMap::new(),
-            match_expressions: vec![(*requirement).clone()],
-        };
-        !labels_match(&alone, &label)
-    };
-    selector.match_expressions.iter().find(lacks).map(asked)
+    let mut expressions = selector.expressions.iter();
+    expressions.find(|it| !it.holds(&label)).map(asked)
 }
 
 fn asked(requirement: &LabelRequirement) -> String {

@@ -25,8 +25,18 @@ pub struct SyntaxError {
 /// # Errors
 /// Where the text stops being YAML, is nested too deeply, or uses what JSON cannot say.
 pub fn parse(text: &str) -> Result<Vec<Document>, SyntaxError> {
-    let mut builder = Builder::default();
     let mut documents = Vec::new();
+    each(text, |document| documents.push(document))?;
+    Ok(documents)
+}
+
+/// Reads all documents of a stream, one after the other: a tree takes many times its text.
+///
+/// # Errors
+/// As for all of them at once, after those before it.
+pub fn each(text: &str, mut take: impl FnMut(Document)) -> Result<(), SyntaxError> {
+    let mut builder = Builder::default();
+    let mut last: Option<Document> = None;
     let mut start = 0;
     for next in Parser::new_from_str(text) {
         let (event, span) = next.map_err(|failure| SyntaxError {
@@ -36,16 +46,16 @@ pub fn parse(text: &str) -> Result<Vec<Document>, SyntaxError> {
         let here = span.byte_range().unwrap_or(0..0);
         match event {
             Event::DocumentStart(explicit, _) => {
-                if let Some(document) = documents.last_mut() {
+                if let Some(mut document) = last.take() {
                     start = if explicit { here.start } else { start };
-                    let document: &mut Document = document;
                     document.range.end = start;
+                    take(document);
                 }
                 builder = Builder::default();
             }
             Event::DocumentEnd => {
                 let (root, duplicates) = builder.finish();
-                documents.push(Document {
+                last = Some(Document {
                     range: start..text.len(),
                     root,
                     duplicates,
@@ -56,14 +66,12 @@ pub fn parse(text: &str) -> Result<Vec<Document>, SyntaxError> {
             event => builder.take(event, &span, here)?,
         }
     }
-    if documents.is_empty() {
-        documents.push(Document {
-            range: 0..text.len(),
-            root: None,
-            duplicates: Vec::new(),
-        });
-    }
-    Ok(documents)
+    take(last.unwrap_or_else(|| Document {
+        range: 0..text.len(),
+        root: None,
+        duplicates: Vec::new(),
+    }));
+    Ok(())
 }
 
 /// The character at an offset, or the last one of the text.

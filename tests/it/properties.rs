@@ -7,6 +7,7 @@ mod manifests;
 mod pods;
 mod policies;
 mod reader;
+mod sets;
 mod written;
 
 use std::{collections::BTreeSet, sync::LazyLock};

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        ContainerChoice, Criteria, ImagePattern, METHOD_LABEL, Rule, file,
+        ContainerChoice, Criteria, ImagePattern, METHOD_LABEL, Rule, Selector, file,
         image::ImagePatternError, name, selector,
     },
     Compiler,
@@ -87,8 +87,12 @@ impl Compiler<'_, '_> {
             }
         }
         Criteria {
-            pod_selector: pod_selector.clone().unwrap_or_default(),
-            namespace_selector: namespace_selector.clone().unwrap_or_default(),
+            pod_selector: pod_selector
+                .as_ref()
+                .map_or_else(Selector::default, Into::into),
+            namespace_selector: namespace_selector
+                .as_ref()
+                .map_or_else(Selector::default, Into::into),
             namespaces: namespaces.clone(),
             images: self.images(images, &[path, &["images"]].concat()),
             owners: owners.clone(),
@@ -141,18 +145,16 @@ impl Compiler<'_, '_> {
             owners,
         } = matching;
         // The method is every pod's, by default.
-        let labels = pod_selector
-            .match_labels
-            .keys()
-            .any(|key| key != METHOD_LABEL)
-            || !pod_selector.match_expressions.is_empty();
+        let mut pairs = pod_selector.pairs.iter();
+        let labels =
+            pairs.any(|(key, _)| **key != *METHOD_LABEL) || !pod_selector.expressions.is_empty();
         let some_images =
             !spec.r#match.images.is_empty() && !images.iter().any(ImagePattern::is_any);
         let some_namespaces = !namespaces.is_empty() && !namespaces.iter().any(|name| name == "*");
         let restricted = labels
             || some_images
             || some_namespaces
-            || !selector::is_empty(namespace_selector)
+            || !namespace_selector.is_empty()
             || !owners.is_empty();
         if !restricted {
             self.error(

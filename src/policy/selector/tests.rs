@@ -1,3 +1,4 @@
+use super::Selector;
 use crate::{policy::file::LabelSelector, yaml};
 
 fn selector(text: &str) -> LabelSelector {
@@ -7,7 +8,7 @@ fn selector(text: &str) -> LabelSelector {
 
 fn matches(text: &str, labels: &[(&str, &str)]) -> bool {
     let labels: Vec<_> = labels.to_vec();
-    super::matches(&selector(text), |key| {
+    Selector::from(&selector(text)).matches(|key| {
         labels
             .iter()
             .find(|(name, _)| *name == key)

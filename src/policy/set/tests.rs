@@ -91,3 +91,30 @@ fn only_policies_that_may_match_are_asked() {
         ["any", "image", "label", "namespace"]
     );
 }
+
+#[test]
+fn policies_are_found_by_what_their_expressions_require_or_refuse() {
+    let expression = |name: &str, expression: &str| {
+        let selector = format!("podSelector: {{matchExpressions: [{{key: app, {expression}}}]}}");
+        policy(
+            name,
+            1,
+            &format!("match: {{{selector}}}\n  container: {{name: c}}"),
+        )
+    };
+    let text = expression("absent", "operator: DoesNotExist")
+        + &expression("one-of", "operator: In, values: [y, z]")
+        + &expression("present", "operator: Exists")
+        + &expression("unlike", "operator: NotIn, values: [y, z]");
+    let (set, _) = PolicySet::new(places(&text));
+    let asked = |labels: &[(&'static str, &'static str)]| {
+        let found = set.candidates(std::iter::empty(), labels.iter().copied(), "shop");
+        found.map(|policy| policy.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(&[]), ["absent", "unlike"]);
+    assert_eq!(asked(&[("app", "y")]), ["one-of", "present"]);
+    assert_eq!(asked(&[("app", "q")]), ["present", "unlike"]);
+    // Of a key that stands there twice the last value counts: what it is refused by must be that one.
+    let twice = asked(&[("app", "y"), ("app", "q")]);
+    assert!(twice.contains(&"unlike".to_owned()), "{twice:?}");
+}
