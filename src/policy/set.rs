@@ -25,6 +25,10 @@ pub struct Place {
 /// Policies by priority, the higher first, then by name.
 #[derive(Debug, Default)]
 pub struct PolicySet {
+    #[expect(
+        clippy::vec_box,
+        reason = "to sort and to grow a list of policies would take the room of a second one"
+    )]
     policies: Vec<Box<Policy>>,
     index: Index,
 }

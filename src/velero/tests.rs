@@ -53,7 +53,7 @@ fn durations_are_read_as_velero_reads_them() {
             (_, Err(_)) => {}
         }
     }
-    assert_eq!(read, 23);
+    assert_eq!(read, 24);
 }
 
 /// Go writes `2m0s` where we write `2m`.

@@ -66,7 +66,7 @@ impl Index {
             rest: _,
             refusing: _,
         } = self;
-        let mut found = self.unrefused(labels.clone());
+        let mut found = self.unrefused(&labels);
         found.extend(images.filter_map(|name| by_image.get(name)).flatten());
         let labelled = labels.filter_map(|(key, value)| by_label.get(key, value));
         found.extend(labelled.flatten().flatten().flatten());
@@ -77,7 +77,10 @@ impl Index {
     }
 
     /// Those of the rest that refuse none of the labels.
-    fn unrefused<'a>(&self, labels: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Vec<u32> {
+    fn unrefused<'a>(
+        &self,
+        labels: &(impl Iterator<Item = (&'a str, &'a str)> + Clone),
+    ) -> Vec<u32> {
         if self.rest.is_empty() {
             return Vec::new();
         }

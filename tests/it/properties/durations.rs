@@ -18,7 +18,8 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![8 => terms, 1 => ".{0,12}"]
 }
 
-/// `time.ParseDuration` of Go 1.25, line by line.
+/// `time.ParseDuration` of Go, line by line.
+#[expect(clippy::many_single_char_names, reason = "Go's own names")]
 fn go(text: &str) -> Option<i64> {
     const MOST: u64 = 1 << 63;
     let mut s = text.as_bytes();

@@ -111,7 +111,7 @@ proptest! {
         prop_assert!(places.is_empty() && !problems.is_empty());
         for problem in &problems {
             prop_assert!(text.get(problem.span.clone()).is_some());
-            diagnostics::text(problem, 80);
+            prop_assert!(diagnostics::text(problem, 80).contains(problem.code));
         }
     }
 }
