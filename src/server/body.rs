@@ -8,7 +8,7 @@ use tokio::time;
 
 use super::{
     reply::Refusal,
-    room::{Room, SMALL, Share},
+    room::{Room, Share},
 };
 
 /// What is thrown away at most for the sake of an answer that arrives: enough for the largest
@@ -25,8 +25,7 @@ pub(super) async fn read<'r>(
     room: &'r Room,
 ) -> Result<(Bytes, Share<'r>), Refusal> {
     let announced = body.size_hint().upper();
-    let most = announced.map_or(limit, |it| usize::try_from(it).unwrap_or(usize::MAX));
-    if most > limit {
+    if announced.is_some_and(|it| it > limit as u64) {
         return Err(Refusal::BodyTooLarge);
     }
     let mut share = room.share();
@@ -41,23 +40,58 @@ pub(super) async fn read<'r>(
     if body.is_end_stream() {
         return Ok((first, share));
     }
-    let mut all = Vec::with_capacity(most.min(SMALL).max(first.len()));
-    all.extend_from_slice(&first);
+    let mut blocks = Blocks::default();
+    blocks.push(&first);
+    drop(first);
     while let Some(data) = next(body).await? {
-        let length = all.len() + data.len();
-        if length > limit {
+        if blocks.length + data.len() > limit {
             return Err(Refusal::BodyTooLarge);
         }
-        // Twice what has come and not what is announced, which costs the caller nothing. While it
-        // moves, the old one is there beside it: that of one body for each thread.
-        if length > all.capacity() {
-            let capacity = (2 * length).min(most).max(length);
-            share.grow(capacity)?;
-            all.reserve_exact(capacity - all.len());
-        }
-        all.extend_from_slice(&data);
+        share.grow(blocks.length + data.len())?;
+        blocks.push(&data);
     }
-    Ok((all.into(), share))
+    Ok((blocks.join(), share))
+}
+
+/// The bytes of a body on their way in.
+///
+/// Blocks of one size leave no holes between the bodies that come at the same time, as buffers that
+/// grow do, and cost the caller who announces much no less than what comes. In one piece a body is
+/// only while it is reviewed: one for each thread.
+#[derive(Default)]
+struct Blocks {
+    full: Vec<Box<[u8]>>,
+    last: Vec<u8>,
+    length: usize,
+}
+
+impl Blocks {
+    const SIZE: usize = 16 << 10;
+
+    fn push(&mut self, mut data: &[u8]) {
+        self.length += data.len();
+        while !data.is_empty() {
+            if self.last.capacity() == 0 {
+                self.last.reserve_exact(Self::SIZE);
+            }
+            let (now, later) = data.split_at(data.len().min(Self::SIZE - self.last.len()));
+            self.last.extend_from_slice(now);
+            if self.last.len() == Self::SIZE {
+                self.full.push(std::mem::take(&mut self.last).into());
+            }
+            data = later;
+        }
+    }
+
+    fn join(self) -> Bytes {
+        let Self { full, last, length } = self;
+        let mut all = Vec::with_capacity(length);
+        for block in full {
+            all.extend_from_slice(&block);
+        }
+        all.extend_from_slice(&last);
+        all.into()
+    }
 }
 
 /// Reads on and keeps nothing.

@@ -6,7 +6,7 @@ use super::reply::Refusal;
 
 /// Bodies up to this size need none: the number of reviews bounds them too, and so a small review is
 /// answered whatever the large ones take.
-pub(super) const SMALL: usize = 64 << 10;
+const SMALL: usize = 64 << 10;
 
 /// One permit for each byte.
 pub(super) struct Room(Semaphore);
