@@ -3,14 +3,15 @@
 /// Whether all of `text` is what `pattern` says.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
+    if !has_wildcard(pattern) {
+        return pattern == text;
+    }
     let mut pieces = pattern.split('*');
     let first = pieces.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else {
         return false;
     };
-    let Some(last) = pieces.next_back() else {
-        return rest.is_empty();
-    };
+    let last = pieces.next_back().unwrap_or_default();
     for piece in pieces {
         match rest.find(piece) {
             Some(place) => rest = &rest[place + piece.len()..],
@@ -22,5 +23,5 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 
 #[must_use]
 pub fn has_wildcard(pattern: &str) -> bool {
-    pattern.contains('*')
+    pattern.bytes().any(|byte| byte == b'*')
 }
