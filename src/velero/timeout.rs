@@ -3,7 +3,7 @@
 //! Written by hand because what Velero cannot read it silently replaces by 30 seconds: this is the
 //! only place where somebody is told.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -13,6 +13,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Timeout(i64);
 
 const SECOND: i64 = 1_000_000_000;
+
+/// Usual timeouts: seconds and how they are displayed.
+const USUAL: [(i64, &str); 12] = [
+    (5, "5s"),
+    (10, "10s"),
+    (20, "20s"),
+    (30, "30s"),
+    (60, "1m"),
+    (120, "2m"),
+    (300, "5m"),
+    (600, "10m"),
+    (900, "15m"),
+    (1_200, "20m"),
+    (1_800, "30m"),
+    (3_600, "1h"),
+];
 
 /// Why a text is no duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +71,16 @@ impl Timeout {
     #[must_use]
     pub const fn saturating_mul(self, times: i64) -> Self {
         Self(self.0.saturating_mul(times))
+    }
+
+    /// As it is displayed. What most policies say need not be spelled out each time.
+    #[must_use]
+    pub fn text(self) -> Cow<'static, str> {
+        let mut usual = USUAL.into_iter();
+        match usual.find(|(seconds, _)| self.0 == seconds * SECOND) {
+            Some((_, text)) => text.into(),
+            None => self.to_string().into(),
+        }
     }
 
     /// The time for which a program may sleep or wait; negative ones are none.
@@ -245,7 +271,7 @@ impl Serialize for Timeout {
 }
 
 impl JsonSchema for Timeout {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
+    fn schema_name() -> Cow<'static, str> {
         "Duration".into()
     }
 
@@ -255,5 +281,17 @@ impl JsonSchema for Timeout {
             "description": "A Go duration above zero, such as 30s, 5m or 1h30m.",
             "pattern": r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))*$",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_timeouts_are_spelled_as_others_are() {
+        for (seconds, text) in USUAL {
+            assert_eq!(Timeout(seconds * SECOND).to_string(), text);
+        }
     }
 }
