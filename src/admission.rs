@@ -6,13 +6,9 @@
 
 use std::borrow::Cow;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde::Serialize;
-
 use crate::{
     inject::{Injection, inject},
     json::{self, Attempt, Error, Text, view},
-    patch::Patch,
     pod::{OwnerReference, PodView},
     policy::{Policy, PolicySet},
     select::{Facts, Reason, Verdict},
@@ -35,8 +31,12 @@ pub struct Review<'a> {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every review is about a pod, and there are few at once"
+)]
 pub enum Subject<'a> {
-    Pod(Box<PodView<'a>>),
+    Pod(PodView<'a>),
     /// An update, a deletion, a subresource: answered, never changed.
     NotACreation,
 }
@@ -109,7 +109,7 @@ view! {
         sub_resource: Option<Text<'a>> = "subResource",
         operation: Text<'a> = "operation",
         dry_run: bool = "dryRun",
-        object: Option<Attempt<Box<PodView<'a>>>> = "object",
+        object: Option<Attempt<PodView<'a>>> = "object",
     }
 
     struct GroupKind<'a> {
@@ -123,7 +123,7 @@ view! {
 /// # Errors
 /// What keeps it from being answered.
 pub fn parse(body: &[u8]) -> Result<Review<'_>, Refusal> {
-    let body = std::str::from_utf8(body).map_err(|_| Refusal::NotUtf8)?;
+    let body = simdutf8::basic::from_utf8(body).map_err(|_| Refusal::NotUtf8)?;
     let envelope: Envelope<'_> = json::read(body).map_err(Refusal::NotJson)?;
     if &*envelope.api_version != API_VERSION || &*envelope.kind != KIND {
         return Err(Refusal::OtherVersion {
@@ -217,7 +217,7 @@ pub fn answer<'a>(review: &'a Review<'_>, policies: &'a PolicySet, facts: Facts<
                     allowed: true,
                     ..Response::default()
                 },
-                &Patch::default(),
+                None,
             ),
             outcome: Outcome::Passed,
             reason: Some(Reason::NotCreate),
@@ -253,7 +253,7 @@ fn about<'a>(
         status: plan.denied.map(Status::denied_by),
         warnings: warnings(injection),
     };
-    let body = write(&response, &injection.patch(pod));
+    let body = write(&response, injection.patch_text(pod).as_deref());
     let metadata = pod.metadata.as_ref();
     let name = metadata.and_then(|it| it.name.as_deref().or(it.generate_name.as_deref()));
     Answer {
@@ -266,30 +266,22 @@ fn about<'a>(
     }
 }
 
-/// The response within a review, as the API server reads it.
-#[derive(Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// The response within a review.
+#[derive(Default)]
 struct Response<'a> {
     uid: &'a str,
     allowed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     audit_annotations: Option<Audit<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
 
-#[derive(Serialize)]
 struct Audit<'a> {
     outcome: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "str::is_empty")]
     policies: &'a str,
 }
 
-#[derive(Serialize)]
 struct Status {
     code: u16,
     reason: &'static str,
@@ -312,35 +304,70 @@ impl Status {
 /// How many bytes an answer has beside its patch, usually.
 const USUAL: usize = 512;
 
-/// The review that answers.
-fn write(response: &Response<'_>, patch: &Patch<'_>) -> Vec<u8> {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Review<'a> {
-        api_version: &'static str,
-        kind: &'static str,
-        response: &'a Response<'a>,
-    }
-
-    let review = Review {
-        api_version: API_VERSION,
-        kind: KIND,
-        response,
-    };
-    let patch = (!patch.is_empty()).then(|| patch.to_text(""));
-    let encoded = patch.as_ref().map_or(0, |text| text.len().div_ceil(3) * 4);
+/// The review that answers, as the API server reads it.
+fn write(response: &Response<'_>, patch: Option<&[u8]>) -> Vec<u8> {
+    let Response {
+        uid,
+        allowed,
+        audit_annotations,
+        status,
+        warnings,
+    } = response;
+    let encoded = patch.map_or(0, |text| text.len().div_ceil(3) * 4);
     let mut body = Vec::with_capacity(encoded + USUAL);
-    serde_json::to_writer(&mut body, &review).expect("texts and numbers are JSON");
-    if let Some(patch) = patch {
-        // Base64 needs no escapes: the serializer would look for them all the same.
-        body.truncate(body.len() - b"}}".len());
-        body.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
-        let start = body.len();
-        body.resize(start + encoded, 0);
-        let encoded = STANDARD.encode_slice(patch, &mut body[start..]);
-        encoded.expect("there is room for it");
-        body.extend_from_slice(b"\"}}");
+    body.extend_from_slice(
+        br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"#,
+    );
+    json::quote(uid, &mut body);
+    body.extend_from_slice(br#","allowed":"#);
+    body.extend_from_slice(if *allowed { b"true" } else { b"false" });
+    if let Some(Audit {
+        outcome,
+        reason,
+        policies,
+    }) = audit_annotations
+    {
+        body.extend_from_slice(br#","auditAnnotations":{"outcome":"#);
+        json::quote(outcome, &mut body);
+        if let Some(reason) = reason {
+            body.extend_from_slice(br#","reason":"#);
+            json::quote(reason, &mut body);
+        }
+        if !policies.is_empty() {
+            body.extend_from_slice(br#","policies":"#);
+            json::quote(policies, &mut body);
+        }
+        body.push(b'}');
     }
+    if let Some(Status {
+        code,
+        reason,
+        message,
+    }) = status
+    {
+        body.extend_from_slice(format!(r#","status":{{"code":{code},"reason":"#).as_bytes());
+        json::quote(reason, &mut body);
+        body.extend_from_slice(br#","message":"#);
+        json::quote(message, &mut body);
+        body.push(b'}');
+    }
+    for (position, warning) in warnings.iter().enumerate() {
+        body.extend_from_slice(if position == 0 {
+            br#","warnings":["#
+        } else {
+            b","
+        });
+        json::quote(warning, &mut body);
+    }
+    if !warnings.is_empty() {
+        body.push(b']');
+    }
+    if let Some(patch) = patch {
+        body.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
+        json::base64(patch, &mut body);
+        body.push(b'"');
+    }
+    body.extend_from_slice(b"}}");
     body
 }
 

@@ -1,10 +1,9 @@
 //! The whole way for one pod: the same for a review, a manifest and a question.
 
 use crate::{
-    json::FromJson as _,
-    patch::{Flaw, Patch, patch, prove},
+    patch::{Flaw, Patch, patch, patch_text, prove},
     plan::{Plan, plan},
-    pod::PodView,
+    pod::{PodView, Storage},
     policy::PolicySet,
     select::{Facts, Reason, Verdict, gate, select, select_all},
 };
@@ -23,6 +22,12 @@ impl Injection<'_> {
     #[must_use]
     pub fn patch(&self, pod: &PodView<'_>) -> Patch<'_> {
         patch(&self.plan, pod)
+    }
+
+    /// The same as RFC 6902 writes it, if anything is to be done.
+    #[must_use]
+    pub fn patch_text(&self, pod: &PodView<'_>) -> Option<Vec<u8>> {
+        patch_text(&self.plan, pod)
     }
 
     /// The one reason that says most about why nothing happened, when nothing did.
@@ -88,17 +93,24 @@ fn decide<'a>(
     let selected = verdicts
         .iter()
         .any(|verdict| matches!(verdict, Verdict::Selected(..)));
+    if !selected {
+        return Injection {
+            gate,
+            verdicts,
+            plan: Plan::default(),
+        };
+    }
     // Worth the time only where it is planned upon.
-    if selected && pod.check().is_err() {
+    let Ok(storage) = Storage::read(pod) else {
         return Injection {
             gate: Some(Reason::Unreadable),
             verdicts,
             plan: Plan::default(),
         };
-    }
-    let mut plan = plan(&verdicts, pod, facts);
+    };
+    let mut plan = plan(&verdicts, pod, &storage, facts);
     // Better no hooks than a pod that the API server refuses.
-    if let Err(flaw) = prove(&plan, pod) {
+    if let Err(flaw) = prove(&plan, pod, &storage) {
         let why = match flaw {
             Flaw::ManyAnnotations(_) => Reason::ManyAnnotations,
             _ => Reason::Unprovable,

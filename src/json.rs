@@ -5,6 +5,7 @@
 //! that nobody reads may go unnoticed. What is read is read as Go's `encoding/json` does: `null` is
 //! what is absent, and of a key that stands twice the last one counts.
 
+mod base64;
 mod block;
 mod list;
 mod reader;
@@ -14,12 +15,13 @@ mod view;
 mod word;
 mod write;
 
+pub use base64::base64;
 pub use list::List;
 pub use reader::{Error, Fault, Key, Kind, Reader};
 pub use string::unquote;
 pub use text::{Pairs, Text};
 pub(crate) use view::view;
-pub use write::{escape, quote};
+pub use write::{escape, escape_step, number, quote};
 
 /// What can be read from JSON, and borrows from it.
 pub trait FromJson<'a>: Sized {
@@ -79,16 +81,6 @@ impl<'a, T: FromJson<'a>> FromJson<'a> for Vec<T> {
             let checked = item.check();
             checked.map_err(|fault| fault.at_item(position))
         })
-    }
-}
-
-impl<'a, T: FromJson<'a>> FromJson<'a> for Box<T> {
-    fn from_json(reader: &mut Reader<'a>) -> Result<Self, Fault> {
-        T::from_json(reader).map(Self::new)
-    }
-
-    fn check(&self) -> Result<(), Fault> {
-        T::check(self)
     }
 }
 

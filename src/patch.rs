@@ -8,7 +8,7 @@ mod proof;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    fmt::{self, Write as _},
+    fmt,
 };
 
 use serde_json::{Value, json};
@@ -70,64 +70,93 @@ impl Operation<'_> {
     /// Writes the operation for a pod that stands at `root`.
     fn write(&self, root: &str, out: &mut Vec<u8>) {
         let Self { op, path } = self;
-        let (word, new) = match op {
-            Op::Add(new) => ("add", Some(new)),
-            Op::Replace(new) => ("replace", Some(new)),
-            Op::Remove => ("remove", None),
+        let (head, new) = match op {
+            Op::Add(new) => (r#"{"op":"add","path":""#, Some(new)),
+            Op::Replace(new) => (r#"{"op":"replace","path":""#, Some(new)),
+            Op::Remove => (r#"{"op":"remove","path":""#, None),
         };
-        out.extend_from_slice(b"{\"op\":\"");
-        out.extend_from_slice(word.as_bytes());
-        out.extend_from_slice(b"\",\"path\":\"");
-        let written = write!(Escaped(out), "{root}{path}");
-        written.expect("memory takes everything");
-        out.push(b'"');
+        out.extend_from_slice(head.as_bytes());
+        json::escape(root, out);
+        path.write(out);
         if let Some(new) = new {
-            out.extend_from_slice(b",\"value\":");
+            out.extend_from_slice(br#"","value":"#);
             new.write(out);
+            out.push(b'}');
+        } else {
+            out.extend_from_slice(b"\"}");
         }
-        out.push(b'}');
+    }
+}
+
+impl Path<'_> {
+    /// Writes the pointer as it stands between quotes.
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Annotation(key) => {
+                out.extend_from_slice(b"/metadata/annotations/");
+                json::escape_step(key, out);
+            }
+            Self::NewVolume => out.extend_from_slice(b"/spec/volumes/-"),
+            Self::ConfigMap(volume) => {
+                out.extend_from_slice(b"/spec/volumes/");
+                json::number(*volume, out);
+                out.extend_from_slice(b"/configMap/name");
+            }
+            Self::NewMount(container) => {
+                out.extend_from_slice(b"/spec/containers/");
+                json::number(*container, out);
+                out.extend_from_slice(b"/volumeMounts/-");
+            }
+            Self::Pointer(pointer) => json::escape(pointer, out),
+        }
     }
 }
 
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Annotation(key) => {
-                f.write_str("/metadata/annotations/")?;
-                pieces(key).try_for_each(|piece| f.write_str(piece))
-            }
-            Self::NewVolume => f.write_str("/spec/volumes/-"),
-            Self::ConfigMap(volume) => write!(f, "/spec/volumes/{volume}/configMap/name"),
-            Self::NewMount(container) => {
-                write!(f, "/spec/containers/{container}/volumeMounts/-")
-            }
-            Self::Pointer(pointer) => f.write_str(pointer),
-        }
-    }
-}
-
-/// What is written to it stands in a string of JSON.
-struct Escaped<'a>(&'a mut Vec<u8>);
-
-impl fmt::Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        json::escape(text, self.0);
-        Ok(())
+        let mut quoted = Vec::new();
+        self.write(&mut quoted);
+        quoted.push(b'"');
+        let (pointer, _) = str::from_utf8(&quoted)
+            .ok()
+            .and_then(json::unquote)
+            .expect("what we escape can be read");
+        f.write_str(&pointer)
     }
 }
 
 impl New<'_> {
     fn write(&self, out: &mut Vec<u8>) {
-        let written = match self {
-            Self::Text(text) => {
-                json::quote(text, out);
-                Ok(())
+        match self {
+            Self::Text(text) => json::quote(text, out),
+            Self::Volume(volume) => volume.write(out),
+            Self::Mount(mount) => mount.write(out),
+            Self::Json(value) => {
+                let written = serde_json::to_writer(out, value);
+                written.expect("values are JSON");
             }
-            Self::Volume(volume) => serde_json::to_writer(out, volume),
-            Self::Mount(mount) => serde_json::to_writer(out, mount),
-            Self::Json(value) => serde_json::to_writer(out, value),
-        };
-        written.expect("names and sizes are JSON");
+        }
+    }
+}
+
+/// A patch as it is being written.
+struct Text(Vec<u8>);
+
+impl Text {
+    fn new() -> Self {
+        Self(Vec::with_capacity(USUAL))
+    }
+
+    fn add(&mut self, operation: &Operation<'_>, root: &str) {
+        let Self(text) = self;
+        text.push(if text.is_empty() { b'[' } else { b',' });
+        operation.write(root, text);
+    }
+
+    fn finish(self) -> Vec<u8> {
+        let Self(mut text) = self;
+        text.extend_from_slice(if text.is_empty() { b"[]" } else { b"]" });
+        text
     }
 }
 
@@ -145,16 +174,11 @@ impl Patch<'_> {
     #[must_use]
     pub fn to_text(&self, root: &str) -> Vec<u8> {
         let Self(operations) = self;
-        let mut out = Vec::with_capacity(USUAL);
-        out.push(b'[');
-        for (position, operation) in operations.iter().enumerate() {
-            if position > 0 {
-                out.push(b',');
-            }
-            operation.write(root, &mut out);
+        let mut text = Text::new();
+        for operation in operations {
+            text.add(operation, root);
         }
-        out.push(b']');
-        out
+        text.finish()
     }
 
     /// The same, to be looked into.
@@ -268,12 +292,28 @@ fn steps(pointer: &str) -> Vec<String> {
 /// The operations that carry a plan out, parents before their children.
 #[must_use]
 pub fn patch<'a>(plan: &'a Plan<'_>, pod: &PodView<'_>) -> Patch<'a> {
+    let mut operations = Vec::new();
+    each(plan, pod, |operation| operations.push(operation));
+    Patch(operations)
+}
+
+/// The same as RFC 6902 writes it, if there is anything to do.
+#[must_use]
+pub fn patch_text(plan: &Plan<'_>, pod: &PodView<'_>) -> Option<Vec<u8>> {
+    let written = || {
+        let mut text = Text::new();
+        each(plan, pod, |operation| text.add(&operation, ""));
+        text.finish()
+    };
+    (!plan.is_empty()).then(written)
+}
+
+fn each<'a>(plan: &'a Plan<'_>, pod: &PodView<'_>, mut take: impl FnMut(Operation<'a>)) {
     let mut parents = Parents::default();
-    let mut operations = Vec::with_capacity(plan.changes.len() + 4);
     for change in &plan.changes {
         let operation = match change {
             Change::Volume(volume) => {
-                parents.volumes(pod, &mut operations);
+                parents.volumes(pod, &mut take);
                 add(Path::NewVolume, New::Volume(*volume))
             }
             Change::Scripts {
@@ -283,7 +323,7 @@ pub fn patch<'a>(plan: &'a Plan<'_>, pod: &PodView<'_>) -> Patch<'a> {
                 path: Path::ConfigMap(*volume),
             },
             Change::Mount(mount) => {
-                parents.mounts(mount.container, pod, &mut operations);
+                parents.mounts(mount.container, pod, &mut take);
                 add(Path::NewMount(mount.container), New::Mount(*mount))
             }
             Change::NoAnnotation { key, .. } => Operation {
@@ -295,7 +335,7 @@ pub fn patch<'a>(plan: &'a Plan<'_>, pod: &PodView<'_>) -> Patch<'a> {
                 value,
                 instead_of,
             } => {
-                parents.annotations(pod, &mut operations);
+                parents.annotations(pod, &mut take);
                 let value = New::Text(Cow::Borrowed(value));
                 Operation {
                     op: match instead_of {
@@ -306,9 +346,8 @@ pub fn patch<'a>(plan: &'a Plan<'_>, pod: &PodView<'_>) -> Patch<'a> {
                 }
             }
         };
-        operations.push(operation);
+        take(operation);
     }
-    Patch(operations)
 }
 
 const fn add<'a>(path: Path<'a>, new: New<'a>) -> Operation<'a> {
@@ -327,38 +366,43 @@ fn parent<'a>(pointer: impl Into<Cow<'a, str>>, empty: Value) -> Operation<'a> {
 struct Parents {
     annotations: bool,
     volumes: bool,
-    mounts: Vec<usize>,
+    /// The container whose mounts were the last. Those of one container come together.
+    mounts: Option<usize>,
 }
 
 impl Parents {
-    fn annotations(&mut self, pod: &PodView<'_>, operations: &mut Vec<Operation<'_>>) {
+    fn annotations<'a>(&mut self, pod: &PodView<'_>, take: &mut impl FnMut(Operation<'a>)) {
         if std::mem::replace(&mut self.annotations, true) {
             return;
         }
         let metadata = pod.metadata.as_ref();
         if metadata.is_none() {
-            operations.push(parent("/metadata", json!({})));
+            take(parent("/metadata", json!({})));
         }
         if metadata.is_none_or(|metadata| metadata.annotations.is_none()) {
-            operations.push(parent("/metadata/annotations", json!({})));
+            take(parent("/metadata/annotations", json!({})));
         }
     }
 
-    fn volumes(&mut self, pod: &PodView<'_>, operations: &mut Vec<Operation<'_>>) {
+    fn volumes<'a>(&mut self, pod: &PodView<'_>, take: &mut impl FnMut(Operation<'a>)) {
         if !std::mem::replace(&mut self.volumes, true) && pod.spec.volumes.is_none() {
-            operations.push(parent("/spec/volumes", json!([])));
+            take(parent("/spec/volumes", json!([])));
         }
     }
 
-    fn mounts(&mut self, container: usize, pod: &PodView<'_>, operations: &mut Vec<Operation<'_>>) {
-        if self.mounts.contains(&container) {
+    fn mounts<'a>(
+        &mut self,
+        container: usize,
+        pod: &PodView<'_>,
+        take: &mut impl FnMut(Operation<'a>),
+    ) {
+        if self.mounts.replace(container) == Some(container) {
             return;
         }
-        self.mounts.push(container);
         let there = pod.containers().get(container);
         if there.is_some_and(|container| container.volume_mounts.is_none()) {
             let path = format!("/spec/containers/{container}/volumeMounts");
-            operations.push(parent(path, json!([])));
+            take(parent(path, json!([])));
         }
     }
 }
@@ -366,24 +410,7 @@ impl Parents {
 /// A step of a pointer.
 #[must_use]
 pub fn escape(step: &str) -> String {
-    pieces(step).collect()
-}
-
-/// A step of a pointer, in pieces: `~` and `/` have other spellings there.
-fn pieces(step: &str) -> impl Iterator<Item = &str> {
-    let mut rest = step;
-    let parts = std::iter::from_fn(move || {
-        let special = rest.bytes().position(|byte| matches!(byte, b'~' | b'/'));
-        let Some(special) = special else {
-            let last = std::mem::take(&mut rest);
-            return (!last.is_empty()).then_some([last, ""]);
-        };
-        let (plain, from) = rest.split_at(special);
-        rest = &from[1..];
-        let spelled = if from.starts_with('~') { "~0" } else { "~1" };
-        Some([plain, spelled])
-    });
-    parts.flatten()
+    step.replace('~', "~0").replace('/', "~1")
 }
 
 /// The operations that take out of a pod what was put in, parents that it would leave empty too.

@@ -12,8 +12,8 @@ mod withdraw;
 use std::borrow::Cow;
 
 use crate::{
-    pod::PodView,
-    policy::{Policy, Volume},
+    pod::{PodView, Storage},
+    policy::Policy,
     select::{Facts, Reason, Verdict},
     velero::{
         BACKUP_VOLUMES, HookPhase, LEGACY_PRE, RESTORE_NAME_LABEL, RESTORE_WAIT_FOR_READY,
@@ -99,16 +99,12 @@ pub enum Source<'a> {
     Policy(&'a crate::policy::VolumeSource),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewMount<'a> {
     /// The position in `spec.containers`.
-    #[serde(skip)]
     pub container: usize,
-    #[serde(rename = "name")]
     pub volume: &'a str,
-    #[serde(rename = "mountPath")]
     pub path: &'a str,
-    #[serde(rename = "readOnly", skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
 }
 
@@ -133,29 +129,22 @@ impl<'a> Plan<'a> {
 
 /// Makes the plan for a pod.
 #[must_use]
-pub fn plan<'a>(verdicts: &[Verdict<'a>], pod: &'a PodView<'_>, facts: Facts<'_>) -> Plan<'a> {
-    let selected: Vec<(&Policy, usize)> = verdicts
-        .iter()
-        .filter_map(|verdict| match *verdict {
-            Verdict::Selected(policy, container) => Some((policy, container)),
-            Verdict::Passed(..) => None,
-        })
-        .collect();
-    if selected.is_empty() {
-        return Plan::default();
-    }
-    if comes_with_others(pod, &selected) {
-        let kept = selected
-            .iter()
-            .map(|(policy, _)| (*policy, Reason::Restored));
+pub fn plan<'a>(
+    verdicts: &[Verdict<'a>],
+    pod: &'a PodView<'_>,
+    storage: &Storage<'_>,
+    facts: Facts<'_>,
+) -> Plan<'a> {
+    if comes_with_others(pod, verdicts) {
+        let kept = selected(verdicts).map(|(policy, _)| (policy, Reason::Restored));
         return Plan {
             passed: kept.collect(),
             ..Plan::default()
         };
     }
-    let existing = Existing::read(pod, &selected, facts);
-    match choose(&selected, pod, &existing) {
-        Ok(choice) => follow(choice, &existing, pod, facts),
+    let existing = Existing::read(pod, verdicts, facts);
+    match choose(verdicts, pod, storage, &existing) {
+        Ok(choice) => follow(choice, &existing, pod, storage, facts),
         Err(policy) => Plan {
             denied: Some(policy),
             ..Plan::default()
@@ -163,11 +152,20 @@ pub fn plan<'a>(verdicts: &[Verdict<'a>], pod: &'a PodView<'_>, facts: Facts<'_>
     }
 }
 
+/// The policies that select the pod, with the position of the container that each means.
+fn selected<'a>(verdicts: &[Verdict<'a>]) -> impl Iterator<Item = (&'a Policy, usize)> {
+    verdicts.iter().filter_map(|verdict| match *verdict {
+        Verdict::Selected(policy, container) => Some((policy, container)),
+        Verdict::Passed(..) => None,
+    })
+}
+
 /// The plan that carries a choice out.
 fn follow<'a>(
     choice: Choice<'a>,
     existing: &Existing,
     pod: &'a PodView<'_>,
+    storage: &Storage<'_>,
     facts: Facts<'_>,
 ) -> Plan<'a> {
     let Choice {
@@ -182,16 +180,15 @@ fn follow<'a>(
         changes,
         ..Plan::default()
     };
-    let Some((_, container)) = followed.first() else {
+    let Some(Applied { container, .. }) = followed.first() else {
         return plan;
     };
-    let container = &*pod.containers()[*container].name;
     let mut written = Record::new();
     let mut steps = Vec::with_capacity(followed.len() + 1);
     for phase in HookPhase::ALL {
         let ours = followed.iter();
         steps.clear();
-        steps.extend(ours.filter_map(|(policy, _)| hooks::step(policy, phase, pod, facts)));
+        steps.extend(ours.filter_map(|it| hooks::step(it.policy, phase, pod, facts)));
         let fate = match phase {
             HookPhase::Pre | HookPhase::Post => backup,
             HookPhase::PostRestore => restore,
@@ -221,11 +218,8 @@ fn follow<'a>(
             }),
         }
     }
-    annotate_backup_volumes(&mut plan, &followed, pod);
-    let applied = followed.into_iter();
-    plan.applied = applied
-        .map(|(policy, _)| Applied { policy, container })
-        .collect();
+    annotate_backup_volumes(&mut plan, &followed, pod, storage);
+    plan.applied = followed;
     let provenance = plan.provenance();
     set(&mut plan.changes, pod, PROVENANCE, provenance);
     let Record(written) = written;
@@ -238,12 +232,8 @@ fn follow<'a>(
 /// Whether Velero restores the pod with hooks of other policies, or of other versions of them.
 ///
 /// The scripts of those come back with it; the scripts of these may not be in its namespace.
-fn comes_with_others(pod: &PodView<'_>, selected: &[(&Policy, usize)]) -> bool {
-    let ours = |entry: &str| {
-        selected
-            .iter()
-            .any(|(policy, _)| policy.provenance() == entry)
-    };
+fn comes_with_others(pod: &PodView<'_>, verdicts: &[Verdict<'_>]) -> bool {
+    let ours = |entry: &str| selected(verdicts).any(|(policy, _)| policy.provenance() == entry);
     let theirs = pod.annotation(PROVENANCE).filter(|_| is_restored(pod));
     theirs.is_some_and(|theirs| !theirs.split(',').all(ours))
 }
@@ -332,26 +322,24 @@ fn with_undo(author: Step<'static>, existing: &Existing, phase: HookPhase) -> St
 
 fn annotate_backup_volumes<'a>(
     plan: &mut Plan<'a>,
-    followed: &[(&'a Policy, usize)],
+    followed: &[Applied<'a>],
     pod: &'a PodView<'_>,
+    storage: &Storage<'_>,
 ) {
-    let there = pod.annotation(BACKUP_VOLUMES).unwrap_or_default();
-    let mut names: Vec<&'a str> = Vec::new();
-    let wanted = followed
-        .iter()
-        .flat_map(|(policy, _)| &policy.backup_volumes);
-    for name in wanted {
-        if backup_volumes(there).any(|listed| listed == name) || names.contains(&name.as_str()) {
+    // The author's part stays as it was written, so that nothing of it gets lost.
+    let mut value = Cow::Borrowed(pod.annotation(BACKUP_VOLUMES).unwrap_or_default());
+    for name in followed.iter().flat_map(|it| &it.policy.backup_volumes) {
+        if backup_volumes(&value).any(|listed| listed == name) {
             continue;
         }
-        let ours = |(policy, _): &(&Policy, usize)| {
-            policy
-                .volumes
-                .iter()
-                .any(|Volume { name: it, .. }| it == name)
-        };
-        if followed.iter().any(ours) || pod.volumes().iter().any(|volume| *volume.name == **name) {
-            names.push(name);
+        let mut ours = followed.iter().flat_map(|it| &it.policy.volumes);
+        let mut theirs = storage.volumes.iter();
+        if ours.any(|volume| volume.name == *name) || theirs.any(|it| *it.name == **name) {
+            value = if value.is_empty() {
+                name.into()
+            } else {
+                format!("{value},{name}").into()
+            };
         } else {
             plan.notes.push(Note {
                 subject: name,
@@ -359,14 +347,9 @@ fn annotate_backup_volumes<'a>(
             });
         }
     }
-    // The author's part stays as it was written, so that nothing of it gets lost.
-    let value = match names.as_slice() {
-        [] => return,
-        [only] if there.is_empty() => Cow::Borrowed(*only),
-        several if there.is_empty() => several.join(",").into(),
-        several => format!("{there},{}", several.join(",")).into(),
-    };
-    set(&mut plan.changes, pod, BACKUP_VOLUMES, value);
+    if !value.is_empty() {
+        set(&mut plan.changes, pod, BACKUP_VOLUMES, value);
+    }
 }
 
 fn set<'a>(

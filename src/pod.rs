@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::json::{self, FromJson as _, List, Pairs, Text, There, view};
+use crate::json::{self, Fault, FromJson, List, Pairs, Text, There, view};
 
 view! {
     /// A pod, or the template of one.
@@ -97,33 +97,118 @@ impl VolumeMount<'_> {
 /// Whether two paths are one, as the kubelet compares them: `/a//b/./` is `/a/b`.
 #[must_use]
 pub fn same_path(one: &str, other: &str) -> bool {
-    let parts = |path| -> std::iter::Filter<std::str::Split<'_, char>, fn(&&str) -> bool> {
-        str::split(path, '/').filter(|part| !part.is_empty() && *part != ".")
-    };
-    one == other || !end_differently(one, other) && parts(one).eq(parts(other))
+    let (mut one, mut other) = (one.as_bytes(), other.as_bytes());
+    one == other
+        || !end_differently(one, other)
+            && loop {
+                match (last_part(&mut one), last_part(&mut other)) {
+                    (None, None) => break true,
+                    (one, other) if one == other => {}
+                    _ => break false,
+                }
+            }
 }
 
 /// Whether two paths end in different letters of their last parts, and so are two.
-fn end_differently(one: &str, other: &str) -> bool {
-    let last = |path: &str| {
-        path.bytes()
-            .last()
+fn end_differently(one: &[u8], other: &[u8]) -> bool {
+    let last = |path: &[u8]| {
+        path.last()
+            .copied()
             .filter(|end| !matches!(end, b'/' | b'.'))
     };
     matches!((last(one), last(other)), (Some(one), Some(other)) if one != other)
 }
 
+/// Takes the last part off a path. Empty ones and `.` are none.
+fn last_part<'p>(path: &mut &'p [u8]) -> Option<&'p [u8]> {
+    while !path.is_empty() {
+        let slash = path.iter().rposition(|byte| *byte == b'/');
+        let part = &path[slash.map_or(0, |slash| slash + 1)..];
+        *path = &path[..slash.unwrap_or(0)];
+        if !matches!(part, b"" | b".") {
+            return Some(part);
+        }
+    }
+    None
+}
+
+/// A pod's volumes and what they take in each container.
+#[derive(Debug)]
+pub struct Storage<'v> {
+    pub volumes: Vec<Volume<'v>>,
+    /// By container.
+    pub taken: Vec<Taken<'v>>,
+}
+
 /// What volumes take in one container, as mounts and as devices.
 #[derive(Debug)]
-pub struct Taken<'a> {
-    pub mounts: Vec<VolumeMount<'a>>,
-    devices: Vec<VolumeDevice<'a>>,
+pub struct Taken<'v> {
+    pub mounts: Vec<VolumeMount<'v>>,
+    devices: Vec<VolumeDevice<'v>>,
+}
+
+impl<'v> Storage<'v> {
+    /// Reads what was put off in a pod until somebody asks, and keeps what is about volumes.
+    ///
+    /// # Errors
+    /// As those of `check`.
+    pub fn read(pod: &PodView<'v>) -> Result<Self, Fault> {
+        let PodView {
+            metadata,
+            spec,
+            borrowed: _,
+        } = pod;
+        let Spec {
+            containers: _,
+            init_containers,
+            volumes,
+            restart_policy: _,
+            node_selector: _,
+            os: _,
+            borrowed: _,
+        } = spec;
+        metadata.check()?;
+        init_containers.check()?;
+        let taken = pod.containers().iter().map(Taken::read);
+        Ok(Self {
+            volumes: items(volumes.as_ref())?,
+            taken: taken.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl<'v> Taken<'v> {
+    fn read(container: &Container<'v>) -> Result<Self, Fault> {
+        let Container {
+            name: _,
+            image: _,
+            ports,
+            volume_mounts,
+            volume_devices,
+            restart_policy: _,
+            borrowed: _,
+        } = container;
+        ports.check()?;
+        Ok(Self {
+            mounts: items(volume_mounts.as_ref())?,
+            devices: items(volume_devices.as_ref())?,
+        })
+    }
+}
+
+fn items<'a, T: FromJson<'a>>(list: Option<&List<'a, T>>) -> Result<Vec<T>, Fault> {
+    list.map_or_else(|| Ok(Vec::new()), List::read)
 }
 
 impl Taken<'_> {
+    /// The paths at which there are devices.
+    pub fn devices(&self) -> impl Iterator<Item = &str> {
+        self.devices.iter().map(|device| &*device.device_path)
+    }
+
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         let mounts = self.mounts.iter().map(|mount| &*mount.mount_path);
-        mounts.chain(self.devices.iter().map(|device| &*device.device_path))
+        mounts.chain(self.devices())
     }
 }
 
@@ -175,32 +260,9 @@ impl<'a> PodView<'a> {
     pub fn init_containers(&self) -> impl Iterator<Item = Container<'a>> {
         self.spec.init_containers.iter().flat_map(List::iter)
     }
-
-    #[must_use]
-    pub fn volumes(&self) -> Vec<Volume<'a>> {
-        self.spec
-            .volumes
-            .as_ref()
-            .map_or_else(Vec::new, List::to_vec)
-    }
 }
 
-impl<'a> Container<'a> {
-    /// Reads what volumes take in it.
-    #[must_use]
-    pub fn taken(&self) -> Taken<'a> {
-        Taken {
-            mounts: self
-                .volume_mounts
-                .as_ref()
-                .map_or_else(Vec::new, List::to_vec),
-            devices: self
-                .volume_devices
-                .as_ref()
-                .map_or_else(Vec::new, List::to_vec),
-        }
-    }
-
+impl Container<'_> {
     #[must_use]
     pub fn is_native_sidecar(&self) -> bool {
         self.restart_policy.as_deref() == Some("Always")
@@ -233,6 +295,7 @@ mod tests {
             ("/a/b", "/c/b"),
             ("/a/b.", "/a/b"),
             ("/a", "/a/b/"),
+            ("/b/a", "/a"),
         ] {
             assert!(!same_path(one, other), "{one} {other}");
             assert!(!same_path(other, one), "{one} {other}");

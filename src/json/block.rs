@@ -25,7 +25,7 @@ struct Bits {
 }
 
 /// What the processor can do.
-static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
+pub(super) static LEVEL: LazyLock<Level> = LazyLock::new(Level::new);
 
 /// The length of the object or array with which a text begins, if it ends.
 pub(super) fn end_of_nested(text: &[u8]) -> Option<usize> {

@@ -13,13 +13,34 @@ pub struct List<'a, T> {
 }
 
 impl<'a, T: FromJson<'a>> List<'a, T> {
-    /// Keeps the items.
-    #[must_use]
-    pub fn to_vec(&self) -> Vec<T> {
-        // Growing costs more than room.
-        let mut items = Vec::with_capacity(16);
-        items.extend(self.iter());
-        items
+    /// Reads the items and what is put off in them.
+    ///
+    /// # Errors
+    /// As those of `check`.
+    pub fn read(&self) -> Result<Vec<T>, Fault> {
+        let mut items = Vec::new();
+        self.each(|item| {
+            // Growing costs more than room.
+            if items.is_empty() {
+                items.reserve(16);
+            }
+            items.push(item);
+        })?;
+        Ok(items)
+    }
+
+    fn each(&self, mut take: impl FnMut(T)) -> Result<(), Fault> {
+        let mut reader = Reader::new(self.text);
+        let mut count = 0;
+        let read = reader.array(|reader| {
+            reader.room(count)?;
+            count += 1;
+            let item = T::from_json(reader)?;
+            item.check()?;
+            take(item);
+            Ok(())
+        });
+        read.map_err(|fault| fault.behind(self.start))
     }
 
     /// The items, in order, up to one that cannot be read or is one too many.
@@ -50,17 +71,7 @@ impl<'a, T: FromJson<'a>> FromJson<'a> for List<'a, T> {
     }
 
     fn check(&self) -> Result<(), Fault> {
-        let mut reader = Reader::new(self.text);
-        let mut count = 0;
-        let checked = reader.array(|reader| {
-            reader.room(count)?;
-            count += 1;
-            T::from_json(reader)?.check()
-        });
-        checked.map_err(|fault| Fault {
-            at: self.start + fault.at,
-            ..fault
-        })
+        self.each(drop)
     }
 }
 

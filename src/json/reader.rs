@@ -10,32 +10,55 @@ use super::{FromJson, Text, block, word};
 /// more memory than it has bytes.
 pub(super) const MOST: usize = 10_000;
 
-/// Why a value could not be read, and at which byte.
+/// Why a value could not be read, and at which byte. In a box, since nearly all can: what is handed
+/// on is small then.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    pub kind: Kind,
-    pub at: usize,
+pub struct Fault(Box<Why>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Why {
+    kind: Kind,
+    at: usize,
     /// The fields that lead there, as far as they are ours to name.
-    pub(super) field: String,
+    field: String,
 }
 
 impl Fault {
+    #[cold]
+    fn new(kind: Kind, at: usize) -> Self {
+        Self(Box::new(Why {
+            kind,
+            at,
+            field: String::new(),
+        }))
+    }
+
     /// The fault of a value that is a field.
+    #[cold]
     #[must_use]
     pub fn within(mut self, name: &str) -> Self {
-        let dot = if self.field.is_empty() || self.field.starts_with('[') {
+        let field = &mut self.0.field;
+        let dot = if field.is_empty() || field.starts_with('[') {
             ""
         } else {
             "."
         };
-        self.field = format!("{name}{dot}{}", self.field);
+        *field = format!("{name}{dot}{field}");
         self
     }
 
     /// The fault of a value that is an item.
+    #[cold]
     #[must_use]
     pub fn at_item(self, position: usize) -> Self {
         self.within(&format!("[{position}]"))
+    }
+
+    /// The fault of a text that stands behind so many bytes of another.
+    #[cold]
+    pub(super) fn behind(mut self, start: usize) -> Self {
+        self.0.at += start;
+        self
     }
 }
 
@@ -63,11 +86,13 @@ impl Error {
     /// A fault in `text`.
     #[must_use]
     pub fn new(fault: Fault, text: &str) -> Self {
-        let before = &text.as_bytes()[..fault.at.min(text.len())];
+        let Fault(why) = fault;
+        let Why { kind, at, field } = *why;
+        let before = &text.as_bytes()[..at.min(text.len())];
         let line_start = memchr::memrchr(b'\n', before).map_or(0, |newline| newline + 1);
         Self {
-            kind: fault.kind,
-            field: fault.field,
+            kind,
+            field,
             line: memchr::memchr_iter(b'\n', before).count() + 1,
             column: before.len() - line_start + 1,
         }
@@ -134,7 +159,17 @@ impl<'a> Reader<'a> {
     }
 
     /// The byte at which the next value begins or the text goes on; blanks are passed over.
+    #[inline]
     fn next(&mut self) -> Option<u8> {
+        match self.text.as_bytes().get(self.at) {
+            Some(byte) if *byte > b' ' => Some(*byte),
+            _ => self.behind_blanks(),
+        }
+    }
+
+    /// The API server sends none.
+    #[cold]
+    fn behind_blanks(&mut self) -> Option<u8> {
         loop {
             match self.text.as_bytes().get(self.at) {
                 Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
@@ -143,24 +178,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    const fn fault(&self, kind: Kind) -> Fault {
+    #[cold]
+    fn fault(&self, kind: Kind) -> Fault {
         let kind = if self.at >= self.text.len() {
             Kind::End
         } else {
             kind
         };
-        Fault {
-            kind,
-            at: self.at,
-            field: String::new(),
-        }
+        Fault::new(kind, self.at)
     }
 
     /// Whether there is room for one more beside these.
     ///
     /// # Errors
     /// When there is not.
-    pub(super) const fn room(&self, count: usize) -> Result<(), Fault> {
+    pub(super) fn room(&self, count: usize) -> Result<(), Fault> {
         if count < MOST {
             Ok(())
         } else {
@@ -170,7 +202,7 @@ impl<'a> Reader<'a> {
 
     /// The fault of a value that is not what the caller wants.
     #[must_use]
-    pub const fn other_type(&self) -> Fault {
+    pub fn other_type(&self) -> Fault {
         self.fault(Kind::Type)
     }
 
@@ -184,17 +216,23 @@ impl<'a> Reader<'a> {
     }
 
     /// Begins a value that must begin with this.
+    #[inline]
     fn open(&mut self, byte: u8) -> Result<(), Fault> {
-        match self.next() {
-            Some(there) if there == byte => {
-                self.at += 1;
-                Ok(())
-            }
-            Some(b'{' | b'[' | b'"' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9') => {
-                Err(self.fault(Kind::Type))
-            }
-            _ => Err(self.fault(Kind::Syntax)),
+        if self.next() == Some(byte) {
+            self.at += 1;
+            Ok(())
+        } else {
+            Err(self.another())
         }
+    }
+
+    /// The fault of a value that begins in another way.
+    #[cold]
+    fn another(&self) -> Fault {
+        self.fault(match self.text.as_bytes().get(self.at) {
+            Some(b'{' | b'[' | b'"' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9') => Kind::Type,
+            _ => Kind::Syntax,
+        })
     }
 
     /// Goes on within an object or array: whether there is more before the bracket that ends it.
@@ -277,6 +315,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What stands between the quotes of a string, and whether there are escapes in it.
+    #[inline]
     fn raw_string(&mut self) -> Result<(&'a str, bool), Fault> {
         self.open(b'"')?;
         let start = self.at;
@@ -285,9 +324,26 @@ impl<'a> Reader<'a> {
     }
 
     /// Goes behind the quote that ends a string, and says whether there is an escape before it.
+    #[inline]
     fn end_string(&mut self) -> Result<bool, Fault> {
         let rest = self.rest();
-        let found = quote_or_backslash(rest);
+        let short = rest.first_chunk().and_then(|short: &[u8; SHORT]| {
+            let found = word::quote_or_backslash(short)?;
+            (short[found] == b'"').then_some(found)
+        });
+        match short {
+            Some(quote) => {
+                self.at += quote + 1;
+                Ok(false)
+            }
+            None => self.end_long_string(),
+        }
+    }
+
+    /// The same for any string.
+    fn end_long_string(&mut self) -> Result<bool, Fault> {
+        let rest = self.rest();
+        let found = memchr2(b'"', b'\\', rest);
         let escaped = found.is_some_and(|found| rest[found] == b'\\');
         let quote = if escaped {
             block::end_of_string(rest)
@@ -318,8 +374,8 @@ impl<'a> Reader<'a> {
             _ => return Err(self.fault(Kind::Syntax)),
         }
         let rest = self.rest();
-        let inside = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b'.');
-        let length = rest.iter().take_while(|c| inside(c)).count();
+        let end = rest.iter().position(|c| !IN_SCALAR[usize::from(*c)]);
+        let length = end.unwrap_or(rest.len());
         let scalar = &self.text[self.at..self.at + length];
         let literal = matches!(scalar, "true" | "false" | "null");
         if literal || matches!(rest[0], b'-' | b'0'..=b'9') {
@@ -386,13 +442,16 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How many bytes most strings have at most.
-const SHORT: usize = 24;
+/// How many bytes most strings have at most, the quote behind them included.
+const SHORT: usize = 32;
 
-/// Where a string goes on in another way.
-fn quote_or_backslash(text: &[u8]) -> Option<usize> {
-    let Some((short, rest)) = text.split_at_checked(SHORT) else {
-        return word::quote_or_backslash(text);
-    };
-    word::quote_or_backslash(short).or_else(|| Some(SHORT + memchr2(b'"', b'\\', rest)?))
-}
+/// Which bytes numbers and literals are made of.
+const IN_SCALAR: [bool; 256] = {
+    let mut inside = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        inside[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+        byte += 1;
+    }
+    inside
+};

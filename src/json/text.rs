@@ -88,7 +88,7 @@ impl<'a> FromJson<'a> for Pairs<'a> {
         reader.object(|reader, key| {
             // Most pods have no more, and growing costs more than room.
             if pairs.is_empty() {
-                pairs.reserve(8);
+                pairs.reserve(16);
             }
             reader.room(pairs.len())?;
             pairs.push((key.text(), reader.value()?));

@@ -1,48 +1,67 @@
-//! Looks for bytes eight at a time, without the cost of a call: most strings are short.
+//! Looks for bytes sixteen at a time, with what every processor of its kind has: most strings are
+//! short, and asking for more would cost more than it saves.
 
-const SIZE: usize = 8;
-const ONES: u64 = u64::from_le_bytes([1; SIZE]);
-const HIGH: u64 = u64::from_le_bytes([0x80; SIZE]);
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined is not compiled for the processor"
+)]
+
+use fearless_simd::{Level, Simd, dispatch, mask8x16, prelude::*, u8x16};
+
+const SIZE: usize = 16;
 
 /// The position of the first quote or backslash.
 #[inline]
 pub(super) fn quote_or_backslash(text: &[u8]) -> Option<usize> {
-    find(text, |word| equal(word, b'"') | equal(word, b'\\'))
+    dispatch!(Level::baseline(), simd => find(simd, text, |bytes| {
+        bytes.simd_eq(u8x16::splat(simd, b'"')) | bytes.simd_eq(u8x16::splat(simd, b'\\'))
+    }))
 }
 
 /// The position of the first byte that cannot stand in a string as it is.
 #[inline]
 pub(super) fn special(text: &[u8]) -> Option<usize> {
-    find(text, |word| {
-        equal(word, b'"') | equal(word, b'\\') | less(word, b' ')
-    })
+    dispatch!(Level::baseline(), simd => find(simd, text, |bytes| {
+        bytes.simd_eq(u8x16::splat(simd, b'"'))
+            | bytes.simd_eq(u8x16::splat(simd, b'\\'))
+            | bytes.simd_lt(u8x16::splat(simd, b' '))
+    }))
 }
 
-/// `which` marks bytes by their high bit. Of what it marks only the first need be true.
+/// The same in a step of a JSON pointer, in which `~` and `/` cannot stand either.
 #[inline]
-fn find(text: &[u8], which: impl Fn(u64) -> u64) -> Option<usize> {
+pub(super) fn special_in_step(text: &[u8]) -> Option<usize> {
+    dispatch!(Level::baseline(), simd => find(simd, text, |bytes| {
+        bytes.simd_eq(u8x16::splat(simd, b'"'))
+            | bytes.simd_eq(u8x16::splat(simd, b'\\'))
+            | bytes.simd_eq(u8x16::splat(simd, b'~'))
+            | bytes.simd_eq(u8x16::splat(simd, b'/'))
+            | bytes.simd_lt(u8x16::splat(simd, b' '))
+    }))
+}
+
+#[inline(always)]
+fn find<S: Simd>(simd: S, text: &[u8], which: impl Fn(u8x16<S>) -> mask8x16<S>) -> Option<usize> {
+    let first = |word: &[u8; SIZE]| {
+        let found = which(u8x16::from_slice(simd, word)).to_bitmask();
+        (found != 0).then(|| found.trailing_zeros() as usize)
+    };
     let (words, rest) = text.as_chunks::<SIZE>();
     for (position, word) in words.iter().enumerate() {
-        let found = which(u64::from_le_bytes(*word));
-        if found != 0 {
-            return Some(position * SIZE + found.trailing_zeros() as usize / 8);
+        if let Some(found) = first(word) {
+            return Some(position * SIZE + found);
         }
+    }
+    if rest.is_empty() {
+        return None;
+    }
+    // The last word may begin within the one before it, where nothing was found.
+    if let Some(last) = text.last_chunk() {
+        return first(last).map(|found| text.len() - SIZE + found);
     }
     let mut last = [b'.'; SIZE];
     last[..rest.len()].copy_from_slice(rest);
-    let found = which(u64::from_le_bytes(last));
-    (found != 0).then(|| words.len() * SIZE + found.trailing_zeros() as usize / 8)
-}
-
-#[inline]
-const fn equal(word: u64, byte: u8) -> u64 {
-    let word = word ^ (ONES * byte as u64);
-    word.wrapping_sub(ONES) & !word & HIGH
-}
-
-#[inline]
-const fn less(word: u64, byte: u8) -> u64 {
-    word.wrapping_sub(ONES * byte as u64) & !word & HIGH
+    first(&last)
 }
 
 #[cfg(test)]
@@ -62,6 +81,8 @@ mod tests {
             prop_assert_eq!(quote_or_backslash(&text), text.iter().position(quote));
             let needs_escape = |byte: &u8| quote(byte) || *byte < b' ';
             prop_assert_eq!(special(&text), text.iter().position(needs_escape));
+            let in_step = |byte: &u8| needs_escape(byte) || matches!(byte, b'~' | b'/');
+            prop_assert_eq!(special_in_step(&text), text.iter().position(in_step));
         }
     }
 }

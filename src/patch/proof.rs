@@ -3,12 +3,10 @@
 //! A patch that does not apply, or that leaves an invalid pod, makes the API server refuse the pod
 //! even where failures of webhooks are ignored.
 
-use std::collections::BTreeMap;
-
 use crate::{
     json::Text,
     plan::{Change, NewMount, NewVolume, Plan},
-    pod::{PodView, Taken, same_path},
+    pod::{PodView, Storage, same_path},
     velero::HookPhase,
 };
 
@@ -41,20 +39,22 @@ pub enum Flaw {
 ///
 /// # Errors
 /// The first thing that would make the patch fail or the pod invalid.
-pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>) -> Result<(), Flaw> {
-    let mut volumes: Vec<&str> = Vec::new();
-    let mut mounts: Vec<&NewMount> = Vec::new();
-    let there = pod.volumes();
+pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>, storage: &Storage<'_>) -> Result<(), Flaw> {
+    let there = &storage.volumes;
     let in_pod = |name: &str| there.iter().any(|volume| *volume.name == *name);
-    let mut taken: BTreeMap<usize, Taken<'_>> = BTreeMap::new();
     let (mut added, mut removed) = (0, 0);
-    for change in &plan.changes {
+    for (position, change) in plan.changes.iter().enumerate() {
+        let before = &plan.changes[..position];
+        let new_volume = |name: &str| {
+            let same =
+                |it: &Change<'_>| matches!(it, Change::Volume(volume) if volume.name == name);
+            before.iter().any(same)
+        };
         match change {
             Change::Volume(NewVolume { name, .. }) => {
-                if volumes.contains(name) || in_pod(name) {
+                if new_volume(name) || in_pod(name) {
                     return Err(Flaw::VolumeTwice((*name).to_owned()));
                 }
-                volumes.push(name);
             }
             Change::Scripts { volume, .. } => {
                 let there = there.get(*volume);
@@ -62,27 +62,25 @@ pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>) -> Result<(), Flaw> {
                     return Err(Flaw::NoScripts(*volume));
                 }
             }
-            Change::Mount(mount) => {
-                let NewMount {
-                    container,
-                    volume,
-                    path,
-                    ..
-                } = mount;
-                let Some(there) = pod.containers().get(*container) else {
+            Change::Mount(NewMount {
+                container,
+                volume,
+                path,
+                ..
+            }) => {
+                let Some(taken) = storage.taken.get(*container) else {
                     return Err(Flaw::NoContainer(*container));
                 };
-                if !volumes.contains(volume) && !in_pod(volume) {
+                if !new_volume(volume) && !in_pod(volume) {
                     return Err(Flaw::NoVolume((*volume).to_owned()));
                 }
-                let planned = mounts
-                    .iter()
-                    .any(|it| it.container == *container && same_path(it.path, path));
-                let taken = taken.entry(*container).or_insert_with(|| there.taken());
+                let planned = before.iter().any(|it| match it {
+                    Change::Mount(it) => it.container == *container && same_path(it.path, path),
+                    _ => false,
+                });
                 if planned || taken.paths().any(|it| same_path(it, path)) {
                     return Err(Flaw::PathTwice((*path).to_owned()));
                 }
-                mounts.push(mount);
             }
             Change::NoAnnotation { key, was } => {
                 if pod.annotation(key) != Some(was) {

@@ -1,15 +1,15 @@
 //! Which of the selected policies are followed, beside the author's hooks and beside each other.
 
 use super::{
-    Change,
+    Applied, Change,
     hooks::{Existing, Present, hook},
-    is_restored,
+    is_restored, selected,
     volumes::Volumes,
 };
 use crate::{
-    pod::PodView,
+    pod::{PodView, Storage},
     policy::{OnConflict, Policy},
-    select::Reason,
+    select::{Reason, Verdict},
     velero::{HookPhase, LONGEST_TIMEOUT, Timeout},
 };
 
@@ -23,8 +23,8 @@ pub enum Fate {
 
 /// The policies that are followed, and what that means for the pod's volumes.
 pub struct Choice<'a> {
-    /// With the position of the container of their hooks, in order. It is the same for all.
-    pub followed: Vec<(&'a Policy, usize)>,
+    /// In order. The container of their hooks is the same for all.
+    pub followed: Vec<Applied<'a>>,
     pub passed: Vec<(&'a Policy, Reason)>,
     pub changes: Vec<Change<'a>>,
     /// What becomes of the author's pre and post hook, which belong together.
@@ -41,34 +41,33 @@ pub struct Choice<'a> {
 /// # Errors
 /// The policy that refuses the pod.
 pub fn choose<'a>(
-    selected: &[(&'a Policy, usize)],
+    verdicts: &[Verdict<'a>],
     pod: &'a PodView<'_>,
+    storage: &Storage<'_>,
     existing: &Existing,
 ) -> Result<Choice<'a>, &'a Policy> {
-    let refuses = |(policy, _): &&(&Policy, usize)| {
+    let refuses = |(policy, _): &(&Policy, usize)| {
         policy.on_conflict == OnConflict::Deny && has_backup_hook(policy)
     };
     let held = BACKUP.iter().any(|phase| is_authors(existing.of(*phase)));
     // Nobody may lose a restore to a policy that came after the backup.
-    if let Some((policy, _)) = selected.iter().find(refuses)
+    if let Some((policy, _)) = selected(verdicts).find(refuses)
         && held
         && !is_restored(pod)
     {
         return Err(policy);
     }
     for (fate, wanted) in STRONGER {
-        let wants = |(policy, _): &(&Policy, usize)| {
-            policy.on_conflict == wanted && has_backup_hook(policy)
-        };
-        if selected.iter().any(wants) {
-            let choice = under(fate, selected, pod, existing);
+        let wants = |policy: &Policy| policy.on_conflict == wanted && has_backup_hook(policy);
+        if selected(verdicts).any(|(policy, _)| wants(policy)) {
+            let choice = under(fate, verdicts, pod, storage, existing);
             // Who wanted it may have been passed over for another reason.
-            if choice.followed.iter().any(wants) {
+            if choice.followed.iter().any(|it| wants(it.policy)) {
                 return Ok(choice);
             }
         }
     }
-    Ok(under(Fate::Kept, selected, pod, existing))
+    Ok(under(Fate::Kept, verdicts, pod, storage, existing))
 }
 
 /// The fates beside keeping, the strongest first, and what asks for them.
@@ -78,10 +77,10 @@ const STRONGER: [(Fate, OnConflict); 2] = [
 ];
 
 /// What the followed policies make of the author's restore hook.
-fn restore_fate(followed: &[(&Policy, usize)]) -> Fate {
+fn restore_fate(followed: &[Applied<'_>]) -> Fate {
     let asks = |wanted: OnConflict| {
-        let mut followed = followed.iter();
-        followed.any(|(policy, _)| policy.on_conflict == wanted && policy.hooks.restore.is_some())
+        let mut policies = followed.iter().map(|it| it.policy);
+        policies.any(|policy| policy.on_conflict == wanted && policy.hooks.restore.is_some())
     };
     let stronger = STRONGER.into_iter().find(|(_, wanted)| asks(*wanted));
     stronger.map_or(Fate::Kept, |(fate, _)| fate)
@@ -102,26 +101,30 @@ const fn is_authors(present: &Present) -> bool {
 
 fn under<'a>(
     fate: Fate,
-    selected: &[(&'a Policy, usize)],
+    verdicts: &[Verdict<'a>],
     pod: &'a PodView<'_>,
+    storage: &Storage<'_>,
     existing: &Existing,
 ) -> Choice<'a> {
-    let mut followed: Vec<(&Policy, usize)> = Vec::new();
+    let mut followed: Vec<Applied<'_>> = Vec::new();
     let mut passed = Vec::new();
-    let mut volumes = Volumes::new(pod);
-    for (policy, container) in selected {
-        let elsewhere = followed.iter().any(|(_, other)| other != container);
-        let name = &*pod.containers()[*container].name;
-        let admitted = if elsewhere {
+    let mut volumes = Volumes::new(storage);
+    let mut theirs = None;
+    for (policy, position) in selected(verdicts) {
+        let container = &*pod.containers()[position].name;
+        let admitted = if theirs.is_some_and(|theirs| theirs != position) {
             Err(Reason::OtherContainer)
         } else {
-            beside_authors(policy, name, existing, fate)
+            beside_authors(policy, container, existing, fate)
                 .and_then(|()| in_time(policy, &followed, existing, fate))
-                .and_then(|()| volumes.add(policy, *container))
+                .and_then(|()| volumes.add(policy, position))
         };
         match admitted {
-            Ok(()) => followed.push((policy, *container)),
-            Err(why) => passed.push((*policy, why)),
+            Ok(()) => {
+                theirs = Some(position);
+                followed.push(Applied { policy, container });
+            }
+            Err(why) => passed.push((policy, why)),
         }
     }
     Choice {
@@ -164,7 +167,7 @@ fn beside_authors(
 /// Whether the hooks of a phase still fit into the time after which Velero ends any.
 fn in_time(
     policy: &Policy,
-    followed: &[(&Policy, usize)],
+    followed: &[Applied<'_>],
     existing: &Existing,
     fate: Fate,
 ) -> Result<(), Reason> {
@@ -179,7 +182,7 @@ fn in_time(
         };
         let others = followed
             .iter()
-            .filter_map(|(policy, _)| self::hook(policy, phase))
+            .filter_map(|it| self::hook(it.policy, phase))
             .map(|hook| hook.timeout);
         let sum = others.fold(of_author, Timeout::saturating_add);
         if sum.saturating_add(hook.timeout) > LONGEST_TIMEOUT {

@@ -1,15 +1,16 @@
 //! The hooks of the applied policies as Velero's annotations.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::borrow::Cow;
 
 use super::{
-    PROVENANCE, WRITTEN,
+    Applied, PROVENANCE, WRITTEN,
     compose::{AUTHOR, Origin, Step, Undo, origin, overall},
+    selected,
 };
 use crate::{
     pod::PodView,
     policy::{Hook, Invocation, Parameter, Policy, limit},
-    select::{Facts, parameter_value},
+    select::{Facts, Verdict, parameter_value},
     velero::{
         HookKeys, HookPhase, LEGACY_PRE, LONGEST_TIMEOUT, OnError, RESTORE_WAIT_FOR_READY,
         RESTORE_WAIT_TIMEOUT, RestoreWait, Timeout, decode_command, parse_bool,
@@ -42,12 +43,11 @@ pub struct Existing([Present; 3]);
 
 impl Existing {
     /// Reads a pod that these policies have selected: a command that is one of theirs is ours.
-    pub fn read(pod: &PodView<'_>, selected: &[(&Policy, usize)], facts: Facts<'_>) -> Self {
+    pub fn read(pod: &PodView<'_>, verdicts: &[Verdict<'_>], facts: Facts<'_>) -> Self {
         Self(HookPhase::ALL.map(|phase| {
             let wanted = |argv: &[String]| {
-                let mut steps = selected
-                    .iter()
-                    .filter_map(|(policy, _)| step(policy, phase, pod, facts));
+                let mut steps =
+                    selected(verdicts).filter_map(|(policy, _)| step(policy, phase, pod, facts));
                 steps.any(|step| step.run.argv == argv)
             };
             present(pod, phase, wanted)
@@ -114,7 +114,7 @@ impl Record {
     pub fn add(&mut self, phase: HookPhase, run: &Invocation) {
         let Self(text) = self;
         let comma = if text.is_empty() { "" } else { "," };
-        let _ = write!(text, "{comma}{}@{}", word(phase), run.fingerprint);
+        text.extend([comma, word(phase), "@", &run.fingerprint]);
     }
 }
 
@@ -163,7 +163,7 @@ fn authors_step(pod: &PodView<'_>, keys: HookKeys, argv: Vec<String>) -> Step<'s
 #[must_use]
 pub fn wait(
     phase: HookPhase,
-    followed: &[(&Policy, usize)],
+    followed: &[Applied<'_>],
     existing: &Existing,
     pod: &PodView<'_>,
 ) -> Option<RestoreWait> {
@@ -172,7 +172,7 @@ pub fn wait(
     }
     let of_policies = followed
         .iter()
-        .filter_map(|(policy, _)| policy.hooks.restore.as_ref());
+        .filter_map(|it| it.policy.hooks.restore.as_ref());
     let of_policies = of_policies.map(|(_, wait)| *wait);
     let of_author = match existing.of(phase) {
         Present::Authors(_) | Present::Ours(Some(_)) => Some(RestoreWait {
@@ -263,14 +263,14 @@ pub fn beside_command<'a>(
     let wait = wait.map(|RestoreWait { timeout, for_ready }| {
         let for_ready = if for_ready { "true" } else { "false" };
         [
-            (RESTORE_WAIT_TIMEOUT, timeout.to_string().into()),
+            (RESTORE_WAIT_TIMEOUT, timeout.text()),
             (RESTORE_WAIT_FOR_READY, for_ready.into()),
         ]
     });
     [
         (keys.container, container.into()),
         (keys.on_error, overall(steps).as_str().into()),
-        (keys.timeout, timeout.to_string().into()),
+        (keys.timeout, timeout.text()),
     ]
     .into_iter()
     .chain(wait.into_iter().flatten())

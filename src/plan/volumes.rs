@@ -1,13 +1,11 @@
 //! The volumes and mounts that policies bring, beside those that are there.
 
-use std::collections::BTreeMap;
-
-use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Value, json};
 
 use super::{Change, NewMount, NewVolume, Source};
 use crate::{
-    pod::{PodView, Taken, Volume, same_path},
+    json,
+    pod::{PodView, Storage, Volume, same_path},
     policy::{Policy, VolumeSource, file::Ephemeral},
     select::Reason,
 };
@@ -16,15 +14,9 @@ use crate::{
 const MOST_CHANGES: usize = 24;
 
 /// What is to be added so far. A policy whose volumes do not fit adds none of them.
-pub struct Volumes<'a, 'v> {
-    pod: &'v PodView<'v>,
-    /// The pod's own.
-    there: Vec<Volume<'v>>,
-    /// By container, as far as somebody has asked.
-    taken: BTreeMap<usize, Taken<'v>>,
-    added: Vec<NewVolume<'a>>,
-    updates: Vec<Change<'a>>,
-    mounts: Vec<NewMount<'a>>,
+pub struct Volumes<'a, 's, 'v> {
+    storage: &'s Storage<'v>,
+    changes: Vec<Change<'a>>,
 }
 
 /// One volume that a policy wants, at its place in the container.
@@ -35,23 +27,30 @@ pub struct Wanted<'a> {
     pub mount: NewMount<'a>,
 }
 
-impl<'a, 'v> Volumes<'a, 'v> {
-    pub fn new(pod: &'v PodView<'v>) -> Self {
+impl<'a, 's, 'v> Volumes<'a, 's, 'v> {
+    pub fn new(storage: &'s Storage<'v>) -> Self {
         Self {
-            pod,
-            there: pod.volumes(),
-            taken: BTreeMap::new(),
-            added: Vec::new(),
-            updates: Vec::new(),
-            mounts: Vec::new(),
+            storage,
+            changes: Vec::with_capacity(MOST_CHANGES),
         }
+    }
+
+    fn added(&self) -> impl Iterator<Item = &NewVolume<'a>> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Volume(volume) => Some(volume),
+            _ => None,
+        })
+    }
+
+    fn mounts(&self) -> impl Iterator<Item = &NewMount<'a>> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Mount(mount) => Some(mount),
+            _ => None,
+        })
     }
 
     /// Takes all volumes of a policy, or none of them and says why.
     pub fn add(&mut self, policy: &'a Policy, container: usize) -> Result<(), Reason> {
-        let view = &self.pod.containers()[container];
-        let taken = self.taken.entry(container);
-        taken.or_insert_with(|| view.taken());
         for Wanted { volume, mount, .. } in wanted(policy, container) {
             self.fits(policy, volume)?;
             self.mount_fits(mount)?;
@@ -71,7 +70,7 @@ impl<'a, 'v> Volumes<'a, 'v> {
             Source::Policy(VolumeSource::EmptyDir(_)) => it.empty_dir.is_some(),
             Source::Policy(VolumeSource::Ephemeral(_)) => it.ephemeral.is_some(),
         });
-        let planned = self.added.iter().find(|it| it.name == volume.name);
+        let planned = self.added().find(|it| it.name == volume.name);
         let like_planned = planned.is_none_or(|it| match (it.source, volume.source) {
             (Source::Scripts { .. }, Source::Scripts { .. }) => *it == volume,
             (Source::Policy(one), Source::Policy(other)) => {
@@ -87,10 +86,9 @@ impl<'a, 'v> Volumes<'a, 'v> {
     }
 
     fn mount_fits(&self, mount: NewMount<'_>) -> Result<(), Reason> {
-        let taken = &self.taken[&mount.container];
+        let taken = &self.storage.taken[mount.container];
         let planned = self
-            .mounts
-            .iter()
+            .mounts()
             .filter(|it| it.container == mount.container && same_path(it.path, mount.path));
         let mut planned = planned.map(|it| it.volume == mount.volume);
         let mut mounts = taken.mounts.iter();
@@ -99,8 +97,7 @@ impl<'a, 'v> Volumes<'a, 'v> {
                 let writable = mount.read_only || there.read_only != Some(true);
                 *there.name == *mount.volume && there.is_whole() && writable
             }
-            // What takes the path and is no mount is a device.
-            None => !taken.paths().any(|it| same_path(it, mount.path)),
+            None => !taken.devices().any(|it| same_path(it, mount.path)),
         };
         if as_wanted && planned.all(|same| same) {
             Ok(())
@@ -116,7 +113,7 @@ impl<'a, 'v> Volumes<'a, 'v> {
                 if let Source::Scripts { config_map } = volume.source {
                     let current = present.config_map.as_ref().map(|source| &*source.name);
                     if current != Some(config_map) {
-                        self.updates.push(Change::Scripts {
+                        self.changes.push(Change::Scripts {
                             volume: position,
                             name: volume.name,
                             config_map,
@@ -124,79 +121,71 @@ impl<'a, 'v> Volumes<'a, 'v> {
                     }
                 }
             }
-            None if self.added.iter().any(|it| it.name == volume.name) => {}
-            None => self.added.push(volume),
+            None if self.added().any(|it| it.name == volume.name) => {}
+            None => self.changes.push(Change::Volume(volume)),
         }
-        let mut mounts = self.taken[&mount.container].mounts.iter();
+        let mut mounts = self.storage.taken[mount.container].mounts.iter();
         let mounted = mounts.any(|it| same_path(&it.mount_path, mount.path));
-        if !mounted && !self.mounts.contains(&mount) {
-            self.mounts.push(mount);
+        if !mounted && !self.mounts().any(|it| *it == mount) {
+            self.changes.push(Change::Mount(mount));
         }
     }
 
-    fn there(&self, name: &str) -> Option<(usize, &Volume<'v>)> {
-        let mut volumes = self.there.iter().enumerate();
+    fn there(&self, name: &str) -> Option<(usize, &'s Volume<'v>)> {
+        let mut volumes = self.storage.volumes.iter().enumerate();
         volumes.find(|(_, volume)| *volume.name == *name)
     }
 
+    /// All that is to be done, volumes before their mounts.
     pub fn into_changes(self) -> Vec<Change<'a>> {
         let Self {
-            pod: _,
-            there: _,
-            taken: _,
-            added,
-            updates,
-            mounts,
+            storage: _,
+            mut changes,
         } = self;
-        let volumes = added.into_iter().map(Change::Volume);
-        let mounts = mounts.into_iter().map(Change::Mount);
-        let mut changes = Vec::with_capacity(MOST_CHANGES);
-        changes.extend(volumes.chain(updates).chain(mounts));
+        changes.sort_by_key(|change| match change {
+            Change::Volume(_) => 0,
+            Change::Scripts { .. } => 1,
+            Change::Mount(_) => 2,
+            Change::NoAnnotation { .. } | Change::Annotation { .. } => 3,
+        });
         changes
     }
 }
 
 impl NewVolume<'_> {
+    /// Writes the volume as a pod has it.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let Self { name, source } = self;
+        out.extend_from_slice(br#"{"name":"#);
+        json::quote(name, out);
+        match source {
+            // Optional, so that no pod waits for a ConfigMap that nobody has restored yet. The mode
+            // is 0555.
+            Source::Scripts { config_map } => {
+                out.extend_from_slice(br#","configMap":{"name":"#);
+                json::quote(config_map, out);
+                out.extend_from_slice(br#","optional":true,"defaultMode":365}}"#);
+            }
+            Source::Policy(VolumeSource::EmptyDir(empty_dir)) => {
+                out.extend_from_slice(br#","emptyDir":"#);
+                let written = serde_json::to_writer(&mut *out, empty_dir);
+                written.expect("sizes are JSON");
+                out.push(b'}');
+            }
+            Source::Policy(VolumeSource::Ephemeral(ephemeral)) => {
+                out.extend_from_slice(br#","ephemeral":"#);
+                let written = serde_json::to_writer(&mut *out, &claim(ephemeral));
+                written.expect("a claim is JSON");
+                out.push(b'}');
+            }
+        }
+    }
+
     /// The volume as a pod has it.
     #[must_use]
     pub fn json(&self) -> Value {
-        serde_json::to_value(self).expect("names and sizes are JSON")
+        read(|out| self.write(out))
     }
-}
-
-impl Serialize for NewVolume<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { name, source } = self;
-        let mut volume = serializer.serialize_map(None)?;
-        volume.serialize_entry("name", name)?;
-        match source {
-            Source::Scripts { config_map } => volume.serialize_entry(
-                "configMap",
-                &ConfigMap {
-                    name: config_map,
-                    optional: true,
-                    default_mode: 0o555,
-                },
-            ),
-            Source::Policy(VolumeSource::EmptyDir(empty_dir)) => {
-                volume.serialize_entry("emptyDir", empty_dir)
-            }
-            Source::Policy(VolumeSource::Ephemeral(ephemeral)) => {
-                volume.serialize_entry("ephemeral", &claim(ephemeral))
-            }
-        }?;
-        volume.end()
-    }
-}
-
-/// The scripts as a volume.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ConfigMap<'a> {
-    name: &'a str,
-    /// So that no pod waits for a ConfigMap that nobody has restored yet.
-    optional: bool,
-    default_mode: u16,
 }
 
 fn claim(ephemeral: &Ephemeral) -> Value {
@@ -211,17 +200,43 @@ fn claim(ephemeral: &Ephemeral) -> Value {
 }
 
 impl NewMount<'_> {
+    /// Writes the mount as a container has it.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let Self {
+            container: _,
+            volume,
+            path,
+            read_only,
+        } = self;
+        out.extend_from_slice(br#"{"name":"#);
+        json::quote(volume, out);
+        out.extend_from_slice(br#","mountPath":"#);
+        json::quote(path, out);
+        out.extend_from_slice(if *read_only {
+            br#","readOnly":true}"#
+        } else {
+            b"}"
+        });
+    }
+
     /// The mount as a container has it.
     #[must_use]
     pub fn json(&self) -> Value {
-        serde_json::to_value(self).expect("names and paths are JSON")
+        read(|out| self.write(out))
     }
+}
+
+fn read(write: impl Fn(&mut Vec<u8>)) -> Value {
+    let mut text = Vec::new();
+    write(&mut text);
+    serde_json::from_slice(&text).expect("what we write is JSON")
 }
 
 /// The volume of a pod that has the name of one that a policy wants, and is another one.
 #[must_use]
 pub fn taken<'a>(policy: &'a Policy, pod: &PodView<'_>) -> Option<&'a str> {
-    let there = Volumes::new(pod);
+    let storage = Storage::read(pod).ok()?;
+    let there = Volumes::new(&storage);
     let mut volumes = wanted(policy, 0).map(|it| it.volume);
     let taken = volumes.find(|volume| there.fits(policy, *volume).is_err());
     taken.map(|volume| volume.name)
