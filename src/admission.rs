@@ -11,6 +11,7 @@ use crate::{
     json::{self, Attempt, Error, Text, view},
     pod::{OwnerReference, PodView},
     policy::{Policy, PolicySet},
+    recognise::Known,
     select::{Facts, Reason, Verdict},
 };
 
@@ -190,6 +191,8 @@ pub struct Answer<'a> {
     pub body: Vec<u8>,
     pub outcome: Outcome,
     pub reason: Option<Reason>,
+    /// What the pod was left alone for, when that is the reason.
+    pub recognised: Option<&'static Known>,
     /// The policies that the pod follows, with their versions.
     pub policies: Cow<'a, str>,
     /// The pod's name, or what the API server makes one from.
@@ -221,6 +224,7 @@ pub fn answer<'a>(review: &'a Review<'_>, policies: &'a PolicySet, facts: Facts<
             ),
             outcome: Outcome::Passed,
             reason: Some(Reason::NotCreate),
+            recognised: None,
             policies: Cow::Borrowed(""),
             pod: review.name.as_deref().unwrap_or_default(),
             subject: None,
@@ -260,6 +264,9 @@ fn about<'a>(
         body,
         outcome,
         reason,
+        recognised: reason
+            .filter(|reason| *reason == Reason::Recognised)
+            .and_then(|_| injection.recognised(pod)),
         policies,
         pod: review.name.as_deref().or(name).unwrap_or_default(),
         subject: Some(pod),

@@ -5,7 +5,8 @@ use crate::{
     plan::{Plan, plan},
     pod::{PodView, Storage},
     policy::PolicySet,
-    select::{Facts, Reason, Verdict, gate, select, select_all},
+    recognise::Known,
+    select::{Facts, Reason, Verdict, gate, recognised, select, select_all},
 };
 
 /// Everything that was found out about one pod.
@@ -50,6 +51,15 @@ impl Injection<'_> {
         let last = self.plan.passed.last().map(|(_, reason)| *reason);
         last.or_else(|| passed.filter(|reason| reason.is_near()).max())
             .or(Some(Reason::NoPolicyMatches))
+    }
+
+    /// Who was recognised, where a policy left the pod alone for that.
+    #[must_use]
+    pub fn recognised(&self, pod: &PodView<'_>) -> Option<&'static Known> {
+        self.verdicts.iter().find_map(|verdict| match verdict {
+            Verdict::Passed(policy, Reason::Recognised) => recognised(policy, pod),
+            Verdict::Passed(..) | Verdict::Selected(..) => None,
+        })
     }
 }
 

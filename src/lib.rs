@@ -8,6 +8,7 @@
 //! | `json` | JSON read in place |
 //! | `diagnostic`, `yaml`, `velero`, `pod` | findings, documents with places, Velero's contract, a pod's JSON |
 //! | `policy` | which pods are meant and what they get |
+//! | `recognise` | what stands beside databases, and whose databases somebody else backs up |
 //! | `select` | which policies select a pod, and why the others do not |
 //! | `plan` | what is to be added, what is left alone and why |
 //! | `patch` | RFC 6902 |
@@ -36,6 +37,7 @@ pub mod plan;
 pub mod pod;
 pub mod policy;
 pub mod policy_files;
+pub mod recognise;
 pub mod report;
 pub mod select;
 pub mod server;

@@ -43,6 +43,8 @@ view! {
     pub struct Container<'a> {
         name: Text<'a> = "name",
         image: Option<Text<'a>> = "image",
+        command: Option<List<'a, Text<'a>>> = "command",
+        args: Option<List<'a, Text<'a>>> = "args",
         ports: Option<List<'a, ContainerPort<'a>>> = "ports",
         volume_mounts: Option<List<'a, VolumeMount<'a>>> = "volumeMounts",
         volume_devices: Option<List<'a, VolumeDevice<'a>>> = "volumeDevices",
@@ -262,7 +264,14 @@ impl<'a> PodView<'a> {
     }
 }
 
-impl Container<'_> {
+impl<'a> Container<'a> {
+    /// The words of its command and arguments, as far as the pod says them.
+    #[must_use]
+    pub fn words(&self) -> Vec<Text<'a>> {
+        let said = self.command.iter().chain(&self.args);
+        said.flat_map(List::iter).collect()
+    }
+
     #[must_use]
     pub fn is_native_sidecar(&self) -> bool {
         self.restart_policy.as_deref() == Some("Always")

@@ -17,7 +17,7 @@ mod set;
 
 use std::collections::BTreeMap;
 
-pub use file::{Delivery, OnConflict, ParameterType};
+pub use file::{Delivery, OnConflict, ParameterType, Role};
 pub use fingerprint::fingerprint;
 pub use image::{Image, ImagePattern};
 pub use invocation::{Invocation, TIMEOUT_VARIABLE, Usual, limit};
@@ -57,6 +57,7 @@ pub struct Policy {
     pub about: About,
     pub matching: Criteria,
     pub exclude: Vec<Criteria>,
+    pub leave_alone: Vec<Role>,
     pub container: ContainerChoice,
     pub parameters: BTreeMap<String, Parameter>,
     pub hooks: Hooks,
@@ -75,6 +76,10 @@ pub struct About {
     pub engine: String,
     /// The servers on which a restore was proven; `None` for a policy that takes part only when named.
     pub proven: Option<String>,
+    /// What waits while the hook runs, in a word or two.
+    pub blocks: String,
+    /// The programs that the image must have.
+    pub needs: String,
 }
 
 /// Properties of a pod, all of which must hold.

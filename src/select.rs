@@ -16,6 +16,7 @@ use crate::{
         CONTAINER_ANNOTATION, ContainerChoice, Criteria, Image, ImagePattern, METHOD_LABEL,
         Parameter, Policy, PolicySet, glob,
     },
+    recognise::{self, Known},
 };
 
 /// What must be known beside the pod.
@@ -127,6 +128,9 @@ fn judge<'p>(
     if let Some(why) = mismatch(&policy.matching, pod, images, facts) {
         return Verdict::Passed(policy, why);
     }
+    if recognised_pod(policy, pod).is_some() {
+        return Verdict::Passed(policy, Reason::Recognised);
+    }
     for criteria in &policy.exclude {
         match mismatch(criteria, pod, images, facts) {
             None => return Verdict::Passed(policy, Reason::Excluded),
@@ -168,13 +172,13 @@ fn mismatch(
         return Some(Reason::NamespaceName);
     }
     if !pod_selector.matches(|key| pod_label(key, pod, facts)) {
-        let method = pod_label(METHOD_LABEL, pod, facts);
-        let asked = pod_selector.pair(METHOD_LABEL);
-        let without_method = pod_selector.matches(|key| match asked {
-            Some(asked) if key == METHOD_LABEL => Some(asked),
-            _ => pod_label(key, pod, facts),
-        });
-        let only_the_method = without_method && asked.is_some_and(|asked| method != Some(asked));
+        // With a method that it asks for, all of it would hold.
+        let asked = pod_selector.methods().next();
+        let only_the_method = asked.is_some()
+            && pod_selector.matches(|key| match key {
+                METHOD_LABEL => asked,
+                _ => pod_label(key, pod, facts),
+            });
         return Some(if only_the_method {
             Reason::Method
         } else {
@@ -272,10 +276,14 @@ fn is_made_by(pod: &PodView<'_>, facts: Facts<'_>, wanted: impl Fn(&str, &str) -
 /// The one container that the policy means. Never the first for want of a better one.
 fn container(policy: &Policy, pod: &PodView<'_>, images: &[Image<'_>]) -> Result<usize, Reason> {
     let containers = pod.containers();
-    let is_meant = |position: &usize| means(policy, &containers[*position], &images[*position]);
+    let is_named = |position: usize| means(policy, &containers[position], &images[position]);
+    let is_meant = |position: &usize| {
+        is_named(*position) && recognised_container(policy, &containers[*position]).is_none()
+    };
     let mut meant = (0..containers.len()).filter(is_meant);
     match (meant.next(), meant.next()) {
         (Some(one), None) => Ok(one),
+        (None, _) if (0..containers.len()).any(is_named) => Err(Reason::Recognised),
         (None, _) if is_native_sidecar(policy, pod) => Err(Reason::NativeSidecar),
         (None, _) => Err(Reason::NoContainer),
         (Some(_), Some(_)) => {
@@ -287,6 +295,38 @@ fn container(policy: &Policy, pod: &PodView<'_>, images: &[Image<'_>]) -> Result
             settled.ok_or(Reason::SeveralContainers)
         }
     }
+}
+
+/// What a policy leaves a pod alone for: what the pod is, or what the container is that it means.
+#[must_use]
+pub fn recognised(policy: &Policy, pod: &PodView<'_>) -> Option<&'static Known> {
+    recognised_pod(policy, pod).or_else(|| {
+        let mut containers = pod.containers().iter();
+        containers.find_map(|container| {
+            let image = container.image.as_deref().unwrap_or_default();
+            let meant = means(policy, container, &Image::parse(image));
+            recognised_container(policy, container).filter(|_| meant)
+        })
+    })
+}
+
+fn recognised_pod(policy: &Policy, pod: &PodView<'_>) -> Option<&'static Known> {
+    asked(policy)
+        .then(|| recognise::pod(pod))?
+        .filter(|known| left_alone(policy, known))
+}
+
+fn recognised_container(policy: &Policy, container: &Container<'_>) -> Option<&'static Known> {
+    let known = asked(policy).then(|| recognise::container(container))?;
+    known.filter(|known| left_alone(policy, known))
+}
+
+fn asked(policy: &Policy) -> bool {
+    !policy.leave_alone.is_empty()
+}
+
+fn left_alone(policy: &Policy, known: &Known) -> bool {
+    policy.leave_alone.contains(&known.role)
 }
 
 /// Whether a container, which runs this image, is one that the policy's hooks may belong into.

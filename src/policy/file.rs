@@ -28,7 +28,7 @@ pub struct HookPolicy {
 pub struct Metadata {
     /// A DNS label of at most 40 characters; names of volumes and ConfigMaps are made from it.
     pub name: String,
-    /// For people and tools; `quiescent.dev/description`, `/engine`, `/method` and `/proven` are shown by `quiescent library`.
+    /// For people and tools; `quiescent.dev/description`, `/engine`, `/blocks`, `/needs` and `/proven` are shown by `quiescent library`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// For people and tools; not read.
@@ -48,6 +48,9 @@ pub struct Spec {
     /// Passes over a pod that `match` selects when all that is said here holds, or all of one item of a list.
     #[serde(default, skip_serializing_if = "OneOrMany::is_empty")]
     pub exclude: OneOrMany<Criteria>,
+    /// What is passed over where the program recognises it, whatever `match` says: pods of an operator, containers without a database of their own. `quiescent explain` says who was recognised.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leave_alone: Vec<Role>,
     /// The container in which the hooks run. Without it, the one whose image `match.images` names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<Container>,
@@ -67,6 +70,25 @@ pub struct Spec {
     /// What to do where the pod's author has hooks already.
     #[serde(default)]
     pub on_conflict: OnConflict,
+}
+
+/// What a pod or a container is beside a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Role {
+    /// A pod of an operator, which makes its backups itself.
+    Operator,
+    /// It measures a server.
+    Exporter,
+    /// It shares connections to a server.
+    Pooler,
+    /// It stands before servers.
+    Proxy,
+    /// It talks to a server from a container of its own.
+    Client,
+    /// It changes the schema of a server.
+    Migration,
+    /// It shows people what is in a server.
+    Dashboard,
 }
 
 /// A list, or its only item.

@@ -81,6 +81,7 @@ impl Compiler<'_, '_> {
             about: about(&metadata.annotations),
             matching,
             exclude,
+            leave_alone: spec.leave_alone.clone(),
             container,
             parameters,
             hooks,
@@ -131,6 +132,8 @@ fn about(annotations: &BTreeMap<String, String>) -> About {
         description: told("description").unwrap_or_default(),
         engine: told("engine").unwrap_or_default(),
         proven: told("proven").filter(|proven| proven != "unproven"),
+        blocks: told("blocks").unwrap_or_default(),
+        needs: told("needs").unwrap_or_default(),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Label selectors, as Kubernetes compares them.
 
-use super::file::{LabelOperator, LabelRequirement, LabelSelector};
+use super::{
+    METHOD_LABEL,
+    file::{LabelOperator, LabelRequirement, LabelSelector},
+};
 
 /// Why a selector cannot be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +59,16 @@ impl Selector {
     pub fn pair(&self, key: &str) -> Option<&str> {
         let found = self.pairs.iter().find(|(name, _)| **name == *key);
         found.map(|(_, value)| &**value)
+    }
+
+    /// The methods that it asks for, when it asks for any.
+    pub fn methods(&self) -> impl Iterator<Item = &str> {
+        let listed = self.expressions.iter().filter(|requirement| {
+            requirement.key == METHOD_LABEL && requirement.operator == LabelOperator::In
+        });
+        let listed = listed.flat_map(|requirement| &requirement.values);
+        let alone = self.pair(METHOD_LABEL).into_iter();
+        alone.chain(listed.map(String::as_str))
     }
 
     /// Whether the selector says nothing.

@@ -9,8 +9,9 @@ use crate::{
     inject::Injection,
     plan::{Change, NewMount, NewVolume, Plan, Source},
     pod::PodView,
-    policy::{ContainerChoice, METHOD_LABEL, Policy, VolumeSource},
-    select::{Facts, Mode, Namespace, Reason, Verdict, method},
+    policy::{ContainerChoice, Policy, VolumeSource},
+    recognise::{self, Known},
+    select::{Facts, Mode, Namespace, Reason, Verdict, method, recognised},
     velero::{BACKUP_VOLUMES, HookPhase, decode_command},
 };
 
@@ -49,6 +50,10 @@ pub fn text(title: &str, injection: &Injection<'_>, pod: &PodView<'_>, facts: Fa
                 next(&mut out, opens(injection, policy, *reason, pod, facts));
             }
         }
+    }
+    for (subject, known) in unmeant(injection, pod) {
+        line(&mut out, Mark::Passed, &subject, &known.to_string());
+        next(&mut out, Some(known.advice.to_owned()));
     }
     let plan = &injection.plan;
     for (policy, reason) in &plan.passed {
@@ -114,13 +119,36 @@ fn opens(
     let settled = injection.verdicts.iter().any(|verdict| match verdict {
         Verdict::Selected(..) => true,
         Verdict::Passed(other, reason) => {
-            *reason == Reason::Excluded && other.about.engine == policy.about.engine
+            matches!(reason, Reason::Excluded | Reason::Recognised)
+                && other.about.engine == policy.about.engine
         }
     });
     if reason == Reason::Method && settled {
         return None;
     }
     opening::policy(policy, reason, pod, facts)
+}
+
+/// What is recognised in a pod that no policy means, and where.
+fn unmeant(injection: &Injection<'_>, pod: &PodView<'_>) -> Vec<(String, &'static Known)> {
+    let meant = injection.verdicts.iter().any(|verdict| {
+        matches!(
+            verdict,
+            Verdict::Selected(..) | Verdict::Passed(_, Reason::Recognised)
+        )
+    });
+    if meant {
+        return Vec::new();
+    }
+    if let Some(known) = recognise::pod(pod) {
+        return vec![("pod".to_owned(), known)];
+    }
+    let containers = pod.containers().iter();
+    let known = containers.filter_map(|container| {
+        let known = recognise::container(container)?;
+        Some((format!("container {}", container.name), known))
+    });
+    known.collect()
 }
 
 fn considered(pod: &PodView<'_>, facts: Facts<'_>) -> String {
@@ -164,14 +192,20 @@ fn because(policy: &Policy, pod: &PodView<'_>, container: usize) -> String {
 fn passed(policy: &Policy, reason: Reason, pod: &PodView<'_>, facts: Facts<'_>) -> String {
     match reason {
         Reason::Method => {
-            let asked = policy.matching.pod_selector.pair(METHOD_LABEL);
+            let asked: Vec<String> = (policy.matching.pod_selector.methods())
+                .map(|method| format!("{method:?}"))
+                .collect();
             format!(
-                "method is {:?}, not {:?} (label {})",
+                "method is {:?}, not {} (label {})",
                 method(pod, facts),
-                asked.unwrap_or_default(),
-                METHOD_LABEL,
+                asked.join(" or "),
+                crate::policy::METHOD_LABEL,
             )
         }
+        Reason::Recognised => match recognised(policy, pod) {
+            Some(known) => known.to_string(),
+            None => reason.sentence().to_owned(),
+        },
         Reason::Image => match opening::resembling(&policy.matching.images, pod) {
             Some(image) => format!(
                 "image {image:?} is none of {}",
@@ -360,6 +394,22 @@ pub fn value(
             }),
         })
         .collect();
+    let recognised = unmeant(injection, pod)
+        .into_iter()
+        .chain(
+            injection
+                .recognised(pod)
+                .map(|known| ("pod".to_owned(), known)),
+        )
+        .map(|(subject, known)| {
+            json!({
+                "subject": subject,
+                "role": known.role,
+                "name": known.name,
+                "advice": known.advice,
+            })
+        })
+        .collect::<Vec<_>>();
     let plan = &injection.plan;
     let applied = plan.applied.iter();
     let applied: Vec<Value> = applied
@@ -382,6 +432,7 @@ pub fn value(
         "reason": injection.reason().map(Reason::as_str),
         "opens": injection.gate.and_then(|reason| opening::gate(reason, pod, facts)),
         "verdicts": verdicts,
+        "recognised": recognised,
         "applied": applied,
         "notApplied": passed,
         "denied": plan.denied.map(|policy| &policy.name),

@@ -8,7 +8,8 @@ use crate::{
         METHOD_LABEL, Policy, Selector,
         file::{LabelOperator, LabelRequirement, Owner},
     },
-    select::{Facts, Namespace, Reason, means, method, parameter_value},
+    recognise,
+    select::{Facts, Namespace, Reason, means, method, parameter_value, recognised},
 };
 
 /// What opens the gate that keeps every policy away, if anything does.
@@ -50,6 +51,7 @@ pub fn gate(reason: Reason, pod: &PodView<'_>, facts: Facts<'_>) -> Option<Strin
         | Reason::NamespaceNotSeen
         | Reason::NoPolicyMatches
         | Reason::Excluded
+        | Reason::Recognised
         | Reason::NamespaceName
         | Reason::NamespaceLabels
         | Reason::PodLabels
@@ -91,7 +93,7 @@ pub fn policy(
     let namespace = facts.namespace;
     let says = match reason {
         Reason::Method => {
-            let asked = criteria.pod_selector.pair(METHOD_LABEL)?;
+            let asked = criteria.pod_selector.methods().next()?;
             format!("label the pod {METHOD_LABEL}={asked}")
         }
         Reason::PodLabels => {
@@ -123,6 +125,7 @@ pub fn policy(
             }
             format!("if that server is in it, write a policy of your own for \"*/{name}\": quiescent library export writes one out to begin with")
         }
+        Reason::Recognised => recognised(policy, pod)?.advice.to_owned(),
         Reason::Excluded => {
             let excluded = policy.exclude.iter().map(described);
             format!("its spec.exclude names {}", list(excluded))
@@ -181,7 +184,11 @@ pub fn policy(
 #[must_use]
 pub fn resembling<'v>(patterns: &[ImagePattern], pod: &'v PodView<'_>) -> Option<&'v str> {
     let names = || patterns.iter().filter_map(ImagePattern::literal_name);
-    images(pod).find(|image| names().any(|name| Image::parse(image).name().contains(name)))
+    let resembles = |image: &&str| names().any(|name| Image::parse(image).name().contains(name));
+    let containers = pod.containers().iter();
+    let others = containers.filter(|container| recognise::container(container).is_none());
+    let mut images = others.filter_map(|container| container.image.as_deref());
+    images.find(resembles)
 }
 
 /// Some of many patterns, and how many more there are.

@@ -51,6 +51,7 @@ reasons! {
     Unreadable = "unreadable" "a field of the pod has another type than Kubernetes gives it",
     // One policy.
     Excluded = "excluded" "excluded by the policy",
+    Recognised = "recognised" "recognised as something that the policy leaves alone",
     NamespaceName = "namespace_name" "the namespace is not one of the policy's",
     NamespaceLabels = "namespace_labels" "the namespace's labels are not what the policy asks for",
     PodLabels = "pod_labels" "the pod's labels are not what the policy asks for",
@@ -83,6 +84,7 @@ impl Reason {
             | Self::NamespaceNotSeen
             | Self::Unreadable
             | Self::Excluded
+            | Self::Recognised
             | Self::NamespaceLabels
             | Self::Method
             | Self::BadParameter

@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["json"],
     &["diagnostic", "yaml", "velero", "pod"],
     &["policy"],
+    &["recognise"],
     &["select"],
     &["plan"],
     &["patch"],
@@ -27,7 +28,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// So many layers are pure: no clock, no file, no client, nothing async, no logger.
-const CORE: usize = 9;
+const CORE: usize = 10;
 
 /// Outside paths that a pure module may begin a path with, of the crates that could do more.
 const CORE_MAY_USE: &[&str] = &[

@@ -22,6 +22,7 @@ mod mistakes;
 mod opening;
 mod properties;
 mod readme;
+mod recognised;
 mod reviews;
 mod stress;
 mod support;

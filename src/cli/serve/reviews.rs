@@ -82,6 +82,7 @@ fn log(review: &Review<'_>, answer: &Answer<'_>) {
     let Answer {
         outcome,
         reason,
+        recognised,
         policies,
         pod,
         ..
@@ -96,6 +97,7 @@ fn log(review: &Review<'_>, answer: &Answer<'_>) {
                 policies = &**policies,
                 outcome = outcome.as_str(),
                 reason = reason.map(Reason::as_str),
+                recognised = recognised.map(|known| known.name),
                 dry_run = review.dry_run,
                 $what
             )
@@ -105,6 +107,7 @@ fn log(review: &Review<'_>, answer: &Answer<'_>) {
         Outcome::Injected => line!(info, "hooks injected"),
         Outcome::Denied => line!(info, "refused by a policy"),
         Outcome::Unchanged => line!(debug, "hooks are there already"),
+        Outcome::Passed if recognised.is_some() => line!(debug, "left alone"),
         Outcome::Passed if reason.is_some_and(Reason::is_near) => line!(info, "passed over"),
         Outcome::Passed => line!(debug, "passed over"),
     }

@@ -1,0 +1,597 @@
+//! The table of what is recognised, the special before the general.
+//!
+//! Labels and annotations of operators are those that pods have when they are made, as the sources and
+//! documentation of each have them (November 2026): a label that comes later, such as a role, is not
+//! there yet when a pod is admitted.
+
+use super::{
+    Evidence::{Annotation, Argument, Beside, Image, Label, Program},
+    Known,
+};
+use crate::policy::Role;
+
+const fn known(
+    role: Role,
+    name: &'static str,
+    advice: &'static str,
+    evidence: &'static [super::Evidence],
+) -> Known {
+    Known {
+        name,
+        role,
+        advice,
+        evidence,
+    }
+}
+
+pub const KNOWN: &[Known] = &[
+    known(
+        Role::Operator,
+        "CloudNativePG",
+        "its resources Backup and ScheduledBackup back this database up",
+        &[
+            Label("cnpg.io/cluster", "*"),
+            Label("cnpg.io/poolerName", "*"),
+        ],
+    ),
+    known(
+        Role::Operator,
+        "EDB Postgres for Kubernetes",
+        "its resources Backup and ScheduledBackup back this database up",
+        &[Label("k8s.enterprisedb.io/cluster", "*")],
+    ),
+    known(
+        Role::Operator,
+        "Zalando Postgres Operator",
+        "its WAL archive and logical backups (enableLogicalBackup) back this database up",
+        &[
+            Label("application", "spilo"),
+            Label("spilo-role", "*"),
+            Label("application", "spilo-logical-backup"),
+            Label("application", "db-connection-pooler"),
+        ],
+    ),
+    known(
+        Role::Operator,
+        "Percona Operator for PostgreSQL",
+        "its resource PerconaPGBackup backs this database up",
+        &[Label(
+            "app.kubernetes.io/managed-by",
+            "percona-postgresql-operator",
+        )],
+    ),
+    known(
+        Role::Operator,
+        "Crunchy Postgres Operator",
+        "its pgBackRest section, spec.backups, backs this database up",
+        &[Label("postgres-operator.crunchydata.com/cluster", "*")],
+    ),
+    known(
+        Role::Operator,
+        "StackGres",
+        "its resource SGBackup, and the schedule of its SGCluster, back this database up",
+        &[
+            Label("stackgres.io/cluster-name", "*"),
+            Label("stackgres.io/cluster", "*"),
+            Label("app", "StackGresCluster"),
+        ],
+    ),
+    known(
+        Role::Operator,
+        "Percona XtraDB Cluster Operator",
+        "its resource PerconaXtraDBClusterBackup backs this database up",
+        &[Label(
+            "app.kubernetes.io/managed-by",
+            "percona-xtradb-cluster-operator",
+        )],
+    ),
+    known(
+        Role::Operator,
+        "Percona Operator for MySQL",
+        "its resource PerconaServerMySQLBackup backs this database up",
+        &[
+            Label(
+                "app.kubernetes.io/managed-by",
+                "percona-server-mysql-operator",
+            ),
+            Label("app.kubernetes.io/managed-by", "percona-server-operator"),
+        ],
+    ),
+    known(
+        Role::Operator,
+        "Percona Operator for MongoDB",
+        "its resource PerconaServerMongoDBBackup backs this database up",
+        &[Label(
+            "app.kubernetes.io/managed-by",
+            "percona-server-mongodb-operator",
+        )],
+    ),
+    known(
+        Role::Operator,
+        "mariadb-operator",
+        "its resources Backup and PhysicalBackup back this database up",
+        &[
+            Label("k8s.mariadb.com/role", "*"),
+            Annotation("k8s.mariadb.com/"),
+            Beside("mariadb-operator*"),
+        ],
+    ),
+    known(
+        Role::Operator,
+        "MySQL Operator",
+        "its resource MySQLBackup and spec.backupSchedules back this database up",
+        &[Label("mysql.oracle.com/cluster", "*")],
+    ),
+    known(
+        Role::Operator,
+        "Bitpoke MySQL Operator",
+        "its resource MysqlBackup and spec.backupSchedule back this database up",
+        &[Label("mysql.presslabs.org/cluster", "*")],
+    ),
+    known(
+        Role::Operator,
+        "Vitess Operator",
+        "its resource VitessBackupSchedule backs this database up",
+        &[Label("planetscale.com/cluster", "*")],
+    ),
+    known(
+        Role::Operator,
+        "MongoDB Kubernetes Operator",
+        "back it up by Ops Manager, or by mongodump from a Job of its own",
+        &[
+            Beside("mongodb-agent*"),
+            Beside("mongodb-enterprise-*database*"),
+        ],
+    ),
+    known(
+        Role::Operator,
+        "OT Redis Operator",
+        "let its members keep an append-only file, and snapshot their volumes",
+        &[Label("redis_setup_type", "*")],
+    ),
+    known(
+        Role::Operator,
+        "Spotahome Redis Operator",
+        "let its members keep an append-only file, and snapshot their volumes",
+        &[Label("redisfailovers.databases.spotahome.com/name", "*")],
+    ),
+    known(
+        Role::Operator,
+        "etcd-druid",
+        "its backup-restore sidecar keeps snapshots in an object store: see spec.backup of the Etcd",
+        &[Label("app.kubernetes.io/managed-by", "etcd-druid")],
+    ),
+    known(
+        Role::Operator,
+        "etcd-operator",
+        "its resource EtcdBackup backs this cluster up",
+        &[Label("etcd_cluster", "*")],
+    ),
+    known(
+        Role::Operator,
+        "Kubernetes' control plane",
+        "back its etcd up where it runs, with etcdctl snapshot save",
+        &[Label("tier", "control-plane")],
+    ),
+    known(
+        Role::Operator,
+        "RabbitMQ Cluster Operator",
+        "keep definitions in its resources, or export them, and snapshot the volumes",
+        &[Label("app.kubernetes.io/part-of", "rabbitmq")],
+    ),
+    known(
+        Role::Operator,
+        "Strimzi",
+        "Kafka is backed up by replication: mirror it with KafkaMirrorMaker2",
+        &[Label("strimzi.io/cluster", "*")],
+    ),
+    known(
+        Role::Operator,
+        "Elastic Cloud on Kubernetes",
+        "use snapshots of Elasticsearch (SLM) into a repository that all nodes share",
+        &[
+            Label("elasticsearch.k8s.elastic.co/cluster-name", "*"),
+            Label("common.k8s.elastic.co/type", "*"),
+        ],
+    ),
+    known(
+        Role::Operator,
+        "OpenSearch Operator",
+        "its resources OpensearchSnapshotPolicy, or snapshots by the API, back this cluster up",
+        &[
+            Label("opster.io/opensearch-cluster", "*"),
+            Label("opensearch.org/opensearch-cluster", "*"),
+        ],
+    ),
+    known(
+        Role::Operator,
+        "cass-operator",
+        "K8ssandra's MedusaBackupJob and MedusaBackupSchedule back this cluster up",
+        &[Label("cassandra.datastax.com/cluster", "*")],
+    ),
+    known(
+        Role::Operator,
+        "Scylla Operator",
+        "its ScyllaDB Manager tasks, spec.backups, back this cluster up",
+        &[
+            Label("app.kubernetes.io/managed-by", "scylla-operator"),
+            Label("scylla/cluster", "*"),
+        ],
+    ),
+    known(
+        Role::Operator,
+        "Altinity ClickHouse Operator",
+        "run clickhouse-backup beside it, or BACKUP TO a disk that it knows",
+        &[
+            Label("clickhouse.altinity.com/chi", "*"),
+            Label("clickhouse.altinity.com/app", "chop"),
+            Label("clickhouse-keeper.altinity.com/chk", "*"),
+        ],
+    ),
+    known(
+        Role::Operator,
+        "Bank-Vaults",
+        "use snapshots of its raft storage (vault operator raft snapshot save), or back up what it stores in",
+        &[Label("vault_cr", "*")],
+    ),
+    known(
+        Role::Operator,
+        "ZooKeeper Operator",
+        "back up what its clients need: its members make each other anew",
+        &[Label("kind", "ZookeeperMember")],
+    ),
+    known(
+        Role::Operator,
+        "Stackable",
+        "see the backup section of its product's documentation",
+        &[Label("app.kubernetes.io/managed-by", "*.stackable.tech_*")],
+    ),
+    known(
+        Role::Operator,
+        "KubeBlocks",
+        "its resources Backup and BackupSchedule back this database up",
+        &[Label("app.kubernetes.io/managed-by", "kubeblocks")],
+    ),
+    known(
+        Role::Operator,
+        "KubeDB",
+        "KubeStash, its resources BackupConfiguration and BackupSession, backs this database up",
+        &[Label("app.kubernetes.io/managed-by", "kubedb.com")],
+    ),
+    known(
+        Role::Operator,
+        "an operator itself",
+        "it has no data of its own to back up; its resources do",
+        &[
+            Image("*-operator"),
+            Image("jetstream-controller"),
+            Image("cloudnative-pg"),
+        ],
+    ),
+    known(
+        Role::Exporter,
+        "mysqld-exporter",
+        "it has no data of its own to back up",
+        &[
+            Image("mysqld-exporter"),
+            Image("mysqld_exporter"),
+            Program("mysqld_exporter"),
+        ],
+    ),
+    known(
+        Role::Exporter,
+        "postgres-exporter",
+        "it has no data of its own to back up",
+        &[
+            Image("postgres-exporter"),
+            Image("postgres_exporter"),
+            Program("postgres_exporter"),
+        ],
+    ),
+    known(
+        Role::Exporter,
+        "redis_exporter",
+        "it has no data of its own to back up",
+        &[
+            Image("redis-exporter"),
+            Image("redis_exporter"),
+            Program("redis_exporter"),
+        ],
+    ),
+    known(
+        Role::Exporter,
+        "mongodb_exporter",
+        "it has no data of its own to back up",
+        &[
+            Image("mongodb-exporter"),
+            Image("mongodb_exporter"),
+            Program("mongodb_exporter"),
+        ],
+    ),
+    known(
+        Role::Exporter,
+        "metrics",
+        "it has no data of its own to back up",
+        &[Image("*-exporter"), Image("*_exporter")],
+    ),
+    known(
+        Role::Pooler,
+        "PgBouncer",
+        "it has no data of its own: back up the server behind it",
+        &[
+            Image("pgbouncer"),
+            Image("pgbouncer-*"),
+            Image("crunchy-pgbouncer"),
+            Program("pgbouncer"),
+        ],
+    ),
+    known(
+        Role::Pooler,
+        "Pgpool-II",
+        "it has no data of its own: back up the servers behind it",
+        &[Image("pgpool"), Image("pgpool2"), Program("pgpool")],
+    ),
+    known(
+        Role::Pooler,
+        "Odyssey",
+        "it has no data of its own: back up the server behind it",
+        &[Image("odyssey"), Program("odyssey")],
+    ),
+    known(
+        Role::Pooler,
+        "PgCat",
+        "it has no data of its own: back up the server behind it",
+        &[Image("pgcat"), Program("pgcat")],
+    ),
+    known(
+        Role::Proxy,
+        "ProxySQL",
+        "it has no data of its own: back up the servers behind it",
+        &[Image("proxysql"), Image("proxysql2"), Program("proxysql")],
+    ),
+    known(
+        Role::Proxy,
+        "MaxScale",
+        "it has no data of its own: back up the servers behind it",
+        &[Image("maxscale"), Program("maxscale")],
+    ),
+    known(
+        Role::Proxy,
+        "MySQL Router",
+        "it has no data of its own: back up the servers behind it",
+        &[
+            Image("mysql-router"),
+            Image("community-router"),
+            Image("percona-mysql-router"),
+            Program("mysqlrouter"),
+        ],
+    ),
+    known(
+        Role::Proxy,
+        "mongos",
+        "it has no data of its own: a sharded cluster is backed up as a whole",
+        &[
+            Image("mongos"),
+            Image("mongodb-sharded-mongos"),
+            Program("mongos"),
+        ],
+    ),
+    known(
+        Role::Proxy,
+        "Redis Sentinel",
+        "it has no keys: the hook belongs to the servers that it watches",
+        &[
+            Image("redis-sentinel"),
+            Image("valkey-sentinel"),
+            Program("redis-sentinel"),
+            Program("valkey-sentinel"),
+            Argument("--sentinel"),
+        ],
+    ),
+    known(
+        Role::Proxy,
+        "Twemproxy",
+        "it has no data of its own: back up the servers behind it",
+        &[
+            Image("twemproxy"),
+            Image("nutcracker"),
+            Program("nutcracker"),
+        ],
+    ),
+    known(
+        Role::Proxy,
+        "Cloud SQL Proxy",
+        "the database lies outside of the cluster: let its provider back it up",
+        &[
+            Image("cloud-sql-proxy"),
+            Image("cloudsql-proxy"),
+            Image("gce-proxy"),
+            Image("alloydb-auth-proxy"),
+            Program("cloud_sql_proxy"),
+            Program("cloud-sql-proxy"),
+        ],
+    ),
+    known(
+        Role::Migration,
+        "Flyway",
+        "it changes a schema and has no data: back up the server",
+        &[Image("flyway"), Program("flyway")],
+    ),
+    known(
+        Role::Migration,
+        "Liquibase",
+        "it changes a schema and has no data: back up the server",
+        &[Image("liquibase"), Program("liquibase")],
+    ),
+    known(
+        Role::Migration,
+        "migrate",
+        "it changes a schema and has no data: back up the server",
+        &[
+            Image("migrate"),
+            Image("dbmate"),
+            Image("sqitch"),
+            Program("migrate"),
+            Program("dbmate"),
+            Program("goose"),
+            Program("atlas"),
+            Program("sqitch"),
+            Program("alembic"),
+        ],
+    ),
+    known(
+        Role::Dashboard,
+        "pgAdmin",
+        "it shows another server's data: back up that server",
+        &[Image("pgadmin4"), Image("pgadmin")],
+    ),
+    known(
+        Role::Dashboard,
+        "phpMyAdmin",
+        "it shows another server's data: back up that server",
+        &[Image("phpmyadmin")],
+    ),
+    known(
+        Role::Dashboard,
+        "Adminer",
+        "it shows another server's data: back up that server",
+        &[Image("adminer")],
+    ),
+    known(
+        Role::Dashboard,
+        "mongo-express",
+        "it shows another server's data: back up that server",
+        &[Image("mongo-express")],
+    ),
+    known(
+        Role::Dashboard,
+        "RedisInsight",
+        "it shows another server's data: back up that server",
+        &[
+            Image("redisinsight"),
+            Image("redis-commander"),
+            Image("phpredisadmin"),
+        ],
+    ),
+    known(
+        Role::Dashboard,
+        "Kibana",
+        "what it shows and keeps lies in the search engine: back up that",
+        &[Image("kibana"), Image("opensearch-dashboards")],
+    ),
+    known(
+        Role::Dashboard,
+        "Kafka UI",
+        "it shows another server's data: back up that server",
+        &[
+            Image("kafka-ui"),
+            Image("akhq"),
+            Image("cmak"),
+            Image("kafdrop"),
+        ],
+    ),
+    known(
+        Role::Client,
+        "a backup container",
+        "it makes its own backups of another server: one of the two is enough",
+        &[
+            Image("postgres-backup-local"),
+            Image("postgres-backup-s3"),
+            Image("postgres-backup"),
+            Image("mysql-backup"),
+            Image("mysql-backup-s3"),
+            Image("mongodb-backup"),
+            Image("db-backup"),
+        ],
+    ),
+    known(
+        Role::Client,
+        "PostgreSQL's client tools",
+        "no server runs in this container: the hook belongs into that of the server",
+        &[
+            Program("psql"),
+            Program("pg_dump"),
+            Program("pg_dumpall"),
+            Program("pg_restore"),
+            Program("pg_basebackup"),
+            Program("pg_isready"),
+            Program("pg_receivewal"),
+            Program("pgbench"),
+            Program("createdb"),
+        ],
+    ),
+    known(
+        Role::Client,
+        "MySQL's client tools",
+        "no server runs in this container: the hook belongs into that of the server",
+        &[
+            Program("mysql"),
+            Program("mysqldump"),
+            Program("mysqladmin"),
+            Program("mysqlsh"),
+            Program("mysqlbinlog"),
+            Program("mariadb"),
+            Program("mariadb-dump"),
+            Program("mariadb-admin"),
+            Program("mariadb-backup"),
+            Program("mydumper"),
+        ],
+    ),
+    known(
+        Role::Client,
+        "MongoDB's client tools",
+        "no server runs in this container: the hook belongs into that of the server",
+        &[
+            Program("mongo"),
+            Program("mongosh"),
+            Program("mongodump"),
+            Program("mongorestore"),
+            Program("mongoexport"),
+            Program("mongoimport"),
+        ],
+    ),
+    known(
+        Role::Client,
+        "Redis' client tools",
+        "no server runs in this container: the hook belongs into that of the server",
+        &[
+            Program("redis-cli"),
+            Program("redis-benchmark"),
+            Program("valkey-cli"),
+            Program("valkey-benchmark"),
+        ],
+    ),
+    known(
+        Role::Client,
+        "a server's client tools",
+        "no server runs in this container: the hook belongs into that of the server",
+        &[
+            Program("etcdctl"),
+            Program("etcdutl"),
+            Program("influx"),
+            Program("ldapsearch"),
+            Program("slapcat"),
+            Program("rabbitmqctl"),
+            Program("rabbitmqadmin"),
+            Program("zkCli.sh"),
+            Program("cqlsh"),
+            Program("nodetool"),
+            Program("clickhouse-client"),
+            Program("sqlcmd"),
+            Program("nats"),
+            Program("sqlite3"),
+        ],
+    ),
+    known(
+        Role::Client,
+        "a shell",
+        "no server runs in this container: the hook belongs into that of the server",
+        &[
+            Program("sh"),
+            Program("sleep"),
+            Program("tail"),
+            Program("cat"),
+            Program("true"),
+        ],
+    ),
+];
