@@ -1,9 +1,12 @@
 //! The policies that are compiled into the program.
 
+mod entry;
+pub mod page;
 mod proof;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+pub use entry::{Entry, entries};
 pub use proof::{Capture, Row};
 
 use crate::{

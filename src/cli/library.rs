@@ -1,13 +1,17 @@
 //! `quiescent library`: the policies that are compiled in.
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail};
 
 use super::{Ended, names, output};
 use crate::{
-    library::{FOLDERS, Folder, policies},
-    policy::{Action, Hook, METHOD_LABEL, Policy, SHELL_LIBRARY, shell_library},
+    library::{Entry, entries, page},
+    policy::{SHELL_LIBRARY, shell_library},
     report::Style,
 };
 
@@ -15,6 +19,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   quiescent library list
+  quiescent library list -o wide
   quiescent library show postgresql-dump
   quiescent library export postgresql-dump fresh && quiescent lint fresh")]
 pub struct Args {
@@ -25,8 +30,12 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// List all policies
-    List,
-    /// Show what a policy matches, runs and needs
+    List {
+        /// What is printed: a table, a table with what each needs and does, or JSON with everything
+        #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+        output: Format,
+    },
+    /// Show the page of a policy: what it matches, runs, needs and was proven on
     Show {
         /// One of those that list names
         name: String,
@@ -40,23 +49,35 @@ enum Command {
     },
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    Wide,
+    Json,
+}
+
 pub fn run(args: &Args) -> anyhow::Result<Ended> {
     match &args.command {
-        Command::List => output::print_folded(&list()),
-        Command::Show { name } => output::print_folded(&show(&policy(name)?)),
-        Command::Export { name, dir } => {
-            policy(name)?;
-            export(name, dir)
-        }
+        Command::List { output } => match output {
+            Format::Table => output::print_folded(&table(&HEADINGS[..NARROW])),
+            Format::Wide => output::print_folded(&table(&HEADINGS)),
+            Format::Json => {
+                let values = entries().iter().map(Entry::value).collect::<Vec<_>>();
+                output::print_raw(&output::json(&values.into()))
+            }
+        },
+        Command::Show { name } => output::print_folded(&show(&entry(name)?)),
+        Command::Export { name, dir } => export(&entry(name)?, dir),
     }
 }
 
-fn policy(name: &str) -> anyhow::Result<Policy> {
-    let mut places = policies();
-    if let Some(position) = places.iter().position(|place| place.policy.name == name) {
-        return Ok(*places.swap_remove(position).policy);
+fn entry(name: &str) -> anyhow::Result<Entry> {
+    let mut entries = entries();
+    let position = entries.iter().position(|it| it.folder.name == name);
+    if let Some(position) = position {
+        return Ok(entries.swap_remove(position));
     }
-    let names: Vec<String> = places.into_iter().map(|place| place.policy.name).collect();
+    let names: Vec<&str> = entries.iter().map(|it| it.folder.name).collect();
     match names::meant(name, &names) {
         Some(nearest) => {
             bail!("there is no policy {name:?} in the library, did you mean {nearest:?}?")
@@ -68,19 +89,34 @@ fn policy(name: &str) -> anyhow::Result<Policy> {
     }
 }
 
-fn list() -> String {
-    let mut rows =
-        vec![["POLICY", "ENGINE", "METHOD", "PROVEN ON", "DESCRIPTION"].map(str::to_owned)];
-    rows.extend(policies().iter().map(|place| row(&place.policy)));
-    let widths: [usize; 5] = std::array::from_fn(|column| {
-        let cells = rows.iter().map(|row| row[column].len());
+const HEADINGS: [&str; 8] = [
+    "POLICY",
+    "ENGINE",
+    "METHOD",
+    "DEFAULT",
+    "BLOCKS",
+    "PROVEN ON",
+    "NEEDS",
+    "DESCRIPTION",
+];
+
+/// So many columns come first and fit most terminals.
+const NARROW: usize = 6;
+
+/// All policies below these of the headings.
+fn table(headings: &[&str]) -> String {
+    let mut rows = vec![HEADINGS.map(str::to_owned)];
+    rows.extend(entries().iter().map(row));
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
         cells.max().unwrap_or_default()
-    });
+    };
+    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
     let mut text = String::new();
     for (number, row) in rows.iter().enumerate() {
-        let cells = row.iter().zip(widths);
+        let cells = row.iter().zip(&widths);
         let line: Vec<String> = cells
-            .map(|(cell, width)| format!("{cell:<width$}"))
+            .map(|(cell, &width)| format!("{cell:<width$}"))
             .collect();
         let line = line.join("  ");
         let line = line.trim_end();
@@ -92,110 +128,39 @@ fn list() -> String {
     text
 }
 
-fn row(policy: &Policy) -> [String; 5] {
-    let about = &policy.about;
+fn row(entry: &Entry) -> [String; 8] {
+    let about = &entry.policy.about;
+    let default = if entry.is_default() { "yes" } else { "no" };
     [
-        policy.name.clone(),
+        entry.policy.name.clone(),
         about.engine.clone(),
-        method(policy).to_owned(),
-        about
-            .proven
-            .clone()
-            .unwrap_or_else(|| "unproven".to_owned()),
+        entry.method(),
+        default.to_owned(),
+        entry.blocks(),
+        entry.proven(),
+        about.needs.clone(),
         about.description.clone(),
     ]
 }
 
-fn method(policy: &Policy) -> &str {
-    let asked = policy.matching.pod_selector.pair(METHOD_LABEL);
-    asked.unwrap_or("-")
-}
-
-fn show(policy: &Policy) -> String {
-    let mut text = format!(
-        "{}: {}\n\n",
-        Style::Strong.paint(&policy.name),
-        policy.about.description
-    );
-    let mut say = |what: &str, value: String| {
-        let _ = writeln!(text, "{what:<14} {value}");
-    };
-    say("engine", policy.about.engine.clone());
-    say(
-        "method",
-        format!("{} (label {METHOD_LABEL})", method(policy)),
-    );
-    say(
-        "proven on",
-        policy
-            .about
-            .proven
-            .clone()
-            .unwrap_or_else(|| "unproven: takes part only when named".to_owned()),
-    );
-    say("priority", policy.priority.to_string());
-    for image in &policy.matching.images {
-        say("image", image.to_string());
+fn show(entry: &Entry) -> String {
+    let mut text = String::new();
+    for line in page::page(entry).lines() {
+        let _ = if line.starts_with('#') {
+            writeln!(text, "{}", Style::Strong.paint(line))
+        } else {
+            writeln!(text, "{line}")
+        };
     }
-    let hooks = &policy.hooks;
-    let restore = hooks.restore.as_ref();
-    let phases = [
-        ("pre", hooks.pre.as_ref()),
-        ("post", hooks.post.as_ref()),
-        ("restore", restore.map(|(hook, _)| hook)),
-    ];
-    for (phase, hook) in phases {
-        if let Some(hook) = hook {
-            say(phase, action(hook));
-        }
-    }
-    for volume in &policy.volumes {
-        say(
-            "volume",
-            format!("{} at {}", volume.name, volume.mount_path),
-        );
-    }
-    if !policy.backup_volumes.is_empty() {
-        say("backs up", policy.backup_volumes.join(", "));
-    }
-    if !policy.parameters.is_empty() {
-        let _ = writeln!(
-            text,
-            "\nparameters, set on a pod or its namespace by quiescent.dev/{}.<parameter>",
-            policy.name
-        );
-        for (name, parameter) in &policy.parameters {
-            let default = match parameter.default.as_str() {
-                "" => "nothing by default".to_owned(),
-                default => format!("default {default}"),
-            };
-            let _ = writeln!(text, "  {name:<12} {} ({default})", parameter.description);
-        }
-    }
+    let name = entry.folder.name;
     let _ = writeln!(
         text,
-        "\nquiescent library export {} DIR writes it out to be changed.",
-        policy.name
+        "\nquiescent library export {name} DIR writes it out to be changed."
     );
     text
 }
 
-fn action(hook: &Hook) -> String {
-    let runs = match &hook.action {
-        Action::Script(name) => name.clone(),
-        Action::Command(command) => command.join(" "),
-    };
-    format!(
-        "{runs}, timeout {}, on error {}",
-        hook.timeout, hook.on_error
-    )
-}
-
-fn export(name: &str, dir: &PathBuf) -> anyhow::Result<Ended> {
-    let folder: &Folder = FOLDERS
-        .iter()
-        .find(|folder| folder.name == name)
-        .context("every policy of the library has a folder of its name")?;
+fn export(entry: &Entry, dir: &Path) -> anyhow::Result<Ended> {
     let taken = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
     if taken {
         bail!(
@@ -203,6 +168,7 @@ fn export(name: &str, dir: &PathBuf) -> anyhow::Result<Ended> {
             dir.display()
         );
     }
+    let folder = entry.folder;
     let scripts = dir.join("scripts");
     let write = |path: PathBuf, text: &str| {
         fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))
@@ -210,6 +176,7 @@ fn export(name: &str, dir: &PathBuf) -> anyhow::Result<Ended> {
     fs::create_dir_all(&scripts)
         .with_context(|| format!("failed to create {}", scripts.display()))?;
     write(dir.join("policy.yaml"), folder.policy)?;
+    write(dir.join("about.md"), folder.about)?;
     for (name, text) in folder.scripts {
         write(scripts.join(name), text)?;
     }

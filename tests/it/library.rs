@@ -1,7 +1,15 @@
 //! What stands in a policy's folder beside the policy: a page that says all it must, and a proof that
-//! says what the policy claims.
+//! says what the policy claims; and the pages that are made of all this.
 
-use quiescent::library::{FOLDERS, HEADINGS, Row, policies};
+use std::{collections::BTreeMap, fs, path::Path};
+
+use quiescent::{
+    library::{FOLDERS, HEADINGS, Row, entries, page, policies},
+    policy::Role,
+};
+use serde_json::Value;
+
+use crate::support::{golden, run};
 
 #[test]
 fn every_policy_says_what_it_blocks_needs_and_how_to_do_without_it() {
@@ -105,4 +113,122 @@ fn versions(proven: &str) -> Vec<String> {
         }
     }
     versions
+}
+
+#[test]
+fn the_pages_in_the_docs_are_those_of_the_program() {
+    let entries = entries();
+    let mut pages = BTreeMap::from([
+        ("README.md".to_owned(), page::index(&entries)),
+        ("proof.md".to_owned(), page::proofs(&entries)),
+    ]);
+    for entry in &entries {
+        pages.insert(format!("{}.md", entry.folder.name), page::page(entry));
+    }
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/library");
+    for (name, text) in &pages {
+        golden(&docs.join(name), text);
+    }
+    for file in fs::read_dir(docs).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        assert!(pages.contains_key(&name), "no policy has the page {name}");
+    }
+}
+
+#[test]
+fn the_list_says_everything_of_every_policy() {
+    let printed = |arguments: &[&str]| {
+        let output = run(arguments, "");
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let values: Value = serde_json::from_str(&printed(&["library", "list", "-o", "json"])).unwrap();
+    let table = printed(&["library", "list"]);
+    let wide = printed(&["library", "list", "-o", "wide"]);
+    assert_eq!(table.lines().count(), FOLDERS.len() + 1);
+    assert_eq!(wide.lines().count(), FOLDERS.len() + 1);
+    let values = values.as_array().unwrap();
+    assert_eq!(values.len(), FOLDERS.len());
+    for ((entry, value), (line, long)) in entries()
+        .iter()
+        .zip(values)
+        .zip(table.lines().zip(wide.lines()).skip(1))
+    {
+        let name = entry.folder.name;
+        let about = &entry.policy.about;
+        assert_eq!(value["name"], name);
+        assert_eq!(value["default"], about.proven.is_some(), "{name}");
+        let methods = value["methods"].as_array().unwrap();
+        for cell in [
+            name,
+            &about.engine,
+            methods
+                .first()
+                .map_or("any", |method| method.as_str().unwrap()),
+            &about.blocks,
+        ] {
+            assert!(
+                line.contains(cell),
+                "{name}: {cell:?} is missing in {line:?}"
+            );
+        }
+        for cell in [&about.needs, &about.description] {
+            assert!(
+                long.contains(cell),
+                "{name}: {cell:?} is missing in {long:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_page_is_shown_as_it_stands_in_the_docs() {
+    for entry in entries() {
+        let shown = run(&["library", "show", entry.folder.name], "").stdout;
+        let page = page::page(&entry);
+        assert!(String::from_utf8(shown).unwrap().starts_with(&page));
+    }
+}
+
+#[test]
+fn every_policy_says_in_a_word_what_it_blocks_and_needs() {
+    for place in policies() {
+        let about = &place.policy.about;
+        let name = &place.policy.name;
+        for (key, said) in [("blocks", &about.blocks), ("needs", &about.needs)] {
+            assert!(
+                !said.is_empty(),
+                "{name} needs the annotation quiescent.dev/{key}: \"nothing\" is an answer"
+            );
+        }
+        assert!(
+            about.blocks.chars().count() <= 30,
+            "{name}: {}",
+            about.blocks
+        );
+    }
+}
+
+/// One that asks for a label of its own is asked for by name.
+#[test]
+fn policies_that_go_by_images_leave_alone_what_is_recognised() {
+    let roles = [
+        Role::Operator,
+        Role::Exporter,
+        Role::Pooler,
+        Role::Proxy,
+        Role::Client,
+        Role::Migration,
+        Role::Dashboard,
+    ];
+    for place in policies() {
+        let policy = place.policy;
+        if !policy.matching.images.is_empty() {
+            assert_eq!(
+                policy.leave_alone, roles,
+                "{} needs the line leaveAlone: {roles:?}",
+                policy.name
+            );
+        }
+    }
 }
