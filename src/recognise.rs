@@ -25,11 +25,16 @@ pub struct Known {
     evidence: &'static [Evidence],
 }
 
+/// A label's key and value.
+type Pair = (&'static str, &'static str);
+
 /// What gives it away; one piece is enough. `*` stands for any characters.
 #[derive(Debug, PartialEq, Eq)]
 enum Evidence {
     /// A label of the pod, and its value.
     Label(&'static str, &'static str),
+    /// Two labels, where one of them could be anybody's.
+    Labels(Pair, Pair),
     /// How the key of an annotation of the pod begins.
     Annotation(&'static str),
     /// The last component of the image of any container: it tells about the whole pod.
@@ -40,6 +45,29 @@ enum Evidence {
     Program(&'static str),
     /// A word of a container's command.
     Argument(&'static str),
+}
+
+/// Everything that is recognised, the special before the general.
+#[must_use]
+pub const fn all() -> &'static [Known] {
+    KNOWN
+}
+
+impl Known {
+    /// What it is recognised by, each in words.
+    pub fn marks(&self) -> impl Iterator<Item = String> {
+        self.evidence.iter().map(|evidence| match evidence {
+            Evidence::Label(key, "*") => format!("label `{key}`"),
+            Evidence::Label(key, value) => format!("label `{key}={value}`"),
+            Evidence::Labels((key, value), (other, its)) => {
+                format!("labels `{key}={value}` and `{other}={its}`")
+            }
+            Evidence::Annotation(prefix) => format!("annotation `{prefix}…`"),
+            Evidence::Beside(image) | Evidence::Image(image) => format!("image `{image}`"),
+            Evidence::Program(program) => format!("command `{program}`"),
+            Evidence::Argument(argument) => format!("argument `{argument}`"),
+        })
+    }
 }
 
 impl fmt::Display for Known {
@@ -57,10 +85,18 @@ impl fmt::Display for Known {
     }
 }
 
+struct ByLabel {
+    value: &'static str,
+    /// Another label that must be there.
+    beside: Option<Pair>,
+    known: &'static Known,
+}
+
 /// The table, by what is looked up.
 #[derive(Default)]
 struct Index {
-    labels: HashMap<&'static str, Vec<(&'static str, &'static Known)>>,
+    /// By the label's key.
+    labels: HashMap<&'static str, Vec<ByLabel>>,
     annotations: Vec<(&'static str, &'static Known)>,
     beside: Vec<(&'static str, &'static Known)>,
     images: HashMap<&'static str, &'static Known>,
@@ -74,8 +110,9 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
     for known in KNOWN {
         for evidence in known.evidence {
             match *evidence {
-                Evidence::Label(key, value) => {
-                    index.labels.entry(key).or_default().push((value, known));
+                Evidence::Label(key, value) => index.label((key, value), None, known),
+                Evidence::Labels((key, value), beside) => {
+                    index.label((key, value), Some(beside), known);
                 }
                 Evidence::Annotation(prefix) => index.annotations.push((prefix, known)),
                 Evidence::Beside(image) => index.beside.push((image, known)),
@@ -95,28 +132,45 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
     index
 });
 
+impl Index {
+    fn label(&mut self, (key, value): Pair, beside: Option<Pair>, known: &'static Known) {
+        let listed = self.labels.entry(key).or_default();
+        listed.push(ByLabel {
+            value,
+            beside,
+            known,
+        });
+    }
+}
+
 /// What the whole pod is, by its labels and annotations and by what runs in it.
 #[must_use]
 pub fn pod(pod: &PodView<'_>) -> Option<&'static Known> {
     let index = &*INDEX;
     let by_label = pod.labels().find_map(|(key, value)| {
         let mut listed = index.labels.get(key)?.iter();
-        listed.find(|(wanted, _)| glob::matches(wanted, value))
+        let found = listed.find(|mark| {
+            let beside = mark.beside;
+            glob::matches(mark.value, value)
+                && beside.is_none_or(|(key, value)| pod.label(key) == Some(value))
+        });
+        found.map(|mark| mark.known)
     });
     let by_annotation = || {
         pod.annotation_texts().find_map(|(key, _)| {
             let mut listed = index.annotations.iter();
-            listed.find(|(prefix, _)| key.starts_with(prefix))
+            let found = listed.find(|(prefix, _)| key.starts_with(prefix));
+            found.map(|(_, known)| *known)
         })
     };
     let by_neighbour = || {
-        pod.containers().iter().find_map(|container| {
-            let mut listed = index.beside.iter();
-            listed.find(|(wanted, _)| glob::matches(wanted, image_of(container)))
+        let mut containers = pod.containers().iter();
+        containers.find_map(|container| {
+            let image = image_of(container);
+            first(&index.beside, |wanted| glob::matches(wanted, image))
         })
     };
-    let found = by_label.or_else(by_annotation).or_else(by_neighbour);
-    found.map(|(_, known)| *known)
+    by_label.or_else(by_annotation).or_else(by_neighbour)
 }
 
 /// What a container is, by its image and its command.

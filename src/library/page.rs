@@ -3,9 +3,12 @@
 use std::fmt::Write as _;
 
 use super::{Capture, Entry, Row};
-use crate::policy::{
-    ContainerChoice, Criteria, Hook, METHOD_LABEL, PARAMETER_PREFIX, Policy, VolumeSource,
-    file::{LabelOperator, LabelRequirement},
+use crate::{
+    policy::{
+        ContainerChoice, Criteria, Hook, METHOD_LABEL, PARAMETER_PREFIX, Policy, VolumeSource,
+        file::{LabelOperator, LabelRequirement},
+    },
+    recognise,
 };
 
 /// The page of one policy.
@@ -71,8 +74,33 @@ pub fn index(entries: &[Entry]) -> String {
         "# The library\n\n\
         The policies that are compiled into the program. The label `{METHOD_LABEL}` of a pod or its\n\
         namespace says which of an engine's policies is meant; without it, `dump`. A policy takes part by\n\
-        default when a restore of it was proven: [the proof](proof.md). The same from the program:\n\
-        `quiescent library list`, `show` and `export`.\n\n{}",
+        default when a restore of it was proven: [the proof](proof.md). Some pods are\n\
+        [recognised and left alone](recognised.md). The same from the program: `quiescent library list`,\n\
+        `show` and `export`.\n\n{}",
+        aligned(&table)
+    )
+}
+
+/// Who is recognised and left alone.
+#[must_use]
+pub fn recognised() -> String {
+    let mut table = vec![row(&["who", "what", "recognised by", "instead"])];
+    table.extend(recognise::all().iter().map(|known| {
+        let marks: Vec<String> = known.marks().collect();
+        row(&[
+            known.name,
+            &format!("{:?}", known.role),
+            &marks.join(", "),
+            known.advice,
+        ])
+    }));
+    format!(
+        "# Recognised and left alone\n\n\
+        What stands beside databases, and databases that somebody else backs up. A policy passes over what\n\
+        its `leaveAlone` lists, as those of the library do; a policy of your own without it matches what it\n\
+        names. `quiescent explain` says who was recognised in a pod. One mark is enough; those of operators\n\
+        are about the whole pod, the others about one container, by the last part of its image's name or by\n\
+        the program that its command runs, also behind `sh -c`.\n\n{}",
         aligned(&table)
     )
 }

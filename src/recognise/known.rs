@@ -5,7 +5,7 @@
 //! there yet when a pod is admitted.
 
 use super::{
-    Evidence::{Annotation, Argument, Beside, Image, Label, Program},
+    Evidence::{Annotation, Argument, Beside, Image, Label, Labels, Program},
     Known,
 };
 use crate::policy::Role;
@@ -169,15 +169,18 @@ pub const KNOWN: &[Known] = &[
     ),
     known(
         Role::Operator,
-        "Kubernetes' control plane",
-        "back its etcd up where it runs, with etcdctl snapshot save",
-        &[Label("tier", "control-plane")],
+        "Kubernetes' own etcd",
+        "back it up where it runs, with etcdctl snapshot save",
+        &[Labels(("component", "etcd"), ("tier", "control-plane"))],
     ),
     known(
         Role::Operator,
         "RabbitMQ Cluster Operator",
         "keep definitions in its resources, or export them, and snapshot the volumes",
-        &[Label("app.kubernetes.io/part-of", "rabbitmq")],
+        &[Labels(
+            ("app.kubernetes.io/part-of", "rabbitmq"),
+            ("app.kubernetes.io/component", "rabbitmq"),
+        )],
     ),
     known(
         Role::Operator,

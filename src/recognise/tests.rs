@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{Evidence, KNOWN, Known, container, pod};
-use crate::pod::PodView;
+use crate::{library::policies, pod::PodView, policy::Image};
 
 /// What the pod, or its only container, is recognised as.
 fn recognised(manifest: &Value) -> Option<&'static Known> {
@@ -34,6 +34,11 @@ fn every_piece_of_evidence_is_enough() {
                 Evidence::Label(key, value) => {
                     with(&json!({ *key: some(value) }), &json!({}), &plain())
                 }
+                Evidence::Labels((key, value), (other, its)) => {
+                    let alone = with(&json!({ *key: value }), &json!({}), &plain());
+                    assert_eq!(recognised(&alone), None, "{evidence:?}");
+                    with(&json!({ *key: value, *other: its }), &json!({}), &plain())
+                }
                 Evidence::Annotation(prefix) => {
                     with(&json!({}), &json!({ format!("{prefix}x"): "" }), &plain())
                 }
@@ -51,6 +56,26 @@ fn every_piece_of_evidence_is_enough() {
             let expected = (*evidence != Evidence::Program("sh")).then_some(known.name);
             let found = recognised(&manifest).map(|known| known.name);
             assert_eq!(found, expected, "{evidence:?}");
+        }
+    }
+}
+
+#[test]
+fn no_policy_of_the_library_means_an_image_of_these() {
+    for known in KNOWN {
+        for evidence in known.evidence {
+            let (Evidence::Image(name) | Evidence::Beside(name)) = evidence else {
+                continue;
+            };
+            let name = name.replace('*', "postgres");
+            for reference in [format!("{name}:1"), format!("quay.io/bitnami/{name}:1")] {
+                for place in policies() {
+                    let image = Image::parse(&reference);
+                    let mut wanted = place.policy.matching.images.iter();
+                    let meant = wanted.find(|pattern| pattern.matches(&image));
+                    assert_eq!(meant, None, "{} means {reference}", place.policy.name);
+                }
+            }
         }
     }
 }

@@ -121,6 +121,7 @@ fn the_pages_in_the_docs_are_those_of_the_program() {
     let mut pages = BTreeMap::from([
         ("README.md".to_owned(), page::index(&entries)),
         ("proof.md".to_owned(), page::proofs(&entries)),
+        ("recognised.md".to_owned(), page::recognised()),
     ]);
     for entry in &entries {
         pages.insert(format!("{}.md", entry.folder.name), page::page(entry));
