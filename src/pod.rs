@@ -184,12 +184,16 @@ impl<'v> Taken<'v> {
         let Container {
             name: _,
             image: _,
+            command,
+            args,
             ports,
             volume_mounts,
             volume_devices,
             restart_policy: _,
             borrowed: _,
         } = container;
+        command.check()?;
+        args.check()?;
         ports.check()?;
         Ok(Self {
             mounts: items(volume_mounts.as_ref())?,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{FOLDERS, Folder, Row, policies};
-use crate::policy::{Policy, methods};
+use crate::policy::Policy;
 
 /// A folder, the policy in it, and its proof.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub fn entries() -> Vec<Entry> {
     let folders = FOLDERS.iter().zip(policies());
     let entries = folders.map(|(folder, place)| Entry {
         folder,
-        policy: place.policy,
+        policy: *place.policy,
         rows: folder.proof(),
     });
     entries.collect()
@@ -35,7 +35,7 @@ impl Entry {
     /// The methods that it is for; `any` when it does not ask.
     #[must_use]
     pub fn method(&self) -> String {
-        let methods: Vec<&str> = methods(&self.policy.matching.pod_selector).collect();
+        let methods: Vec<&str> = self.policy.matching.pod_selector.methods().collect();
         match methods.as_slice() {
             [] => "any".to_owned(),
             methods => methods.join(", "),
@@ -85,7 +85,7 @@ impl Entry {
             "name": name,
             "description": about.description,
             "engine": about.engine,
-            "methods": methods(&matching.pod_selector).collect::<Vec<_>>(),
+            "methods": matching.pod_selector.methods().collect::<Vec<_>>(),
             "default": self.is_default(),
             "proven": about.proven,
             "blocks": about.blocks,

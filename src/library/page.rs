@@ -167,9 +167,9 @@ fn described(criteria: &Criteria) -> Vec<String> {
         ("the pod", pod_selector),
         ("the namespace", namespace_selector),
     ] {
-        let pairs = selector.match_labels.iter();
+        let pairs = selector.pairs.iter();
         lines.extend(pairs.map(|(key, value)| format!("{whose} has the label `{key}={value}`")));
-        let expressions = selector.match_expressions.iter();
+        let expressions = selector.expressions.iter();
         lines.extend(expressions.map(|it| format!("{whose} has {}", asked(it))));
     }
     if !namespaces.is_empty() {
