@@ -4,7 +4,8 @@
 # ever looks finished that is not. It knows no database. Names in capitals are shared between files.
 #
 # Exit codes: 0 done, or skipped with a reason; 1 failed, nothing changed; 2 cannot work as
-# configured; 3 another run is active; 4 out of time; 6 (restore) there are data that we did not load.
+# configured; 3 another run is active; 4 out of time; 5 what was held had gone, this backup is not
+# good; 6 (restore) there are data that we did not load.
 # The last line on stdout is for programs: `quiescent result=ok policy=… phase=… key=value …`.
 set -u
 umask 077
@@ -162,7 +163,8 @@ gave_up() {
     [ "$(left)" -gt 0 ] || fail 4 "$1 was not done within $LIMIT s: raise the timeout of the hook, or look for what holds it up"
     case $2 in
     *'No space left'* | *'rrcode: 28'* | *'rrno 28'* | *'I/O error'* | *'short write'*)
-        fail 1 "the dump volume /quiescent/dump is full ($(free) KiB free) during $1: raise its sizeLimit; a good dump from before is kept"
+        [ ! -d /quiescent/dump ] ||
+            fail 1 "the dump volume /quiescent/dump is full ($(free) KiB free) during $1: raise its sizeLimit; a good dump from before is kept"
         ;;
     esac
     fail 1 "$1: $(brief "$2")"
@@ -182,11 +184,19 @@ open_store() {
     [ -d /quiescent/dump ] || fail 2 "there is no dump volume at /quiescent/dump: create the pod anew, so that it gets one"
     error=$(mkdir -p "$STORE" 2>&1) || gave_up 'creating a folder in the dump volume' "$error"
     [ -w "$STORE" ] || fail 2 "user $(id -u) cannot write to $STORE: set fsGroup, or run the container as the user who owns it"
+    lock_store
 
+    # Cut off between the two renames of `publish`, a run leaves the old dump under the name previous.
+    [ -d "$STORE/current" ] || [ ! -d "$STORE/previous" ] || mv "$STORE/previous" "$STORE/current"
+    rm -rf "$NEW" "$WORK" "$STORE/previous" "$STORE/checksums"
+}
+
+# Takes the folder STORE for this run; `leave` gives it back.
+lock_store() {
     # A symbolic link is made at once with all it says: nobody ever sees a lock without its owner.
     mine="$$-$(started $$)"
     if ! error=$(ln -s "$mine" "$STORE/lock" 2>&1); then
-        owner=$(readlink "$STORE/lock") || gave_up 'locking the dump volume' "$error"
+        owner=$(readlink "$STORE/lock") || gave_up "locking $STORE" "$error"
         if now=$(started "${owner%%-*}") && [ "$now" = "${owner#*-}" ]; then
             fail 3 "another run (pid ${owner%%-*}) is active in this container: wait for it to end"
         fi
@@ -198,10 +208,6 @@ open_store() {
         ln -s "$mine" "$STORE/lock" 2>/dev/null || fail 3 "another run has just begun in this container: wait for it to end"
     fi
     LOCKED=yes
-
-    # Cut off between the two renames of `publish`, a run leaves the old dump under the name previous.
-    [ -d "$STORE/current" ] || [ ! -d "$STORE/previous" ] || mv "$STORE/previous" "$STORE/current"
-    rm -rf "$NEW" "$WORK" "$STORE/previous" "$STORE/checksums"
 }
 
 # Opens the store for a new dump, which goes into NEW.
