@@ -46,10 +46,15 @@ macro_rules! folders {
 }
 
 folders! {
+    "filesystem-freeze": "freeze.sh" "hold.sh" "post.sh" "pre.sh";
+    "filesystem-sync": "post.sh" "pre.sh";
+    "http-call": "hold.sh" "http.sh" "post.sh" "pre.sh";
+    "maintenance-flag": "flag.sh" "hold.sh" "post.sh" "pre.sh" "restore.sh";
     "mariadb-dump": "mysql.sh" "post.sh" "pre.sh" "restore.sh";
     "mysql-dump": "mysql.sh" "post.sh" "pre.sh" "restore.sh";
     "postgresql-dump": "post.sh" "postgresql.sh" "pre.sh" "restore.sh";
     "postgresql-snapshot": "post.sh" "postgresql.sh" "pre.sh";
+    "process-stop": "hold.sh" "post.sh" "pre.sh" "process.sh";
     "redis-dump": "post.sh" "pre.sh" "redis.sh" "restore.sh";
 }
 

@@ -1,6 +1,7 @@
 //! The library's hooks on real servers: the argv that the program writes into a pod's annotations runs
 //! beside a server that it did not choose, and what it leaves is loaded into a fresh one.
 
+mod blocks;
 mod capture;
 mod harness;
 mod installation;

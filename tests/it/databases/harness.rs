@@ -195,7 +195,12 @@ impl Pod {
 
     /// Where the dump volume is on this machine.
     pub fn volume(&self) -> PathBuf {
-        self.volumes.path().join("quiescent-dump")
+        self.folder("quiescent-dump")
+    }
+
+    /// Where a volume is on this machine.
+    pub fn folder(&self, volume: &str) -> PathBuf {
+        self.volumes.path().join(volume)
     }
 
     /// The argv that Velero would run.
@@ -352,6 +357,12 @@ impl Running {
     /// Ends the hook at once, as the kernel does when memory is short.
     pub fn kill(mut self) {
         signal_group(self.child.id());
+        self.child.wait().unwrap();
+    }
+
+    /// Ends the hook's own process at once, and leaves what it started.
+    pub fn kill_alone(mut self) {
+        self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 }

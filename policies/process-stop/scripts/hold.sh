@@ -1,0 +1,1 @@
+../../filesystem-freeze/scripts/hold.sh
