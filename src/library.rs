@@ -46,6 +46,10 @@ macro_rules! folders {
 }
 
 folders! {
+    "cassandra-snapshot": "cassandra.sh" "post.sh" "pre.sh";
+    "clickhouse-backup": "post.sh" "pre.sh";
+    "cockroachdb-backup": "post.sh" "pre.sh";
+    "elasticsearch-snapshot": "post.sh" "pre.sh";
     "filesystem-freeze": "freeze.sh" "hold.sh" "post.sh" "pre.sh";
     "filesystem-sync": "post.sh" "pre.sh";
     "http-call": "hold.sh" "http.sh" "post.sh" "pre.sh";
@@ -56,6 +60,8 @@ folders! {
     "postgresql-snapshot": "post.sh" "postgresql.sh" "pre.sh";
     "process-stop": "hold.sh" "post.sh" "pre.sh" "process.sh";
     "redis-dump": "post.sh" "pre.sh" "redis.sh" "restore.sh";
+    "sqlserver-backup": "post.sh" "pre.sh";
+    "vault-snapshot": "post.sh" "pre.sh";
 }
 
 /// The library as policies.

@@ -10,4 +10,5 @@ mod postgresql;
 mod proof;
 mod redis;
 mod server;
+mod unproven;
 mod writers;
