@@ -53,6 +53,7 @@ folders! {
     "filesystem-freeze": "freeze.sh" "hold.sh" "post.sh" "pre.sh";
     "filesystem-sync": "post.sh" "pre.sh";
     "http-call": "hold.sh" "http.sh" "post.sh" "pre.sh";
+    "influxdb-dump": "influxdb.sh" "post.sh" "pre.sh" "restore.sh";
     "maintenance-flag": "flag.sh" "hold.sh" "post.sh" "pre.sh" "restore.sh";
     "mariadb-dump": "mysql.sh" "post.sh" "pre.sh" "restore.sh";
     "mysql-dump": "mysql.sh" "post.sh" "pre.sh" "restore.sh";
@@ -60,6 +61,7 @@ folders! {
     "postgresql-snapshot": "post.sh" "postgresql.sh" "pre.sh";
     "process-stop": "hold.sh" "post.sh" "pre.sh" "process.sh";
     "redis-dump": "post.sh" "pre.sh" "redis.sh" "restore.sh";
+    "sqlite-dump": "post.sh" "pre.sh" "restore.sh" "sqlite.sh";
     "sqlserver-backup": "post.sh" "pre.sh";
     "vault-snapshot": "post.sh" "pre.sh";
 }

@@ -4,6 +4,7 @@
 mod blocks;
 mod capture;
 mod harness;
+mod influxdb;
 mod installation;
 mod mariadb;
 mod postgresql;
@@ -11,4 +12,5 @@ mod proof;
 mod redis;
 mod server;
 mod unproven;
+mod sqlite;
 mod writers;

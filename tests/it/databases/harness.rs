@@ -229,6 +229,18 @@ impl Pod {
 
     /// Starts a hook.
     pub fn start(&self, phase: Phase, container: &Container) -> Running {
+        self.spawn(&self.argv(phase), container)
+    }
+
+    /// Runs a script of the policy that is no hook, as an init container of the same image does.
+    pub fn run_script(&self, script: &str, container: &Container) -> Outcome {
+        let argv = self.argv(Phase::Pre);
+        let beside = Path::new(argv.last().unwrap()).with_file_name(script);
+        let argv = ["/bin/sh".to_owned(), beside.display().to_string()];
+        self.spawn(&argv, container).finish()
+    }
+
+    fn spawn(&self, argv: &[String], container: &Container) -> Running {
         let root = tempfile::tempdir().unwrap();
         let ids = if is_root() {
             format!("{0}:{0}", container.uid)
@@ -261,7 +273,7 @@ impl Pod {
             ));
         }
         let child = command
-            .args(self.argv(phase))
+            .args(argv)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
