@@ -57,6 +57,7 @@ folders! {
     "maintenance-flag": "flag.sh" "hold.sh" "post.sh" "pre.sh" "restore.sh";
     "mariadb-dump": "mysql.sh" "post.sh" "pre.sh" "restore.sh";
     "mysql-dump": "mysql.sh" "post.sh" "pre.sh" "restore.sh";
+    "openldap-dump": "openldap.sh" "post.sh" "pre.sh" "restore.sh";
     "postgresql-dump": "post.sh" "postgresql.sh" "pre.sh" "restore.sh";
     "postgresql-snapshot": "post.sh" "postgresql.sh" "pre.sh";
     "process-stop": "hold.sh" "post.sh" "pre.sh" "process.sh";

@@ -7,6 +7,7 @@ mod harness;
 mod influxdb;
 mod installation;
 mod mariadb;
+mod openldap;
 mod postgresql;
 mod proof;
 mod redis;

@@ -234,9 +234,9 @@ impl Pod {
 
     /// Runs a script of the policy that is no hook, as an init container of the same image does.
     pub fn run_script(&self, script: &str, container: &Container) -> Outcome {
-        let argv = self.argv(Phase::Pre);
-        let beside = Path::new(argv.last().unwrap()).with_file_name(script);
-        let argv = ["/bin/sh".to_owned(), beside.display().to_string()];
+        let mut argv = self.argv(Phase::Pre);
+        let last = argv.last_mut().unwrap();
+        *last = Path::new(last).with_file_name(script).display().to_string();
         self.spawn(&argv, container).finish()
     }
 

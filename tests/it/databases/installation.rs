@@ -40,6 +40,11 @@ impl Installation {
         .then_some(Self { root })
     }
 
+    /// Where its files are, for servers that must be told.
+    pub fn root(&self) -> &Path {
+        self.root.as_deref().unwrap_or(Path::new("/"))
+    }
+
     /// Its programs first, then this machine's.
     pub fn path(&self) -> String {
         let Some(root) = &self.root else {
