@@ -126,6 +126,23 @@ impl Container {
         }
     }
 
+    /// One that has the applets of busybox and these tools, and nothing else; they are put into a folder.
+    pub fn of_a_small_image(folder: &Path, tools: &[(&str, &Path)]) -> Self {
+        let install = Command::new(which("busybox").unwrap())
+            .args(["--install", "-s"])
+            .arg(folder)
+            .status();
+        assert!(install.unwrap().success());
+        for (name, program) in tools {
+            std::os::unix::fs::symlink(program, folder.join(name)).unwrap();
+        }
+        open_to_all(folder, 0o755);
+        Self {
+            path: folder.display().to_string(),
+            ..Self::default().with_shell("busybox")
+        }
+    }
+
     pub fn with_shell(self, shell: &str) -> Self {
         Self {
             shell: which(shell).unwrap(),

@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    harness::{Container, pod, possible, which},
+    harness::{pod, possible},
     server::{Place, Server, output, place, unprivileged},
 };
 
@@ -84,23 +84,5 @@ impl Sqlite {
     /// The sum of all that is in the file, whatever its order on disk.
     fn digest(&self) -> String {
         self.sql(".sha3sum --schema")
-    }
-}
-
-/// A container whose tools are these alone, and the busybox applets of a small image.
-fn with_tools(folder: &Path, tools: &[(&str, &Path)]) -> Container {
-    let install = Command::new(which("busybox").unwrap())
-        .args(["--install", "-s"])
-        .arg(folder)
-        .status();
-    assert!(install.unwrap().success());
-    for (name, program) in tools {
-        std::os::unix::fs::symlink(program, folder.join(name)).unwrap();
-    }
-    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(folder, permissions).unwrap();
-    Container {
-        path: folder.display().to_string(),
-        ..Container::default().with_shell("busybox")
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Sqlite, with_tools};
+use super::Sqlite;
 use crate::databases::harness::{Container, Phase, Pod, eventually};
 
 /// A writer in the middle of a transaction.
@@ -153,10 +153,11 @@ fn an_image_without_a_tool_is_said() {
     let application = Sqlite::start("wal");
     let pod = Pod::inject(&application.pod(), &[]);
     let bin = tempfile::tempdir().unwrap();
-    pod.run(Phase::Pre, &with_tools(bin.path(), &[])).failed(
-        2,
-        &["neither sqlite3 nor a Python", "quiescent.dev/container"],
-    );
+    pod.run(Phase::Pre, &Container::of_a_small_image(bin.path(), &[]))
+        .failed(
+            2,
+            &["neither sqlite3 nor a Python", "quiescent.dev/container"],
+        );
 }
 
 #[test]

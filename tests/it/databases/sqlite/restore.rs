@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use super::{Sqlite, with_tools};
+use super::Sqlite;
 use crate::databases::harness::{Container, Phase, Pod};
 
 const AWKWARD: &str = "
@@ -75,7 +75,7 @@ fn a_file_survives_where_python_is_all_there_is() {
     for journal in ["wal", "truncate"] {
         let bin = tempfile::tempdir().unwrap();
         let python = [("python3", Path::new("/usr/bin/python3"))];
-        survives(&with_tools(bin.path(), &python), journal);
+        survives(&Container::of_a_small_image(bin.path(), &python), journal);
     }
 }
 

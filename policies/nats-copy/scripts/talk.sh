@@ -1,0 +1,1 @@
+../../zookeeper-copy/scripts/talk.sh

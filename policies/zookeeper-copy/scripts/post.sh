@@ -1,0 +1,11 @@
+#!/bin/sh
+# Says whether the server is still well after the capture. Changes nothing: pre.sh holds nothing.
+# shellcheck source=/dev/null
+. "${0%/*}/quiescent.sh"
+# shellcheck source=/dev/null
+. "${0%/*}/talk.sh"
+# shellcheck source=/dev/null
+. "${0%/*}/zookeeper.sh"
+
+connect 5
+ok "role=$MODE" "nodes=$NODES" "server=$VERSION"

@@ -1,0 +1,87 @@
+//! ZooKeeper: a server for a test, and what its hooks must do.
+
+mod faults;
+mod proof;
+mod wire;
+
+use std::{fs, io::Write as _, net::TcpStream};
+
+use serde_json::{Value, json};
+
+use super::{
+    harness::{pod, possible},
+    server::{Place, Server, place, unprivileged},
+};
+
+struct Zookeeper {
+    server: Server,
+}
+
+impl Zookeeper {
+    /// Whether this machine has what the tests need.
+    fn at_hand() -> bool {
+        possible(&["java"])
+            && crate::support::require(
+                fs::exists("/usr/share/java/zookeeper.jar").unwrap(),
+                "zookeeper (apt-get install zookeeper)",
+            )
+    }
+
+    fn start(settings: &str) -> Self {
+        Self::serve(place(), settings).unwrap()
+    }
+
+    /// Starts a server on the files in a place.
+    fn serve((folder, port): Place, settings: &str) -> Result<Self, String> {
+        let home = folder.path();
+        let file = home.join("zoo.cfg");
+        let basic = format!(
+            "dataDir={}/data\nclientPort={port}\nclientPortAddress=127.0.0.1\ntickTime=2000\n\
+             maxClientCnxns=0\nadmin.enableServer=false\n{settings}",
+            home.display()
+        );
+        fs::write(&file, basic).unwrap();
+        let mut command = unprivileged("java", home);
+        command
+            .args([
+                "-Xmx256m",
+                "-Dzookeeper.snapCount=2000",
+                "-Dzookeeper.preAllocSize=1024",
+            ])
+            .args(["-cp", "/usr/share/java/zookeeper.jar:/usr/share/java/*"])
+            .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
+            .arg(file);
+        let alone = !settings.contains("server.1");
+        let answers = || {
+            let asked = TcpStream::connect(("127.0.0.1", port)).and_then(|mut connection| {
+                connection.write_all(b"srvr")?;
+                std::io::read_to_string(connection)
+            });
+            asked.is_ok_and(|said| !alone && !said.is_empty() || said.contains("Mode: "))
+        };
+        Ok(Self {
+            server: Server::try_start(command, (folder, port), "-KILL", answers)?,
+        })
+    }
+
+    /// A pod beside this server.
+    fn pod(&self) -> Value {
+        let mut pod = pod("zookeeper:3.8", &[]);
+        let config = self.server.folder.path().join("zoo.cfg");
+        pod["metadata"]["annotations"] = json!({
+            "quiescent.dev/zookeeper-copy.port": self.server.port.to_string(),
+            "quiescent.dev/zookeeper-copy.config": config.display().to_string(),
+        });
+        pod
+    }
+
+    fn client(&self) -> wire::Client {
+        wire::Client::connect(self.server.port)
+    }
+
+    fn version() -> String {
+        let jar = fs::canonicalize("/usr/share/java/zookeeper.jar").unwrap();
+        let name = jar.file_stem().unwrap().to_str().unwrap();
+        name.trim_start_matches("zookeeper-").to_owned()
+    }
+}
