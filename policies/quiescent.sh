@@ -162,7 +162,7 @@ within() {
 gave_up() {
     [ "$(left)" -gt 0 ] || fail 4 "$1 was not done within $LIMIT s: raise the timeout of the hook, or look for what holds it up"
     case $2 in
-    *[Nn]'o space left'* | *'rrcode: 28'* | *'rrno 28'* | *'disk is full'* | *'I/O error'* | *'short write'*)
+    *[Nn]'o space left'* | *'rrcode: 28'* | *'rrno 28'* | *'disk is full'* | *'I/O error'* | *'short write'* | *'write error'*)
         [ ! -d /quiescent/dump ] ||
             fail 1 "the dump volume /quiescent/dump is full ($(free) KiB free) during $1: raise its sizeLimit; a good dump from before is kept"
         ;;

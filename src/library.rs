@@ -57,14 +57,17 @@ folders! {
     "maintenance-flag": "flag.sh" "hold.sh" "post.sh" "pre.sh" "restore.sh";
     "mariadb-dump": "mysql.sh" "post.sh" "pre.sh" "restore.sh";
     "mysql-dump": "mysql.sh" "post.sh" "pre.sh" "restore.sh";
+    "nats-copy": "nats.sh" "post.sh" "pre.sh" "talk.sh";
     "openldap-dump": "openldap.sh" "post.sh" "pre.sh" "restore.sh";
     "postgresql-dump": "post.sh" "postgresql.sh" "pre.sh" "restore.sh";
     "postgresql-snapshot": "post.sh" "postgresql.sh" "pre.sh";
     "process-stop": "hold.sh" "post.sh" "pre.sh" "process.sh";
+    "rabbitmq-copy": "post.sh" "pre.sh";
     "redis-dump": "post.sh" "pre.sh" "redis.sh" "restore.sh";
     "sqlite-dump": "post.sh" "pre.sh" "restore.sh" "sqlite.sh";
     "sqlserver-backup": "post.sh" "pre.sh";
     "vault-snapshot": "post.sh" "pre.sh";
+    "zookeeper-copy": "post.sh" "pre.sh" "talk.sh" "zookeeper.sh";
 }
 
 /// The library as policies.

@@ -60,6 +60,8 @@ pub fn path() -> String {
         .filter(|folder| Path::new(folder).is_dir())
         .take(1)
         .collect();
+    // Debian's own wrapper lets nobody in but root and the package's user.
+    folders.push("/usr/lib/rabbitmq/bin".into());
     folders.push("/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin".into());
     folders.join(":")
 }

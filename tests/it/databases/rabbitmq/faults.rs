@@ -1,0 +1,79 @@
+//! What goes wrong is said in a sentence, and the last good dump stays.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use super::{DEFINITIONS, Rabbit};
+use crate::databases::{
+    capture::Stopped,
+    harness::{Container, NOBODY, Phase, Pod, eventually, is_root},
+};
+
+/// One node for all, for it starts slowly.
+#[test]
+fn what_goes_wrong_is_said_and_costs_no_dump() {
+    if !Rabbit::at_hand() {
+        return;
+    }
+    let node = Rabbit::start(DEFINITIONS);
+    let pod = Pod::inject(&node.pod(), &[]);
+    pod.run(Phase::Post, &Container::default())
+        .failed(1, &["no finished dump"]);
+    for shell in ["bash", "busybox", "dash"] {
+        pod.run(Phase::Pre, &Container::default().with_shell(shell))
+            .is_ok();
+    }
+    let good = pod.files();
+
+    // Without the tool.
+    let small = tempfile::tempdir().unwrap();
+    pod.run(Phase::Pre, &Container::of_a_small_image(small.path(), &[]))
+        .failed(2, &["no rabbitmqctl"]);
+
+    // With the cookie of another cluster.
+    let (home, _) = super::place();
+    let cookie = home.path().join(".erlang.cookie");
+    fs::write(&cookie, "ANOTHER").unwrap();
+    fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400)).unwrap();
+    if is_root() {
+        std::os::unix::fs::chown(&cookie, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    Pod::inject(&Rabbit::pod_of(home.path(), node.epmd.port), &[])
+        .run(Phase::Pre, &Container::default())
+        .failed(1, &["does not take our connection", ".erlang.cookie"]);
+
+    // Twice at once, on a node that does not answer; then killed.
+    let stopped = Stopped::all_of(node.server.pid());
+    let hook = pod.start(Phase::Pre, &Container::default());
+    eventually("the hook has begun", || pod.store().join("new").exists());
+    pod.run(Phase::Pre, &Container::default())
+        .failed(3, &["another run", "is active"]);
+    hook.kill();
+    pod.run(Phase::Pre, &Container::default())
+        .failed(1, &["does not take our connection"]);
+    drop(stopped);
+    assert_eq!(pod.files(), good);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+    let good = pod.files();
+
+    // Without room.
+    let full = Container {
+        volume: Some(40),
+        ..Container::default()
+    };
+    let small = Pod::inject(&node.pod(), &[]);
+    fs::write(small.volume().join("other"), vec![0; 36_000]).unwrap();
+    small
+        .run(Phase::Pre, &full)
+        .failed(1, &["is full", "sizeLimit"]);
+    assert_eq!(small.manifest(), None);
+
+    // Without a node.
+    let nowhere = Rabbit::pod_of(node.server.folder.path(), super::place().1);
+    let nowhere = Pod::inject(&nowhere, &[]).restored_from(&pod);
+    let restored = nowhere.files();
+    nowhere
+        .run(Phase::Pre, &Container::default())
+        .failed(1, &["RabbitMQ does not answer", "epmd"]);
+    assert_eq!(nowhere.files(), restored);
+    assert_eq!(pod.files(), good);
+}
