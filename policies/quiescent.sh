@@ -231,10 +231,12 @@ free() {
     echo "$4"
 }
 
-# Old and new dump lie side by side for a while: is there room for one like the last, and a fifth more?
+# Old and new dump lie side by side for a while: is there room for one like the last, or for as many
+# bytes as are expected, and a fifth more?
 check_space() {
-    last=$(manifest "$STORE/current" bytes)
-    needed=$((${last:-0} * 6 / 5 / 1024))
+    needed=$(manifest "$STORE/current" bytes)
+    [ "${needed:-0}" -ge "${1:-0}" ] || needed=$1
+    needed=$((${needed:-0} * 6 / 5 / 1024))
     [ "$(free)" -ge "$needed" ] ||
         fail 1 "the dump volume /quiescent/dump has $(free) KiB free, $needed KiB are needed beside the last dump: raise its sizeLimit"
 }
@@ -242,16 +244,29 @@ check_space() {
 # One value of the manifest of a dump; nothing when there is none.
 manifest() { sed -n "s/^$2=//p" "$1/manifest" 2>/dev/null; }
 
+# Runs a command on all files here, those in folders too.
+each_file() {
+    for entry in ./*; do
+        if [ -d "$entry" ]; then
+            within find "$entry" -type f -exec "$@" {} + || return
+        else
+            within "$@" "$entry" || return
+        fi
+    done
+}
+
 # Makes NEW the current dump: sizes and checksums of its files, the manifest last (it is the mark of
 # completion), everything on disk, then two renames. The arguments are lines of the manifest.
 publish() {
+    sizes=$(cd "$NEW" && each_file wc -c 2>&1) || gave_up 'reading what was just written' "$sizes"
     BYTES=0
-    for file in "$NEW"/*; do
-        size=$(wc -c <"$file") || fail 1 "cannot read $file, which was just written"
-        BYTES=$((BYTES + size))
-    done
+    while read -r size file; do
+        [ "$file" = total ] || BYTES=$((BYTES + size))
+    done <<SIZES
+$sizes
+SIZES
     if command -v sha256sum >/dev/null; then
-        error=$(cd "$NEW" && within sha256sum ./* 2>&1 >"$STORE/checksums") ||
+        error=$(cd "$NEW" && each_file sha256sum 2>&1 >"$STORE/checksums") ||
             gave_up 'writing the checksums' "$error"
         error=$(mv "$STORE/checksums" "$NEW/checksums" 2>&1) || gave_up 'writing the checksums' "$error"
     fi
