@@ -55,8 +55,12 @@ folders! {
     "http-call": "hold.sh" "http.sh" "post.sh" "pre.sh";
     "influxdb-dump": "influxdb.sh" "post.sh" "pre.sh" "restore.sh";
     "maintenance-flag": "flag.sh" "hold.sh" "post.sh" "pre.sh" "restore.sh";
+    "mariadb-backup": "mysql.sh" "physical.sh" "post.sh" "pre.sh" "restore.sh";
     "mariadb-dump": "mysql.sh" "post.sh" "pre.sh" "restore.sh";
+    "mariadb-snapshot": "mysql.sh" "post.sh" "pre.sh";
+    "mysql-clone": "mysql.sh" "physical.sh" "post.sh" "pre.sh" "restore.sh";
     "mysql-dump": "mysql.sh" "post.sh" "pre.sh" "restore.sh";
+    "mysql-snapshot": "mysql.sh" "post.sh" "pre.sh";
     "nats-copy": "nats.sh" "post.sh" "pre.sh" "talk.sh";
     "openldap-dump": "openldap.sh" "post.sh" "pre.sh" "restore.sh";
     "postgresql-dump": "post.sh" "postgresql.sh" "pre.sh" "restore.sh";

@@ -9,6 +9,7 @@ mod installation;
 mod mariadb;
 mod nats;
 mod openldap;
+mod mysql;
 mod postgresql;
 mod proof;
 mod rabbitmq;

@@ -71,7 +71,8 @@ pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
 
-fn in_namespace() -> Command {
+/// A command that runs another one where it may mount.
+pub fn in_namespace() -> Command {
     let mut command = Command::new("unshare");
     command.arg("--mount");
     if !is_root() {
@@ -220,6 +221,13 @@ impl Pod {
     /// Where a volume is on this machine.
     pub fn folder(&self, volume: &str) -> PathBuf {
         self.volumes.path().join(volume)
+    }
+
+    /// The image of its container.
+    pub fn image(&self) -> &str {
+        self.object["spec"]["containers"][0]["image"]
+            .as_str()
+            .unwrap()
     }
 
     /// The argv that Velero would run.

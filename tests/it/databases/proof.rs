@@ -44,6 +44,9 @@ pub trait Engine: Sized {
     /// A pod beside this server, as its users write it, with the label of the method if it needs one.
     fn pod(&self) -> Value;
 
+    /// Gives the server the pod's volumes, where it writes there itself.
+    fn mount(&self, _pod: &Pod) {}
+
     /// Makes the tables of the writers, and awkward data for the engine.
     fn fill(&self);
 
@@ -122,6 +125,7 @@ fn round<E: Engine>(
     let server = E::start(installation);
     server.fill();
     let pod = Pod::inject(&server.pod(), &[]);
+    server.mount(&pod);
     assert!(
         pod.argv(Phase::Pre).last().unwrap().contains(policy),
         "the pod is for {policy}"

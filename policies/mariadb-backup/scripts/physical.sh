@@ -1,0 +1,1 @@
+../../mysql-clone/scripts/physical.sh

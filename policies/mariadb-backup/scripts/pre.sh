@@ -1,0 +1,34 @@
+#!/bin/sh
+# Copies the data of a MariaDB server into the dump volume with mariadb-backup, as files that the same
+# version can make whole, and only then replaces the last backup. Writers go on, except for the moment
+# in which the tool ends its copy of the log. Replicas are skipped by default.
+# Parameters: those of mysql.sh.
+# shellcheck source=/dev/null
+. "${0%/*}/quiescent.sh"
+# shellcheck source=/dev/null
+. "${0%/*}/mysql.sh"
+
+need find
+tool=$(first_of mariadb-backup mariabackup) || exit 2
+begin_dump
+connect 5
+leave_replicas
+
+data=$(sql 'select @@datadir' 2>&1) || gave_up 'asking where the data are' "$data"
+[ -r "$data/ibdata1" ] ||
+    fail 2 "user $(id -u) cannot read $data: run the container as root or as the user of the server"
+expected=$(sql 'select sum(allocated_size) from information_schema.innodb_sys_tablespaces' 2>&1) || expected=0
+check_space "$expected"
+ask_position
+
+# All commits wait in the end until the log was looked at once more, by itself once a second.
+# shellcheck disable=SC2086 # the words of OVER have no blanks
+error=$(within "$tool" --backup $OVER --user="$ACCOUNT" --datadir="$data" --target-dir="$NEW/data" \
+    --log-copy-interval=20 2>&1 </dev/null) || gave_up 'the backup' "$(printf '%s\n' "$error" | tail -n 4)"
+case $(printf '%s' "$error" | tail -n 1) in
+*'completed OK!'*) ;;
+*) gave_up 'the backup' "it does not say that it is complete: $(printf '%s\n' "$error" | tail -n 4)" ;;
+esac
+
+publish "server=$VERSION" "role=$ROLE" "position=$POSITION"
+ok "role=$ROLE" "bytes=$BYTES" "server=$VERSION"

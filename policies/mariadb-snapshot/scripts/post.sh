@@ -1,0 +1,1 @@
+../../mysql-snapshot/scripts/post.sh
