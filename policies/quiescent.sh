@@ -17,13 +17,19 @@ SCRIPTS=${0%/*}
 POLICY=${SCRIPTS##*/}
 PHASE=${0##*/}
 PHASE=${PHASE%.sh}
-STORE=/quiescent/dump/$POLICY
-NEW=$STORE/new
-WORK=$STORE/work
 BEGAN=$(date +%s)
 BEGAN_AT=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 LIMIT=${QUIESCENT_TIMEOUT:-25} # Velero gives a hook 30 s when nothing else is said
 LOCKED=
+
+# Where the policy keeps its files: the dump volume; `keep /quiescent/state` for what no backup takes.
+keep() {
+    VOLUME=$1
+    STORE=$VOLUME/$POLICY
+    NEW=$STORE/new
+    WORK=$STORE/work
+}
+keep /quiescent/dump
 
 # A note for the log of the backup.
 say() { echo "quiescent: $*"; }
@@ -179,10 +185,10 @@ started() {
     echo "${20}"
 }
 
-# Takes the policy's folder in the dump volume for this run, and tidies up after one that was killed.
+# Takes the policy's folder in its volume for this run, and tidies up after one that was killed.
 open_store() {
-    [ -d /quiescent/dump ] || fail 2 "there is no dump volume at /quiescent/dump: create the pod anew, so that it gets one"
-    error=$(mkdir -p "$STORE" 2>&1) || gave_up 'creating a folder in the dump volume' "$error"
+    [ -d "$VOLUME" ] || fail 2 "there is no ${VOLUME##*/} volume at $VOLUME: create the pod anew, so that it gets one"
+    error=$(mkdir -p "$STORE" 2>&1) || gave_up "creating a folder in $VOLUME" "$error"
     [ -w "$STORE" ] || fail 2 "user $(id -u) cannot write to $STORE: set fsGroup, or run the container as the user who owns it"
     lock_store
 

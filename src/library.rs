@@ -68,6 +68,7 @@ folders! {
     "process-stop": "hold.sh" "post.sh" "pre.sh" "process.sh";
     "rabbitmq-copy": "post.sh" "pre.sh";
     "redis-dump": "post.sh" "pre.sh" "redis.sh" "restore.sh";
+    "redis-snapshot": "hold.sh" "post.sh" "pre.sh" "redis.sh";
     "sqlite-dump": "post.sh" "pre.sh" "restore.sh" "sqlite.sh";
     "sqlserver-backup": "post.sh" "pre.sh";
     "vault-snapshot": "post.sh" "pre.sh";

@@ -6,7 +6,6 @@
 PATH=$PATH:/opt/bitnami/redis/bin:/opt/bitnami/valkey/bin
 export PATH
 CLI=$(first_of valkey-cli redis-cli) || exit 2
-CHECK=$(first_of valkey-check-rdb redis-check-rdb) || exit 2
 
 # The official images have no variable for the password, but most pods that set one have one of these.
 if [ -n "${QUIESCENT_PASSWORD_ENV:-}" ]; then
@@ -37,6 +36,9 @@ cli() { ask "$PORT" "$PASSWORD" ${QUIESCENT_USER:+--user "$QUIESCENT_USER"} "$@"
 # One field of INFO; its lines end with a carriage return.
 field() { cli info "$1" 2>/dev/null </dev/null | tr -d '\r' | sed -n "s/^$2://p"; }
 
+# One setting of the server; nothing where we may not ask.
+setting() { cli config get "$1" 2>/dev/null </dev/null | sed -n 2p; }
+
 # The sum of the keys of all databases, from the answer to `info keyspace`.
 keys() {
     sum=0
@@ -47,7 +49,7 @@ keys() {
     echo "$sum"
 }
 
-# Waits for the server, at most so many seconds; sets VERSION and ROLE (master or slave).
+# Waits for the server, at most so many seconds; sets VERSION and ROLE (master, slave or sentinel).
 connect() {
     patience=$(($(date +%s) + $1))
     until answer=$(cli ping 2>&1 </dev/null) && [ "$answer" = PONG ]; do
@@ -68,5 +70,7 @@ connect() {
     VERSION=$(field server valkey_version)
     [ -n "$VERSION" ] || VERSION=$(field server redis_version)
     ROLE=$(field replication role)
+    # Valkey calls it server_mode.
+    [ "$(field server '[a-z]*_mode')" != sentinel ] || ROLE=sentinel
     [ -n "$ROLE" ] || fail 2 "the server does not answer INFO: the user needs +info: $(brief "$(cli info server 2>&1 </dev/null)")"
 }

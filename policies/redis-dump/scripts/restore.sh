@@ -39,7 +39,7 @@ if [ -f "$STORE/loading" ] && read -r second_port second_pid second_start lent <
     ROLE=$(field replication role)
 fi
 [ "$ROLE" = master ] || skip role=replica
-[ "$(field server redis_mode)" != cluster ] ||
+[ "$(field cluster cluster_enabled)" != 1 ] ||
     fail 2 "a member of a cluster cannot replicate from outside: load $DUMP/dump.rdb by hand, with the cluster stopped"
 
 count=$(cli info keyspace 2>/dev/null </dev/null | keys)
@@ -51,7 +51,6 @@ say "loading the dump of $(manifest "$DUMP" began)"
 
 # The second server asks for the password with which the first one would replicate anyway; where there
 # is none, for one made up here.
-setting() { cli config get "$1" 2>/dev/null </dev/null | sed -n 2p; }
 token=$(setting masterauth)
 user=$(setting masteruser)
 made_up=

@@ -98,6 +98,8 @@ pub enum Phase {
     Pre,
     Post,
     Restore,
+    /// The policy's restore.sh, which is in no hook: it runs before the server does.
+    ByHand,
 }
 
 /// What the image and the cluster decide about a container.
@@ -108,6 +110,8 @@ pub struct Container {
     pub path: String,
     /// The dump volume's size in KiB, where it is small.
     pub volume: Option<u32>,
+    /// How many seconds a hook has, where they are fewer than the policy says.
+    pub seconds: Option<u32>,
 }
 
 impl Default for Container {
@@ -117,6 +121,7 @@ impl Default for Container {
             shell: "/bin/sh".into(),
             path: path(),
             volume: None,
+            seconds: None,
         }
     }
 }
@@ -126,6 +131,13 @@ impl Container {
         Self {
             uid,
             ..Self::default()
+        }
+    }
+
+    pub fn within(self, seconds: u32) -> Self {
+        Self {
+            seconds: Some(seconds),
+            ..self
         }
     }
 
@@ -233,7 +245,7 @@ impl Pod {
     /// The argv that Velero would run.
     pub fn argv(&self, phase: Phase) -> Vec<String> {
         let prefix = match phase {
-            Phase::Pre => "pre.hook.backup",
+            Phase::Pre | Phase::ByHand => "pre.hook.backup",
             Phase::Post => "post.hook.backup",
             Phase::Restore => "post.hook.restore",
         };
@@ -246,7 +258,12 @@ impl Pod {
         let command = annotations[format!("{prefix}.velero.io/command")]
             .as_str()
             .unwrap();
-        serde_json::from_str(command).unwrap()
+        let mut argv: Vec<String> = serde_json::from_str(command).unwrap();
+        if matches!(phase, Phase::ByHand) {
+            let script = argv.last_mut().unwrap();
+            *script = script.replace("pre.sh", "restore.sh");
+        }
+        argv
     }
 
     /// Runs a hook to its end.
@@ -268,7 +285,12 @@ impl Pod {
     }
 
     fn spawn(&self, argv: &[String], container: &Container) -> Running {
-        let root = tempfile::tempdir().unwrap();
+        // There until the pod goes, as the root of a container: what a hook left running needs it.
+        let root = tempfile::Builder::new()
+            .prefix("root-")
+            .tempdir_in(self.volumes.path())
+            .unwrap()
+            .keep();
         let ids = if is_root() {
             format!("{0}:{0}", container.uid)
         } else {
@@ -276,7 +298,7 @@ impl Pod {
         };
         let mut command = in_namespace();
         command.args(["sh", "-c", include_str!("enter.sh"), "enter.sh"]);
-        command.arg(root.path()).arg(&container.shell).arg(ids);
+        command.arg(root).arg(&container.shell).arg(ids);
         command.arg(container.volume.unwrap_or(0).to_string());
 
         let spec = &self.object["spec"]["containers"][0];
@@ -299,6 +321,16 @@ impl Pod {
                 variable["value"].as_str().unwrap()
             ));
         }
+        let argv = self.argv(phase);
+        let script = Path::new(argv.last().unwrap())
+            .extension()
+            .is_some_and(|it| it == "sh");
+        let argv = argv.into_iter().map(|word| match container.seconds {
+            Some(seconds) if word.starts_with("QUIESCENT_TIMEOUT=") => {
+                format!("QUIESCENT_TIMEOUT={seconds}")
+            }
+            _ => word.clone(),
+        });
         let child = command
             .args(argv)
             .stdin(Stdio::null())
@@ -307,7 +339,7 @@ impl Pod {
             .process_group(0)
             .spawn()
             .unwrap();
-        Running { child, _root: root }
+        Running { child, script }
     }
 
     /// The finished dump's manifest, if there is one.
@@ -372,7 +404,7 @@ fn open_to_all(path: &Path, mode: u32) {
 /// A hook at work.
 pub struct Running {
     child: Child,
-    _root: TempDir,
+    script: bool,
 }
 
 impl Running {
@@ -387,6 +419,7 @@ impl Running {
         };
         let done = done.unwrap();
         Outcome {
+            script: self.script,
             code: done.status.code(),
             said: String::from_utf8(done.stdout).unwrap(),
             complained: String::from_utf8(done.stderr).unwrap(),
@@ -417,6 +450,8 @@ fn signal_group(group: u32) {
 /// How a hook ended.
 #[derive(Debug)]
 pub struct Outcome {
+    /// Whether it was a script of ours, whose last line is for programs.
+    script: bool,
     pub code: Option<i32>,
     pub said: String,
     pub complained: String,
@@ -469,7 +504,10 @@ impl Outcome {
     #[track_caller]
     fn ends(&self, code: i32, line: &str) {
         assert_eq!(self.code, Some(code), "{self:?}");
-        assert!(self.last_line().starts_with(line), "{self:?}");
+        assert!(
+            !self.script || self.last_line().starts_with(line),
+            "{self:?}"
+        );
     }
 
     fn last_line(&self) -> &str {

@@ -1,13 +1,13 @@
-//! Redis proven: what its policies back up under write load comes back.
+//! Redis and Valkey proven: what their policies back up under write load comes back.
 
 use quiescent::library::Capture;
 use serde_json::Value;
 
-use super::Redis;
+use super::{Redis, VERSIONS, kind};
 use crate::databases::{
     installation::Installation,
     proof::{Engine, naked, prove},
-    server::{Place, Server, place},
+    server::{Place, Server},
     writers::{Record, Session, WRITERS, session},
 };
 
@@ -29,43 +29,53 @@ fn transaction(writer: usize, number: u64) -> String {
     )
 }
 
-impl Engine for Redis {
+/// A server whose pod has the label of a method.
+struct Labelled<const SNAPSHOT: bool>(Redis);
+
+type Dumped = Labelled<false>;
+type Snapshot = Labelled<true>;
+
+impl<const SNAPSHOT: bool> Engine for Labelled<SNAPSHOT> {
+    // The append-only file is behind by up to two seconds (appendfsync everysec).
+    const DURABLE: bool = false;
+
     fn start(installation: &Installation) -> Self {
-        Self::serve(installation, place(), "", &APPEND_ONLY).unwrap()
+        Self(Redis::of(installation, "", &APPEND_ONLY))
     }
 
     fn open(installation: &Installation, place: Place) -> Result<Self, String> {
-        Self::serve(installation, place, "", &APPEND_ONLY)
+        Redis::serve(installation, place, "", &APPEND_ONLY).map(Self)
     }
 
     fn server(&self) -> &Server {
-        &self.server
+        &self.0.server
     }
 
     fn version(&self) -> String {
-        let info = self.ask(&["info", "server"]);
-        let version = info
-            .lines()
-            .find_map(|line| line.strip_prefix("redis_version:"));
-        format!("Redis {}", version.unwrap().trim())
+        if kind(&self.0.installation) == "valkey" {
+            format!("Valkey {}", self.0.field("valkey_version"))
+        } else {
+            format!("Redis {}", self.0.field("redis_version"))
+        }
     }
 
     fn pod(&self) -> Value {
-        self.pod(&[])
+        self.0
+            .pod_for(if SNAPSHOT { "snapshot" } else { "dump" }, &[])
     }
 
     fn fill(&self) {
-        self.ask(&["debug", "populate", "20000", "key", "200"]);
-        self.ask(&["set", "awk\"ward \\ key", "😀\n'"]);
+        self.0.ask(&["debug", "populate", "20000", "key", "200"]);
+        self.0.ask(&["set", "awk\"ward \\ key", "😀\n'"]);
     }
 
     fn session(&self, writer: usize) -> Session {
-        session(self.session(), writer, transaction)
+        session(self.0.session(), writer, transaction)
     }
 
     fn written(&self) -> Result<Record, String> {
-        let number = |command: &[&str]| self.ask(command).parse::<i64>().unwrap_or(0);
-        if self.ask(&["get", "awk\"ward \\ key"]) != "😀\n'" {
+        let number = |command: &[&str]| self.0.ask(command).parse::<i64>().unwrap_or(0);
+        if self.0.ask(&["get", "awk\"ward \\ key"]) != "😀\n'" {
             return Err("the awkward key is not what it was".to_owned());
         }
         let coins: i64 = (0..10)
@@ -91,26 +101,56 @@ impl Engine for Redis {
     }
 }
 
-#[test]
-fn a_dump_under_write_load_has_every_acknowledged_write() {
-    if Redis::at_hand() {
-        prove::<Redis>("redis-dump", &Installation::own(), Capture::Dump);
-    }
+/// This machine's own version, and the others that are at hand.
+pub fn installations() -> Vec<Installation> {
+    let others = VERSIONS.iter().filter_map(|name| Installation::named(name));
+    std::iter::once(Installation::own()).chain(others).collect()
 }
 
-#[test]
-fn a_dump_of_redis_8_under_write_load_has_every_acknowledged_write() {
+macro_rules! proofs {
+    ($($version:ident: $installation:expr;)*) => {$(
+        mod $version {
+            use super::*;
+
+            #[test]
+            fn a_dump_under_write_load_has_every_acknowledged_write() {
+                proven::<Dumped>("redis-dump", $installation, Capture::Dump);
+            }
+
+            #[test]
+            fn a_snapshot_under_write_load_has_every_acknowledged_write() {
+                proven::<Snapshot>("redis-snapshot", $installation, Capture::Block);
+            }
+
+            /// No snapshot is what the policy is for, but the files that it holds still stand it.
+            #[test]
+            fn files_copied_one_after_another_load_again() {
+                proven::<Snapshot>("redis-snapshot", $installation, Capture::FileCopy);
+            }
+        }
+    )*};
+}
+
+proofs! {
+    redis_6_0: Installation::named("redis-6.0");
+    redis_7_0: Some(Installation::own());
+    redis_8_0: Installation::named("redis-8.0");
+    valkey_8_1: Installation::named("valkey-8.1");
+    valkey_9: Installation::named("valkey-9");
+}
+
+fn proven<E: Engine>(policy: &str, installation: Option<Installation>, capture: Capture) {
     if Redis::at_hand()
-        && let Some(installation) = Installation::named("redis-8.0")
+        && let Some(installation) = installation
     {
-        prove::<Redis>("redis-dump", &installation, Capture::Dump);
+        prove::<E>(policy, &installation, capture);
     }
 }
 
 #[test]
 fn files_copied_without_a_hook() {
     if Redis::at_hand() {
-        naked::<Redis>("redis-dump", &Installation::own(), Capture::Block);
-        naked::<Redis>("redis-dump", &Installation::own(), Capture::FileCopy);
+        naked::<Dumped>("redis-dump", &Installation::own(), Capture::Block);
+        naked::<Dumped>("redis-dump", &Installation::own(), Capture::FileCopy);
     }
 }

@@ -8,6 +8,59 @@ fn furnish(server: &Redis) {
     server.ask(&["set", "short-lived", "x", "ex", "5000"]);
     server.ask(&["set", "awk\"ward \\ key", "😀\n'"]);
     server.ask(&["-n", "3", "hset", "elsewhere", "field", "value"]);
+    server.ask(&["-n", "15", "zadd", "scores", "1.5", "a", "-inf", "b"]);
+    server.ask(&[
+        "eval",
+        "redis.call('set', '\\0\\255\\r\\n', '\\0\\1'); return 'OK'",
+        "0",
+    ]);
+    server.ask(&["setrange", "big", "9000000", "end"]);
+    server.ask(&["pfadd", "distinct", "a", "b", "c"]);
+    server.ask(&["geoadd", "places", "13.36", "38.11", "Palermo"]);
+    server.ask(&["xadd", "stream", "1-1", "field", "value"]);
+    server.ask(&["xgroup", "create", "stream", "readers", "0"]);
+    server.ask(&[
+        "xreadgroup",
+        "group",
+        "readers",
+        "one",
+        "streams",
+        "stream",
+        ">",
+    ]);
+}
+
+/// Functions came with Redis 7.
+const FUNCTION: &str =
+    "#!lua name=shop\nredis.register_function('answer', function() return 42 end)";
+
+#[test]
+fn every_version_brings_back_all_kinds_of_keys() {
+    if !Redis::at_hand() {
+        return;
+    }
+    for installation in super::proof::installations() {
+        let fast = ["--repl-diskless-sync-delay", "0"];
+        let server = Redis::of(&installation, "", &fast);
+        furnish(&server);
+        let functions = !server.field("redis_version").starts_with("6.");
+        if functions {
+            server.ask(&["function", "load", FUNCTION]);
+        }
+        let pod = Pod::inject(&server.pod(&[]), &[]);
+        pod.run(Phase::Pre, &server.container()).is_ok();
+
+        let fresh = Redis::of(&installation, "", &["--appendonly", "yes"]);
+        let restored = Pod::inject(&fresh.pod(&[]), &[]).restored_from(&pod);
+        restored.run(Phase::Restore, &fresh.container()).is_ok();
+        assert_eq!(
+            fresh.ask(&["debug", "digest"]),
+            server.ask(&["debug", "digest"])
+        );
+        if functions {
+            assert_eq!(fresh.ask(&["fcall", "answer", "0"]), "42");
+        }
+    }
 }
 
 fn survives(container: &Container, password: &'static str, settings: &[&str]) {
