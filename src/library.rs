@@ -50,6 +50,9 @@ folders! {
     "clickhouse-backup": "post.sh" "pre.sh";
     "cockroachdb-backup": "post.sh" "pre.sh";
     "elasticsearch-snapshot": "post.sh" "pre.sh";
+    "etcd-dump": "etcd.sh" "post.sh" "pre.sh" "restore.sh";
+    "etcd-dump-distroless": ;
+    "etcd-snapshot": "etcd.sh" "post.sh" "pre.sh";
     "filesystem-freeze": "freeze.sh" "hold.sh" "post.sh" "pre.sh";
     "filesystem-sync": "post.sh" "pre.sh";
     "http-call": "hold.sh" "http.sh" "post.sh" "pre.sh";

@@ -30,10 +30,11 @@ fn the_library_is_what_lies_in_the_tree() {
     assert_eq!(folders, compiled);
     for compiled in FOLDERS {
         let scripts: Vec<&str> = compiled.scripts.iter().map(|(name, _)| *name).collect();
-        assert_eq!(
-            names(&folder().join(compiled.name).join("scripts")),
-            scripts
-        );
+        let folder = folder().join(compiled.name).join("scripts");
+        assert_eq!(folder.is_dir(), !scripts.is_empty());
+        if folder.is_dir() {
+            assert_eq!(names(&folder), scripts);
+        }
     }
     let named: Vec<String> = policies()
         .into_iter()

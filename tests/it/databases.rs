@@ -3,8 +3,10 @@
 
 mod blocks;
 mod capture;
+mod etcd;
 mod harness;
 mod influxdb;
+mod http;
 mod installation;
 mod mariadb;
 mod nats;
