@@ -61,6 +61,8 @@ folders! {
     "mariadb-backup": "mysql.sh" "physical.sh" "post.sh" "pre.sh" "restore.sh";
     "mariadb-dump": "mysql.sh" "post.sh" "pre.sh" "restore.sh";
     "mariadb-snapshot": "mysql.sh" "post.sh" "pre.sh";
+    "mongodb-dump": "mongodb.sh" "post.sh" "pre.sh" "restore.sh";
+    "mongodb-snapshot": "mongodb.sh" "post.sh" "pre.sh";
     "mysql-clone": "mysql.sh" "physical.sh" "post.sh" "pre.sh" "restore.sh";
     "mysql-dump": "mysql.sh" "post.sh" "pre.sh" "restore.sh";
     "mysql-snapshot": "mysql.sh" "post.sh" "pre.sh";

@@ -12,6 +12,7 @@ mod mariadb;
 mod nats;
 mod openldap;
 mod mysql;
+mod mongodb;
 mod postgresql;
 mod proof;
 mod rabbitmq;

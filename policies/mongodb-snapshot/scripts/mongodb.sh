@@ -1,0 +1,1 @@
+../../mongodb-dump/scripts/mongodb.sh
