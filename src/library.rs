@@ -49,6 +49,7 @@ folders! {
     "cassandra-snapshot": "cassandra.sh" "post.sh" "pre.sh";
     "clickhouse-backup": "post.sh" "pre.sh";
     "cockroachdb-backup": "post.sh" "pre.sh";
+    "consul-dump": "consul.sh" "post.sh" "pre.sh" "restore.sh";
     "elasticsearch-snapshot": "post.sh" "pre.sh";
     "etcd-dump": "etcd.sh" "post.sh" "pre.sh" "restore.sh";
     "etcd-dump-distroless": ;

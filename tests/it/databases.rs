@@ -3,6 +3,7 @@
 
 mod blocks;
 mod capture;
+mod consul;
 mod etcd;
 mod harness;
 mod influxdb;
