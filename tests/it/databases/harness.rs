@@ -321,11 +321,10 @@ impl Pod {
                 variable["value"].as_str().unwrap()
             ));
         }
-        let argv = self.argv(phase);
         let script = Path::new(argv.last().unwrap())
             .extension()
             .is_some_and(|it| it == "sh");
-        let argv = argv.into_iter().map(|word| match container.seconds {
+        let argv = argv.iter().map(|word| match container.seconds {
             Some(seconds) if word.starts_with("QUIESCENT_TIMEOUT=") => {
                 format!("QUIESCENT_TIMEOUT={seconds}")
             }

@@ -28,8 +28,7 @@ fn hold_limit(mut pod: Value, limit: &str) -> Value {
 }
 
 fn held(pod: &Pod) -> PathBuf {
-    pod.folder("quiescent-state")
-        .join("redis-snapshot/held")
+    pod.folder("quiescent-state").join("redis-snapshot/held")
 }
 
 #[test]
