@@ -212,29 +212,25 @@ fn one_of(names: &[impl ToString]) -> String {
 
 fn hooks(page: &mut String, policy: &Policy) {
     let hooks = &policy.hooks;
-    let mut table = vec![row(&["hook", "timeout", "on error", "runs"])];
-    let mut add = |phase: &str, hook: &Hook, timeout: String| {
-        let argv = &policy.usual_invocation(hook).argv;
-        table.push(row(&[
-            phase,
-            &timeout,
-            &hook.on_error.to_string(),
-            &format!("`{}`", argv.join(" ")),
-        ]));
+    let mut add = |phase: &str, hook: &Hook, wait: &str| {
+        let argv = policy.usual_invocation(hook).argv.join(" ");
+        let Hook {
+            timeout, on_error, ..
+        } = hook;
+        let _ = writeln!(
+            page,
+            "- {phase}: `{argv}`, timeout {timeout}{wait}, on error {on_error}"
+        );
     };
     for (phase, hook) in [("pre", &hooks.pre), ("post", &hooks.post)] {
         if let Some(hook) = hook {
-            add(phase, hook, hook.timeout.to_string());
+            add(phase, hook, "");
         }
     }
     if let Some((hook, wait)) = &hooks.restore {
-        add(
-            "restore",
-            hook,
-            format!("{}, waits {}", hook.timeout, wait.timeout),
-        );
+        let wait = format!(" after at most {} of waiting", wait.timeout);
+        add("restore", hook, &wait);
     }
-    page.push_str(&aligned(&table));
     for volume in &policy.volumes {
         let source = match &volume.source {
             VolumeSource::EmptyDir(empty) => match &empty.size_limit {
@@ -262,15 +258,13 @@ fn parameters(page: &mut String, policy: &Policy) {
         "\n## Parameters\n\nSet by the annotation `{PARAMETER_PREFIX}{}.PARAMETER` of a pod or its namespace.\n\n",
         policy.name
     );
-    let mut table = vec![row(&["parameter", "default", "meaning"])];
-    table.extend(policy.parameters.iter().map(|(name, parameter)| {
-        let default = match parameter.default.as_str() {
-            "" => String::new(),
-            default => format!("`{default}`"),
+    for (name, parameter) in &policy.parameters {
+        let _ = write!(page, "- `{name}`: {}", parameter.description);
+        let _ = match parameter.default.as_str() {
+            "" => writeln!(page),
+            default => writeln!(page, "; `{default}` by default"),
         };
-        row(&[&format!("`{name}`"), &default, &parameter.description])
-    }));
-    page.push_str(&aligned(&table));
+    }
 }
 
 fn proof(entries: &[&Entry]) -> String {

@@ -18,6 +18,11 @@ struct Webhook {
 
 impl Webhook {
     fn start(arguments: &[&str]) -> Self {
+        Self::logging(arguments, "error", Stdio::null())
+    }
+
+    /// One that logs from this level on.
+    fn logging(arguments: &[&str], level: &str, log: Stdio) -> Self {
         let mut all = vec![
             "serve",
             "--listen",
@@ -29,8 +34,9 @@ impl Webhook {
         ];
         all.extend(arguments);
         let mut child = quiescent(&all)
+            .env("QUIESCENT_LOG_LEVEL", level)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -159,6 +165,34 @@ fn bad_bodies_get_a_sentence_and_harm_nobody() {
         metrics.contains("quiescent_reviews_refused_total{reason=\"not_utf8\"} 1\n"),
         "{metrics}"
     );
+}
+
+#[test]
+fn who_was_recognised_is_told_at_debug_alone() {
+    if !curl() {
+        return;
+    }
+    for (level, told) in [("debug", true), ("info", false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let file = std::fs::File::create(&log).unwrap();
+        let webhook = Webhook::logging(&["--log", "json"], level, file.into());
+        let mut review: Value = serde_json::from_str(&webhook.get("/sample")).unwrap();
+        review["request"]["dryRun"] = false.into();
+        review["request"]["object"]["metadata"]["labels"] = json!({"cnpg.io/cluster": "pg"});
+        let (_, answer) = webhook.post(review.to_string().as_bytes());
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(
+            answer["response"]["auditAnnotations"]["reason"],
+            "recognised"
+        );
+        assert_eq!(answer["response"]["warnings"], Value::Null);
+        let metrics = webhook.get("/metrics");
+        assert!(metrics.contains("{reason=\"recognised\"} 1\n"), "{metrics}");
+        drop(webhook);
+        let log = std::fs::read_to_string(log).unwrap();
+        assert_eq!(log.contains("CloudNativePG"), told, "{log}");
+    }
 }
 
 #[test]
