@@ -21,14 +21,18 @@ expected=$(sql 'select sum(allocated_size) from information_schema.innodb_sys_ta
 check_space "$expected"
 ask_position
 
+# A tool whose hook was killed goes on: it must not find its folder again.
+target=$NEW/$BEGAN-$$
 # All commits wait in the end until the log was looked at once more, by itself once a second.
 # shellcheck disable=SC2086 # the words of OVER have no blanks
-error=$(within "$tool" --backup $OVER --user="$ACCOUNT" --datadir="$data" --target-dir="$NEW/data" \
+error=$(within "$tool" --backup $OVER --user="$ACCOUNT" --datadir="$data" --target-dir="$target" \
     --log-copy-interval=20 2>&1 </dev/null) || gave_up 'the backup' "$(printf '%s\n' "$error" | tail -n 4)"
 case $(printf '%s' "$error" | tail -n 1) in
 *'completed OK!'*) ;;
 *) gave_up 'the backup' "it does not say that it is complete: $(printf '%s\n' "$error" | tail -n 4)" ;;
 esac
+
+error=$(mv "$target" "$NEW/data" 2>&1) || gave_up 'the backup' "$error"
 
 publish "server=$VERSION" "role=$ROLE" "position=$POSITION"
 ok "role=$ROLE" "bytes=$BYTES" "server=$VERSION"

@@ -54,10 +54,12 @@ undo
 # The server's user writes here, and makes the folder itself.
 error=$(chmod 711 "$STORE" 2>&1 && chmod 733 "$NEW" 2>&1) || gave_up "opening $NEW to the user of the server" "$error"
 ask_position
-error=$(sql "clone local data directory = '$NEW/data'" 2>&1) || gave_up 'the clone' "$error"
+# A clone whose hook was killed must not find its folder again.
+target=$NEW/$BEGAN-$$
+error=$(sql "clone local data directory = '$target'" 2>&1) || gave_up 'the clone' "$error"
 state=$(sql 'select state from performance_schema.clone_status' 2>&1)
 [ "$state" = Completed ] || gave_up 'the clone' "the server says that it is \"$state\""
-chmod 700 "$NEW"
+error=$(chmod 700 "$NEW" 2>&1 && mv "$target" "$NEW/data" 2>&1) || gave_up 'the clone' "$error"
 
 publish "server=$VERSION" "role=$ROLE" "position=$POSITION"
 ok "role=$ROLE" "bytes=$BYTES" "server=$VERSION"

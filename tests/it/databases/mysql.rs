@@ -55,7 +55,10 @@ impl MySql {
     /// A fresh server, initialised as the official image does it.
     fn start(installation: &Installation, password: &'static str, settings: &[&str]) -> Self {
         let place = place();
-        copy_all(&initialised(installation), &place.0.path().join("data"));
+        let data = place.0.path().join("data");
+        copy_all(&initialised(installation), &data);
+        // Two servers with one name do not replicate; each makes up its own.
+        let _ = fs::remove_file(data.join("auto.cnf"));
         Self::serve(installation, place, password, settings).unwrap()
     }
 
@@ -185,7 +188,7 @@ impl MySql {
         } else {
             "mysqldump"
         });
-        dump.args(["--skip-dump-date", "--routines", "--triggers", "--events"]);
+        dump.args(["--skip-comments", "--routines", "--triggers", "--events"]);
         dump.args(["--hex-blob", "--no-tablespaces", "--max-allowed-packet=64M"]);
         if !is_mariadb(&self.installation) {
             dump.arg("--set-gtid-purged=OFF");
