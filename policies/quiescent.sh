@@ -143,26 +143,26 @@ left() {
     echo "$left"
 }
 
-# Runs a command in the time that is left. Whether time was up, `left` tells; the status does not:
-# GNU says 124, busybox what the command made of the signal.
-within() {
+# Runs a command in the time that is left. Whether time was up, `left` tells; the status, 0 or 1, does
+# not. It is never another one: when this script is killed, PID 1 adopts what it ran, and a PostgreSQL
+# that is PID 1 takes a child that ends with 2 or more for a backend that crashed, and restarts.
+within() (
     time=$(left)
-    [ "$time" -gt 0 ] || return 124
+    [ "$time" -gt 0 ] || exit 1
     # Very old busybox wants another syntax, some images have no timeout at all.
     if timeout -k 1 1 true 2>/dev/null; then
-        timeout -k 2 "$time" "$@"
-        return
+        timeout -k 2 "$time" "$@" || exit 1
+        exit 0
     fi
-    # Our own child, watched from here: a watcher in the background would outlive us under PID 1, and
-    # a database that is PID 1 may take its end for the crash of a backend.
+    # Our own child, watched from here: a watcher in the background would outlive us under PID 1.
     { "$@" <&3 3<&- & } 3<&0
     child=$!
     while kill -0 "$child" 2>/dev/null; do
         [ "$(left)" -gt 0 ] || kill "$child" 2>/dev/null
         sleep 0.1 2>/dev/null || sleep 1
     done
-    wait "$child"
-}
+    wait "$child" || exit 1
+)
 
 # Ends the hook for a command that failed: WHAT, and what the command said.
 gave_up() {
@@ -279,7 +279,8 @@ SIZES
     error=$(printf '%s\n' "id=$BEGAN-$$" "policy=$POLICY" "began=$BEGAN_AT" "bytes=$BYTES" "$@" \
         complete=yes 2>&1 >"$NEW/manifest.part") || gave_up 'writing the manifest' "$error"
     [ "$(tail -n 1 "$NEW/manifest.part")" = complete=yes ] || gave_up 'writing the manifest' 'No space left'
-    sync
+    # These files alone: a sync without names waits for all that the node has to write.
+    sync "$NEW"/* "$NEW" 2>/dev/null || sync
     [ "$(left)" -gt 0 ] || gave_up 'the dump' ''
 
     mv "$NEW/manifest.part" "$NEW/manifest" || fail 1 "cannot rename the new manifest in $STORE"
