@@ -30,9 +30,11 @@ PGPORT=${QUIESCENT_PORT:-${PGPORT:-${POSTGRESQL_PORT_NUMBER:-5432}}}
 PGDATABASE=postgres
 PGCONNECT_TIMEOUT=10
 PGAPPNAME=quiescent
-export PATH PGUSER PGPORT PGDATABASE PGCONNECT_TIMEOUT PGAPPNAME
+# What a role or a database has set for its applications must not stop a backup or a restore.
+PGOPTIONS='-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off'
+export PATH PGUSER PGPORT PGDATABASE PGCONNECT_TIMEOUT PGAPPNAME PGOPTIONS
 [ -z "${PGPASSWORD:-}" ] || export PGPASSWORD
-unset PGOPTIONS PGSERVICE PGHOSTADDR
+unset PGSERVICE PGHOSTADDR
 
 # One value, from the database PGDATABASE names. Never `-d name`: psql takes "a=b" for a connection
 # string, a variable it does not.
@@ -77,4 +79,14 @@ connect() {
     SUPERUSER=${ANSWER%%|*}
     ANSWER=${ANSWER#*|}
     VERSION=${ANSWER%%|*}
+}
+
+# Sets ROLE, and ends the hook on a standby that is not asked to do the work of its primary.
+# Parameter: QUIESCENT_STANDBY, skip or dump.
+choose_role() {
+    ROLE=primary
+    [ "$STANDBY" = t ] || return 0
+    ROLE=standby
+    [ "${QUIESCENT_STANDBY:-skip}" = dump ] ||
+        skip_dump 'this server is a standby, its primary dumps (parameter standby)' role=standby
 }

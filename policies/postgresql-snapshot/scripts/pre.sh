@@ -16,12 +16,15 @@ links=$(sql "select pg_tablespace_location(oid) from pg_tablespace where pg_tabl
     gave_up 'asking where the tablespaces are' "$links"
 volume() { df -P "$1" 2>/dev/null | sed -n '$s/.* //p'; }
 home=$(volume "$data/")
-unequal() { fail 2 "$1 lies on another volume than $data: a snapshot of two volumes is not of one moment; set the label quiescent.dev/method=dump"; }
-wal=$(volume "$data/pg_wal/.")
-[ "${wal:-$home}" = "$home" ] || unequal "$data/pg_wal"
+together() {
+    there=$(volume "$1/.")
+    [ -n "$there" ] || say "user $(id -u) may not look into $1: whether it lies on the same volume as $data is not known"
+    [ "${there:-$home}" = "$home" ] ||
+        fail 2 "$1 lies on another volume than $data: a snapshot of two volumes is not of one moment; set the label quiescent.dev/method=dump"
+}
+together "$data/pg_wal"
 [ -z "$links" ] || while read -r link; do
-    there=$(volume "$link")
-    [ "${there:-$home}" = "$home" ] || unequal "the tablespace $link"
+    together "$link"
 done <<LINKS
 $links
 LINKS
