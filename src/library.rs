@@ -69,6 +69,7 @@ folders! {
     "mysql-snapshot": "mysql.sh" "post.sh" "pre.sh";
     "nats-copy": "nats.sh" "post.sh" "pre.sh" "talk.sh";
     "openldap-dump": "openldap.sh" "post.sh" "pre.sh" "restore.sh";
+    "postgresql-basebackup": "post.sh" "postgresql.sh" "pre.sh" "restore.sh";
     "postgresql-dump": "post.sh" "postgresql.sh" "pre.sh" "restore.sh";
     "postgresql-snapshot": "post.sh" "postgresql.sh" "pre.sh";
     "process-stop": "hold.sh" "post.sh" "pre.sh" "process.sh";

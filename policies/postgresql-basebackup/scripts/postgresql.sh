@@ -1,0 +1,1 @@
+../../postgresql-dump/scripts/postgresql.sh
