@@ -98,8 +98,6 @@ pub enum Phase {
     Pre,
     Post,
     Restore,
-    /// The policy's restore.sh, which is in no hook: it runs before the server does.
-    ByHand,
 }
 
 /// What the image and the cluster decide about a container.
@@ -112,6 +110,10 @@ pub struct Container {
     pub volume: Option<u32>,
     /// How many seconds a hook has, where they are fewer than the policy says.
     pub seconds: Option<u32>,
+    /// Whether everything but the volumes can only be read.
+    pub read_only: bool,
+    /// PID 1 of the container, where the hook is to be among its processes.
+    pub first_process: Option<u32>,
 }
 
 impl Default for Container {
@@ -122,6 +124,8 @@ impl Default for Container {
             path: path(),
             volume: None,
             seconds: None,
+            read_only: false,
+            first_process: None,
         }
     }
 }
@@ -245,7 +249,7 @@ impl Pod {
     /// The argv that Velero would run.
     pub fn argv(&self, phase: Phase) -> Vec<String> {
         let prefix = match phase {
-            Phase::Pre | Phase::ByHand => "pre.hook.backup",
+            Phase::Pre => "pre.hook.backup",
             Phase::Post => "post.hook.backup",
             Phase::Restore => "post.hook.restore",
         };
@@ -258,12 +262,7 @@ impl Pod {
         let command = annotations[format!("{prefix}.velero.io/command")]
             .as_str()
             .unwrap();
-        let mut argv: Vec<String> = serde_json::from_str(command).unwrap();
-        if matches!(phase, Phase::ByHand) {
-            let script = argv.last_mut().unwrap();
-            *script = script.replace("pre.sh", "restore.sh");
-        }
-        argv
+        serde_json::from_str(command).unwrap()
     }
 
     /// Runs a hook to its end.
@@ -297,8 +296,14 @@ impl Pod {
             "own".into()
         };
         let mut command = in_namespace();
+        if let Some(process) = container.first_process {
+            command = Command::new("nsenter");
+            command.args(["--pid", "--mount", &format!("--target={process}")]);
+            command.args(["unshare", "--mount"]);
+        }
         command.args(["sh", "-c", include_str!("enter.sh"), "enter.sh"]);
         command.arg(root).arg(&container.shell).arg(ids);
+        command.arg(if container.read_only { "ro" } else { "rw" });
         command.arg(container.volume.unwrap_or(0).to_string());
 
         let spec = &self.object["spec"]["containers"][0];

@@ -131,7 +131,7 @@ impl<const POLICY: u8> Engine for Policed<POLICY> {
         } else {
             let pod = pod_at((place.0.path(), place.1), "dump", &[]);
             let pod = Pod::inject(&pod, &[]).restored_from(backup);
-            let outcome = pod.run(Phase::ByHand, &installation.container());
+            let outcome = pod.run_script("restore.sh", &installation.container());
             if outcome.code != Some(0) {
                 return Err(format!("{outcome:?}"));
             }

@@ -32,9 +32,9 @@ fn a_snapshot_becomes_a_data_directory_with_any_shell_and_user() {
         let environment = [("ETCD_WAL_DIR", log.to_str().unwrap())];
         let fresh = pod_at((folder.path(), port), "dump", &environment);
         let fresh = Pod::inject(&fresh, &[]).restored_from(&pod);
-        fresh.run(Phase::ByHand, &container).is_ok();
+        fresh.run_script("restore.sh", &container).is_ok();
         fresh
-            .run(Phase::ByHand, &container)
+            .run_script("restore.sh", &container)
             .is_skipped("already-loaded");
         let flags = ["--wal-dir", log.to_str().unwrap()];
         let restored = Etcd::serve(&Installation::own(), (folder, port), &flags).unwrap();
@@ -50,10 +50,10 @@ fn a_filled_directory_is_never_touched() {
     }
     let server = Etcd::start();
     let pod = Pod::inject(&server.pod("dump", &[]), &[]);
-    pod.run(Phase::ByHand, &Container::default())
+    pod.run_script("restore.sh", &Container::default())
         .is_skipped("no-dump");
     pod.run(Phase::Pre, &Container::default()).is_ok();
-    pod.run(Phase::ByHand, &Container::default())
+    pod.run_script("restore.sh", &Container::default())
         .failed(6, &["there are data in", "nothing was changed"]);
 }
 
@@ -71,7 +71,7 @@ fn members_of_a_cluster_are_not_restored_each_from_its_own_dump() {
     let member = pod_at((folder.path(), port), "dump", &cluster);
     Pod::inject(&member, &[])
         .restored_from(&pod)
-        .run(Phase::ByHand, &Container::default())
+        .run_script("restore.sh", &Container::default())
         .failed(2, &["one and the same snapshot"]);
     assert!(!folder.path().join("data/member").exists());
 }
@@ -93,7 +93,7 @@ fn a_damaged_dump_is_not_loaded() {
     let fresh = pod_at((folder.path(), port), "dump", &[]);
     Pod::inject(&fresh, &[])
         .restored_from(&pod)
-        .run(Phase::ByHand, &Container::default())
+        .run_script("restore.sh", &Container::default())
         .failed(1, &["not what was written"]);
     assert!(!folder.path().join("data/member").exists());
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The library's policy, changed.
-fn exported(change: impl Fn(String) -> String) -> TempDir {
+pub(super) fn exported(change: impl Fn(String) -> String) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("mine");
     let export = [
@@ -27,7 +27,7 @@ fn exported(change: impl Fn(String) -> String) -> TempDir {
     dir
 }
 
-fn argument(path: &Path) -> [&str; 2] {
+pub(super) fn argument(path: &Path) -> [&str; 2] {
     ["--policies", path.to_str().unwrap()]
 }
 

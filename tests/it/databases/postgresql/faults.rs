@@ -1,7 +1,10 @@
 //! What goes wrong is said in a sentence, and the last good dump stays.
 
-use super::Postgres;
-use crate::databases::harness::{Container, Phase, Pod};
+use super::{Postgres, restore::busybox_alone};
+use crate::databases::{
+    capture::Stopped,
+    harness::{Container, Phase, Pod},
+};
 
 #[test]
 fn a_wrong_password_is_said_and_costs_no_dump() {
@@ -41,6 +44,46 @@ fn a_server_that_is_down_is_said_and_costs_no_dump() {
     pod.run(Phase::Pre, &Container::default())
         .failed(1, &["does not answer on 127.0.0.1"]);
     assert_eq!(pod.files(), good);
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_said_and_costs_no_dump() {
+    if !Postgres::at_hand() {
+        return;
+    }
+    let server = Postgres::start();
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+    let good = pod.files();
+    let stopped = Stopped::all_of(server.0.pid());
+    pod.run(Phase::Pre, &Container::default())
+        .failed(1, &["does not answer on 127.0.0.1"]);
+    drop(stopped);
+    assert_eq!(pod.files(), good);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+}
+
+#[test]
+fn what_an_application_has_set_for_itself_stops_no_dump() {
+    if !Postgres::at_hand() {
+        return;
+    }
+    let server = Postgres::start();
+    server.sql(
+        "postgres",
+        "create table t as select md5(id::text) from generate_series(1, 100000) id",
+    );
+    for setting in [
+        "statement_timeout = '1ms'",
+        "lock_timeout = '1ms'",
+        "idle_in_transaction_session_timeout = '1ms'",
+        "default_transaction_read_only = on",
+    ] {
+        server.sql("postgres", &format!("alter role postgres set {setting}"));
+    }
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+    pod.run(Phase::Post, &Container::default()).is_ok();
 }
 
 #[test]
@@ -99,14 +142,7 @@ fn a_missing_tool_is_said() {
     let server = Postgres::start();
     let pod = Pod::inject(&server.pod(&[]), &[]);
     // Debian's own pg_dump, a wrapper in /usr/bin, must not stand in.
-    let tools = tempfile::tempdir().unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(tools.path(), mode).unwrap();
-    let installed = std::process::Command::new("busybox")
-        .args(["--install", "-s"])
-        .arg(tools.path())
-        .status();
-    assert!(installed.unwrap().success());
+    let tools = busybox_alone();
     let container = Container {
         path: tools.path().to_str().unwrap().into(),
         ..Container::default()

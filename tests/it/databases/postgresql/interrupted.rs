@@ -2,7 +2,12 @@
 
 use std::{fs, path::Path, process::Command, thread, time::Duration};
 
-use super::Postgres;
+use tempfile::TempDir;
+
+use super::{
+    Postgres,
+    deliveries::{argument, exported},
+};
 use crate::databases::harness::{Container, Phase, Pod, eventually};
 
 fn with_a_table() -> (Postgres, Pod) {
@@ -55,11 +60,16 @@ fn a_hook_killed_at_any_moment_leaves_a_dump_that_is_whole() {
         return;
     }
     let (_server, pod) = with_a_table();
+    survives_kills(&pod);
+}
+
+/// Kills a hook again and again, and looks each time whether a whole dump is there.
+pub(super) fn survives_kills(pod: &Pod) {
     pod.run(Phase::Pre, &Container::default()).is_ok();
-    for tenths in 1..12 {
+    for tenths in 1..=20 {
         let hook = pod.start(Phase::Pre, &Container::default());
         // Not a wait for something: the moment is meant to be a random one.
-        thread::sleep(Duration::from_millis(tenths * 60));
+        thread::sleep(Duration::from_millis(tenths * 40));
         hook.kill();
         let dumps = ["current", "previous"].map(|name| pod.store().join(name));
         let whole = dumps
@@ -69,7 +79,7 @@ fn a_hook_killed_at_any_moment_leaves_a_dump_that_is_whole() {
         assert_ne!(
             whole.count(),
             0,
-            "killed after {tenths} × 60 ms, no dump is left"
+            "killed after {tenths} × 40 ms, no dump is left"
         );
     }
     pod.run(Phase::Pre, &Container::default()).is_ok();
@@ -100,32 +110,20 @@ fn a_second_run_at_once_says_so_and_the_first_goes_on() {
     assert!(pod.manifest().is_some());
 }
 
+/// The library's own policy, with this much time.
+pub(super) fn hurried(timeout: &str) -> TempDir {
+    exported(|text| text.replace("timeout: 10m", &format!("timeout: {timeout}")))
+}
+
 #[test]
 fn a_hook_out_of_time_ends_by_itself_and_says_so() {
     if !Postgres::at_hand() {
         return;
     }
-    // The library's own policy, with less time.
-    let policies = tempfile::tempdir().unwrap();
-    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/postgresql-dump");
-    let copied = Command::new("cp")
-        .arg("-rL")
-        .arg(library)
-        .arg(policies.path())
-        .status();
-    assert!(copied.unwrap().success());
-    let file = policies.path().join("postgresql-dump/policy.yaml");
-    let hurried = fs::read_to_string(&file)
-        .unwrap()
-        .replace("timeout: 10m", "timeout: 10s");
-    fs::write(&file, hurried).unwrap();
-
+    let hurried = hurried("10s");
     let server = Postgres::start();
     server.sql("postgres", "create table t ()");
-    let pod = Pod::inject(
-        &server.pod(&[]),
-        &["--policies", policies.path().to_str().unwrap()],
-    );
+    let pod = Pod::inject(&server.pod(&[]), &argument(hurried.path()));
     pod.run(Phase::Pre, &Container::default()).is_ok();
     let good = pod.files();
     let _lock = server.lock("postgres", "t");

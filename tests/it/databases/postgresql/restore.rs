@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use tempfile::TempDir;
+
 use super::Postgres;
 use crate::databases::harness::{Container, NOBODY, Phase, Pod, path};
 
@@ -70,25 +72,39 @@ fn a_dump_survives_as_root_with_bash() {
     survives(&Container::of_user(0).with_shell("bash"));
 }
 
-/// As on Alpine, where all tools are busybox's, and OpenShift, where the user has no name.
-#[test]
-fn a_dump_survives_as_any_user_with_busybox_alone() {
+/// The tools of an image whose tools are busybox's alone, as on Alpine.
+pub(super) fn busybox_alone() -> TempDir {
     let applets = tempfile::tempdir().unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(applets.path(), mode).unwrap();
-    if Postgres::at_hand() {
-        let installed = std::process::Command::new("busybox")
-            .args(["--install", "-s"])
-            .arg(applets.path())
-            .status();
-        assert!(installed.unwrap().success());
+    let installed = std::process::Command::new("busybox")
+        .args(["--install", "-s"])
+        .arg(applets.path())
+        .status();
+    assert!(installed.unwrap().success());
+    applets
+}
+
+/// As on Alpine, and on OpenShift, where the user has no name.
+#[test]
+fn a_dump_survives_as_any_user_with_busybox_alone() {
+    if !Postgres::at_hand() {
+        return;
     }
+    let applets = busybox_alone();
     let servers_own = path().split(':').next().unwrap().to_owned();
-    let container = Container {
+    survives(&Container {
         path: format!("{}:{servers_own}", applets.path().display()),
         ..Container::of_user(4242).with_shell("busybox")
-    };
-    survives(&container);
+    });
+}
+
+#[test]
+fn a_dump_survives_as_any_user_with_a_root_that_is_read_only() {
+    survives(&Container {
+        read_only: true,
+        ..Container::of_user(4242)
+    });
 }
 
 #[test]
