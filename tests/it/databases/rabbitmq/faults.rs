@@ -68,7 +68,8 @@ fn what_goes_wrong_is_said_and_costs_no_dump() {
     assert_eq!(small.manifest(), None);
 
     // Without a node.
-    let nowhere = Rabbit::pod_of(node.server.folder.path(), super::place().1);
+    let mut nowhere = node.pod();
+    nowhere["spec"]["containers"][0]["env"][1]["value"] = "nobody@localhost".into();
     let nowhere = Pod::inject(&nowhere, &[]).restored_from(&pod);
     let restored = nowhere.files();
     nowhere
