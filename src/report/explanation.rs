@@ -28,6 +28,7 @@ pub fn text(title: &str, injection: &Injection<'_>, pod: &PodView<'_>, facts: Fa
         return out;
     }
     line(&mut out, Mark::Yes, "considered", &considered(pod, facts));
+    let mut alike = Alike::default();
     for verdict in &injection.verdicts {
         match verdict {
             Verdict::Selected(policy, container) => {
@@ -41,15 +42,19 @@ pub fn text(title: &str, injection: &Injection<'_>, pod: &PodView<'_>, facts: Fa
                 );
             }
             Verdict::Passed(policy, reason) => {
-                line(
-                    &mut out,
-                    Mark::Passed,
-                    &policy.name,
-                    &passed(policy, *reason, pod, facts),
-                );
-                next(&mut out, opens(injection, policy, *reason, pod, facts));
+                let because = passed(policy, *reason, pod, facts);
+                match opens(injection, policy, *reason, pod, facts) {
+                    Some(opening) => {
+                        line(&mut out, Mark::Passed, &policy.name, &because);
+                        next(&mut out, Some(opening));
+                    }
+                    None => alike.add(&policy.name, because),
+                }
             }
         }
+    }
+    for (names, because) in &alike.0 {
+        line(&mut out, Mark::Passed, &several(names), because);
     }
     for (subject, known) in unmeant(injection, pod) {
         line(&mut out, Mark::Passed, &subject, &known.to_string());
@@ -76,6 +81,28 @@ pub fn text(title: &str, injection: &Injection<'_>, pod: &PodView<'_>, facts: Fa
         line(&mut out, Mark::Beware, note.subject, note.reason.sentence());
     }
     out
+}
+
+/// Policies that nothing can be done about, by why they passed the pod over.
+#[derive(Default)]
+struct Alike<'p>(Vec<(Vec<&'p str>, String)>);
+
+impl<'p> Alike<'p> {
+    fn add(&mut self, policy: &'p str, because: String) {
+        match self.0.iter_mut().find(|(_, other)| *other == because) {
+            Some((policies, _)) => policies.push(policy),
+            None => self.0.push((vec![policy], because)),
+        }
+    }
+}
+
+/// Two names at most, which fit the column.
+fn several(names: &[&str]) -> String {
+    match names {
+        [one] => (*one).to_owned(),
+        [one, others @ ..] => format!("{one} and {} more", others.len()),
+        [] => String::new(),
+    }
 }
 
 #[derive(Clone, Copy)]

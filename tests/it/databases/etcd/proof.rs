@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Etcd, address, call, encoded, pod_at, put};
 use crate::databases::{
-    harness::{Phase, Pod, pod},
+    harness::{Pod, pod},
     installation::Installation,
     proof::{Engine, naked, prove},
     server::{Place, Server, output, place},
