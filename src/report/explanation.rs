@@ -124,7 +124,7 @@ fn line(out: &mut String, mark: Mark, subject: &str, text: &str) {
         Mark::Change => Style::Careful.paint('~'),
         Mark::Beware => Style::Careful.paint('!'),
     };
-    let _ = writeln!(out, "  {mark} {subject:<COLUMN$} {text}");
+    let _ = writeln!(out, "  {mark} {subject:<COLUMN$}  {text}");
 }
 
 /// What to do about the line before.
@@ -134,8 +134,8 @@ fn next(out: &mut String, what: Option<String>) {
     }
 }
 
-/// What would make a policy follow the pod. Another method is no way where one is in use, or where
-/// another policy for this engine leaves the pod out on purpose.
+/// What would make a policy follow the pod. Another method or label is no way where a policy is in use,
+/// or where another one for this engine leaves the pod out on purpose.
 fn opens(
     injection: &Injection<'_>,
     policy: &Policy,
@@ -150,7 +150,7 @@ fn opens(
                 && other.about.engine == policy.about.engine
         }
     });
-    if reason == Reason::Method && settled {
+    if settled && matches!(reason, Reason::Method | Reason::PodLabels) {
         return None;
     }
     opening::policy(policy, reason, pod, facts)

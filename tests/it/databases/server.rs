@@ -16,8 +16,8 @@ pub struct Server {
     child: Child,
     pub port: u16,
     pub folder: TempDir,
-    /// Which signal ends the server without leaving processes behind.
-    end: &'static str,
+    /// Which signal ends the server without leaving processes behind; none for one that has ended.
+    end: Option<&'static str>,
 }
 
 impl Server {
@@ -58,7 +58,7 @@ impl Server {
             child,
             port,
             folder,
-            end,
+            end: Some(end),
         };
         let mut ended = false;
         eventually("the server is ready, or has ended", || {
@@ -68,6 +68,7 @@ impl Server {
         if !ended {
             return Ok(server);
         }
+        server.end = None;
         let said = String::from_utf8_lossy(&fs::read(log).unwrap()).into_owned();
         let last = said.lines().rev().take(5).collect::<Vec<_>>();
         Err(last.into_iter().rev().collect::<Vec<_>>().join("\n"))
@@ -76,8 +77,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let Some(signal) = self.end else {
+            return;
+        };
         let ended = Command::new("kill")
-            .args([self.end, &self.child.id().to_string()])
+            .args([signal, &self.child.id().to_string()])
             .status();
         assert!(
             ended.is_ok_and(|status| status.success()),
