@@ -69,7 +69,11 @@ fn no_policy_of_the_library_means_an_image_of_these() {
             };
             let name = name.replace('*', "postgres");
             for reference in [format!("{name}:1"), format!("quay.io/bitnami/{name}:1")] {
-                for place in policies() {
+                let by_images = policies().into_iter().filter(|place| {
+                    // Who asks for a label of its own means any image.
+                    !place.policy.leave_alone.is_empty()
+                });
+                for place in by_images {
                     let image = Image::parse(&reference);
                     let mut wanted = place.policy.matching.images.iter();
                     let meant = wanted.find(|pattern| pattern.matches(&image));
