@@ -120,7 +120,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub fn run(args: Args) -> anyhow::Result<Ended> {
-    log::install(args.log, &["QUIESCENT_LOG_LEVEL", "RUST_LOG"])?;
+    let log = log::install(args.log, &["QUIESCENT_LOG_LEVEL", "RUST_LOG"])?;
     certs::install_default_provider();
     // This thread reads certificates and policies, which may take its time; the other accepts
     // connections and answers the operator. Reviews have threads of their own.
@@ -129,10 +129,10 @@ pub fn run(args: Args) -> anyhow::Result<Ended> {
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
-    runtime.block_on(serve(args))
+    runtime.block_on(serve(args, &log))
 }
 
-async fn serve(args: Args) -> anyhow::Result<Ended> {
+async fn serve(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
     let Args {
         listen,
         admin,
@@ -165,6 +165,7 @@ async fn serve(args: Args) -> anyhow::Result<Ended> {
     let callers = client_ca.as_deref().map(certs::client_ca).transpose()?;
     let shutdown = shutdown::on_signals().context("failed to listen for signals")?;
     let mut metrics = Metrics::new("quiescent");
+    log.register(metrics.registry());
     let counters = counters::Counters::register(metrics.registry());
     let server_metrics = ServerMetrics::register(metrics.registry());
     let certificate_metrics = CertificateMetrics::register(metrics.registry());

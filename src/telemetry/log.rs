@@ -8,7 +8,17 @@ use std::{
     str::FromStr,
 };
 
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric as _},
+    metrics::counter::ConstCounter,
+    registry::Registry,
+};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, filter::ParseError};
+
+/// How many lines may wait while nobody takes them from standard error.
+const WAITING: usize = 4096;
 
 /// What a log line looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,14 +45,47 @@ pub enum LogError {
 #[error("unknown log format {0:?}, write text or json")]
 pub struct UnknownFormat(String);
 
-/// Sends log lines of this program to standard error.
+/// The log at work: what waits is written when this is dropped.
+#[derive(Debug)]
+#[must_use = "without it nothing more is written"]
+pub struct Log {
+    _writer: WorkerGuard,
+    lost: Lost,
+}
+
+/// How many lines nobody took in time.
+#[derive(Clone, Debug)]
+struct Lost(ErrorCounter);
+
+impl Log {
+    /// Registers the number of lines that were lost.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register_collector(Box::new(self.lost.clone()));
+    }
+}
+
+impl Collector for Lost {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let lost = ConstCounter::new(self.0.dropped_lines() as u64);
+        let help = "Log lines that nobody took from standard error in time";
+        lost.encode(encoder.encode_descriptor("log_lines_lost", help, None, lost.metric_type())?)
+    }
+}
+
+/// Sends log lines of this program to standard error. Whoever logs never waits for who reads: lines
+/// that nobody takes are lost, and counted.
 ///
 /// The first of the environment `variables` that is set and not empty says what is logged
 /// (`debug`, `info,hyper=debug`, …); without one it is `info`. Without a `format`, a terminal gets
 /// text and everything else gets JSON. Panics become log lines too.
-pub fn install(format: Option<Format>, variables: &[&str]) -> Result<(), LogError> {
+pub fn install(format: Option<Format>, variables: &[&str]) -> Result<Log, LogError> {
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING)
+        .thread_name("log")
+        .finish(io::stderr());
+    let lost = Lost(writer.error_counter());
     let builder = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(writer)
         .with_env_filter(filter(variables, |name| env::var(name).ok())?);
     match format.unwrap_or_else(Format::that_suits_stderr) {
         Format::Text => builder.with_ansi(colour()).try_init(),
@@ -50,7 +93,10 @@ pub fn install(format: Option<Format>, variables: &[&str]) -> Result<(), LogErro
     }
     .map_err(LogError::Install)?;
     panic::set_hook(Box::new(log_panic));
-    Ok(())
+    Ok(Log {
+        _writer: guard,
+        lost,
+    })
 }
 
 fn filter(

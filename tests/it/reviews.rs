@@ -1,7 +1,8 @@
 //! The webhook as a caller meets it, good input and bad, over its real socket.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, ErrorKind, Write as _},
+    os::{fd::OwnedFd, unix::net::UnixStream},
     process::{Child, Command, Stdio},
 };
 
@@ -99,6 +100,39 @@ impl Drop for Webhook {
 fn curl() -> bool {
     let there = Command::new("curl").arg("--version").output().is_ok();
     require(there, "the command curl")
+}
+
+/// What takes nothing any more, and somebody who could read it and does not.
+fn full() -> (Stdio, UnixStream) {
+    let (mut writer, reader) = UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    let full = loop {
+        if let Err(error) = writer.write_all(&[b'\n'; 1024]) {
+            break error;
+        }
+    };
+    assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    writer.set_nonblocking(false).unwrap();
+    (OwnedFd::from(writer).into(), reader)
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_no_review_up() {
+    if !curl() {
+        return;
+    }
+    let (log, _reader) = full();
+    let webhook = Webhook::logging(&[], "debug", log);
+    let sample = webhook.get("/sample");
+    for _ in 0..3 {
+        let (status, text) = webhook.post(sample.as_bytes());
+        assert_eq!(status, 200, "{text}");
+    }
+    let metrics = webhook.get("/metrics");
+    assert!(
+        metrics.contains("quiescent_log_lines_lost_total 0\n"),
+        "{metrics}"
+    );
 }
 
 #[test]
