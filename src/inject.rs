@@ -100,10 +100,8 @@ fn decide<'a>(
         };
     }
     let verdicts = ask(policies, pod, facts);
-    let selected = verdicts
-        .iter()
-        .any(|verdict| matches!(verdict, Verdict::Selected(..)));
-    if !selected {
+    let mut containers = verdicts.iter().filter_map(Verdict::container);
+    if containers.next().is_none() {
         return Injection {
             gate,
             verdicts,
@@ -111,7 +109,8 @@ fn decide<'a>(
         };
     }
     // Worth the time only where it is planned upon.
-    let Ok(storage) = Storage::read(pod) else {
+    let wanted = |container| verdicts.iter().any(|it| it.container() == Some(container));
+    let Ok(storage) = Storage::read(pod, wanted) else {
         return Injection {
             gate: Some(Reason::Unreadable),
             verdicts,

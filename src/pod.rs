@@ -138,23 +138,24 @@ fn last_part<'p>(path: &mut &'p [u8]) -> Option<&'p [u8]> {
 #[derive(Debug)]
 pub struct Storage<'v> {
     pub volumes: Vec<Volume<'v>>,
-    /// By container.
+    /// By container; nothing for those that nobody wanted to know about.
     pub taken: Vec<Taken<'v>>,
 }
 
 /// What volumes take in one container, as mounts and as devices.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Taken<'v> {
     pub mounts: Vec<VolumeMount<'v>>,
     devices: Vec<VolumeDevice<'v>>,
 }
 
 impl<'v> Storage<'v> {
-    /// Reads what was put off in a pod until somebody asks, and keeps what is about volumes.
+    /// Reads what was put off in a pod until somebody asks, and keeps what is about volumes, of the
+    /// containers that are wanted: all of them together may have as many mounts as a body has room for.
     ///
     /// # Errors
     /// As those of `check`.
-    pub fn read(pod: &PodView<'v>) -> Result<Self, Fault> {
+    pub fn read(pod: &PodView<'v>, wanted: impl Fn(usize) -> bool) -> Result<Self, Fault> {
         let PodView {
             metadata,
             spec,
@@ -171,7 +172,13 @@ impl<'v> Storage<'v> {
         } = spec;
         metadata.check()?;
         init_containers.check()?;
-        let taken = pod.containers().iter().map(Taken::read);
+        let taken = pod.containers().iter().enumerate().map(|(at, container)| {
+            if wanted(at) {
+                Taken::read(container)
+            } else {
+                container.check().map(|()| Taken::default())
+            }
+        });
         Ok(Self {
             volumes: items(volumes.as_ref())?,
             taken: taken.collect::<Result<_, _>>()?,

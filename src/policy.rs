@@ -32,7 +32,7 @@ use crate::velero::{OnError, RestoreWait, Timeout};
 /// The label with which a pod or a namespace opts in or out.
 pub const INJECT_LABEL: &str = "quiescent.dev/inject";
 
-/// The label that says how a database is captured: `dump`, `snapshot` or `off`.
+/// The label that says how a database is captured: `dump`, `snapshot`, `physical` or `off`.
 pub const METHOD_LABEL: &str = "quiescent.dev/method";
 
 /// The annotation with which a pod settles which of several like containers is meant.

@@ -89,6 +89,15 @@ impl<'p> Verdict<'p> {
             Self::Selected(policy, _) | Self::Passed(policy, _) => policy,
         }
     }
+
+    /// Where the hooks belong.
+    #[must_use]
+    pub const fn container(&self) -> Option<usize> {
+        match self {
+            Self::Selected(_, container) => Some(*container),
+            Self::Passed(..) => None,
+        }
+    }
 }
 
 /// Asks the policies that may match, in the order of the set. Those left out cannot.

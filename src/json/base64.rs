@@ -5,6 +5,9 @@ use fearless_simd::{Simd, dispatch, prelude::*, u8x16, u8x32, u32x8};
 
 use super::block::LEVEL;
 
+#[cfg(target_endian = "big")]
+compile_error!("base64 is written for processors that have the lowest byte of a number first");
+
 /// How many bytes become 32 characters at a time, how many are loaded for each half of them, and
 /// from where to where that reaches.
 const BLOCK: usize = 24;

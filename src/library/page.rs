@@ -38,7 +38,7 @@ pub fn page(entry: &Entry) -> String {
     let _ = write!(page, "\n{}", entry.folder.about);
     page.push_str("\n## Proof\n\n");
     if entry.rows.is_empty() {
-        page.push_str("No proof run has been made.\n");
+        page.push_str("Nothing was measured yet: the tests go the whole way once.\n");
     } else {
         page.push_str(&proof(&[entry]));
         page.push_str("\nWhat the columns mean stands in [the proof of all policies](proof.md).\n");
@@ -116,12 +116,12 @@ pub fn proofs(entries: &[Entry]) -> String {
         - captured: `dump` is what the hook left in the dump volume, `block` the data directory at one\n  \
         instant, `file-copy` the same file by file while the server writes\n\
         - restored: rounds in which all was there, of all rounds\n\
-        - lost: acknowledged writes that were missing, in the worst round\n\
+        - lost: acknowledged writes that were missing, in the worst round after which the server came up\n\
         - writes stop: the longest time without an acknowledged write in the worst round, and just before\n\
         - throughput: writes a second during the hook, of those before\n\n"
         .to_owned();
     if measured.is_empty() {
-        page.push_str("No proof run has been made.\n");
+        page.push_str("Nothing was measured yet: the tests go the whole way once.\n");
     } else {
         page.push_str(&proof(&measured));
     }

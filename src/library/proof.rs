@@ -15,7 +15,7 @@ pub struct Row {
     pub rounds: u32,
     /// In how many of them the restored server had all that it must have.
     pub restored: u32,
-    /// Acknowledged writes that were lost, in the worst round.
+    /// Acknowledged writes that were lost, in the worst of the rounds after which the server came up.
     pub lost: u64,
     /// The longest time without an acknowledged write while the hook ran, in milliseconds, in the worst round.
     pub stop_ms: u64,

@@ -96,7 +96,7 @@ impl<'p> Alike<'p> {
     }
 }
 
-/// Two names at most, which fit the column.
+/// The first of them, and how many more.
 fn several(names: &[&str]) -> String {
     match names {
         [one] => (*one).to_owned(),

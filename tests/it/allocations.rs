@@ -1,5 +1,5 @@
-//! How often the engine asks for memory in one review: each time costs as much as reading some
-//! hundred bytes of the body.
+//! How often the engine asks for memory in one review, and how much: each time costs as much as reading
+//! some hundred bytes of the body.
 
 use std::hint::black_box;
 
@@ -37,4 +37,21 @@ fn allocations(body: &str, policies: &PolicySet) -> u64 {
         count = allocation_counter::measure(review).count_total;
     }
     count
+}
+
+/// A list may have many short items, and a pod many lists.
+#[test]
+fn what_containers_without_hooks_mount_is_not_kept() {
+    let mut pod: serde_json::Value = serde_json::from_slice(setting::body("small")).unwrap();
+    let containers = pod["request"]["object"]["spec"]["containers"].as_array_mut();
+    let mount = serde_json::json!({});
+    let other = serde_json::json!({ "name": "other", "volumeMounts": vec![mount; 9_999] });
+    containers.unwrap().extend(vec![other; 250]);
+    let body = pod.to_string().into_bytes();
+    assert!(body.len() < 8 << 20);
+
+    let policies = setting::with_library("label", 1);
+    let review = || drop(black_box(setting::review(&body, &policies)));
+    let most = allocation_counter::measure(review).bytes_max;
+    assert!(most < 4 << 20, "{most} bytes");
 }

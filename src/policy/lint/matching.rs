@@ -145,9 +145,9 @@ impl Compiler<'_, '_> {
             owners,
         } = matching;
         // The method is every pod's, by default.
-        let mut pairs = pod_selector.pairs.iter();
-        let labels =
-            pairs.any(|(key, _)| **key != *METHOD_LABEL) || !pod_selector.expressions.is_empty();
+        let pairs = pod_selector.pairs.iter().map(|(key, _)| &**key);
+        let asked = pod_selector.expressions.iter().map(|it| it.key.as_str());
+        let labels = pairs.chain(asked).any(|key| key != METHOD_LABEL);
         let some_images =
             !spec.r#match.images.is_empty() && !images.iter().any(ImagePattern::is_any);
         let some_namespaces = !namespaces.is_empty() && !namespaces.iter().any(|name| name == "*");

@@ -4,8 +4,8 @@
 #
 # enter.sh ROOT SHELL IDS MODE KIB [SOURCE TARGET]... -- ENVIRONMENT AND ARGV
 # ROOT is an empty directory, SHELL becomes /bin/sh, IDS is uid:gid or "own". MODE is rw, or ro for a
-# root that can only be read. Each SOURCE is seen at TARGET. KIB is 0, or the size of the last TARGET: then it is a small volume, filled from SOURCE and
-# copied back in the end.
+# root that can only be read. Each SOURCE is seen at TARGET. KIB is 0, or the size of the last TARGET:
+# then it is a small volume, filled from SOURCE and copied back in the end.
 set -eu
 root=$1 shell=$2 ids=$3 mode=$4 kib=$5
 shift 5

@@ -34,7 +34,7 @@ pub fn possible(tools: &[&str]) -> bool {
     support::require(
         missing.is_none(),
         &format!(
-            "{} (apt-get install postgresql-15 mariadb-server redis-server busybox)",
+            "{} (Debian's packages: see .ci/run)",
             missing.unwrap_or(&"")
         ),
     ) && support::require(

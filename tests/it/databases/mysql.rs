@@ -294,7 +294,7 @@ fn program(installation: &Installation, home: &Path) -> Command {
     };
     let mut command = in_namespace();
     command.args(["sh", "-c", include_str!("enter.sh"), "enter.sh"]);
-    command.arg(root).arg("/bin/sh").args([&ids, "0"]);
+    command.arg(root).arg("/bin/sh").args([&ids, "rw", "0"]);
     command.arg(volumes).arg("/quiescent").arg("--");
     // A MariaDB that starts removes the temporary tables of every other in the same folder.
     command.args(["/usr/bin/env", "-i"]);
