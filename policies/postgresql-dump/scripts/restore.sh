@@ -14,12 +14,16 @@ connect 300
 
 server=$(sql 'select system_identifier from pg_control_system()' 2>&1) || gave_up 'asking who the server is' "$server"
 
-# Relations that somebody made: not those of PostgreSQL, nor those of an extension.
-relations() {
-    sql "select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where n.nspname not in ('information_schema') and n.nspname not like 'pg\\_%'
-          and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
-          and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')"
+# What somebody made: relations, functions and large objects, not those of PostgreSQL or an extension.
+objects() {
+    mine="n.nspname not in ('information_schema') and n.nspname not like 'pg\\_%'"
+    sql "select (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            where $mine and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f') and not exists (select from pg_depend d
+                where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'))
+        + (select count(*) from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+            where $mine and not exists (select from pg_depend d
+                where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'))
+        + (select count(*) from pg_largeobject_metadata)"
 }
 
 # What this dump holds and this server lacks; all is looked at before anything is changed.
@@ -30,12 +34,12 @@ for file in "$DUMP"/*.dump; do
     ! grep -qxF "$ID $server $oid" "$STORE/loaded" 2>/dev/null || continue
     todo="$todo $oid"
     PGDATABASE=$(cat "$DUMP/$oid.name")
-    count=$(relations 2>&1) || case $count in
+    count=$(objects 2>&1) || case $count in
     *'does not exist'*) count=0 ;;
     *) gave_up "looking into database \"$PGDATABASE\"" "$count" ;;
     esac
     [ "$count" = 0 ] ||
-        fail 6 "database \"$PGDATABASE\" has $count relations that this hook did not load, or a load was cut off: nothing was changed; drop it and run the hook again if the dump is to replace it"
+        fail 6 "database \"$PGDATABASE\" has $count objects that this hook did not load, or a load was cut off: nothing was changed; drop it and run the hook again if the dump is to replace it"
 done
 PGDATABASE=postgres
 [ -n "$todo" ] || skip reason=already-loaded "dump=$ID"
@@ -54,7 +58,7 @@ errors=$(printf '%s\n' "$errors" | grep -E 'ERROR|FATAL' | grep -v 'already exis
 drop_empty() {
     for attempt in 1 2 3 4 5; do
         PGDATABASE=$name
-        [ "$(relations 2>&1)" = 0 ] ||
+        [ "$(objects 2>&1)" = 0 ] ||
             fail 6 "database \"$name\" was filled by somebody else just now: stop the application, drop the database, run the hook again"
         PGDATABASE=postgres
         # By OID and format(): the name never becomes part of a statement of ours.

@@ -129,6 +129,40 @@ fn user_data_are_never_overwritten() {
 }
 
 #[test]
+fn a_database_with_anything_in_it_is_not_dropped() {
+    if !Postgres::at_hand() {
+        return;
+    }
+    let server = Postgres::start();
+    server.sql("postgres", "create database shop");
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+
+    for (made, look) in [
+        (
+            "select lo_from_bytea(4711, 'large')",
+            "select length(lo_get(4711))",
+        ),
+        (
+            "create function five() returns int language sql as 'select 5'",
+            "select five()",
+        ),
+    ] {
+        let fresh = Postgres::start();
+        fresh.sql("postgres", "create database shop");
+        // What an extension brings is nobody's data.
+        fresh.sql("shop", "create extension hstore");
+        fresh.sql("shop", made);
+        let before = fresh.sql("shop", look);
+        let restored = Pod::inject(&fresh.pod(&[]), &[]).restored_from(&pod);
+        restored
+            .run(Phase::Restore, &Container::default())
+            .failed(6, &["\"shop\" has 1 objects", "nothing was changed"]);
+        assert_eq!(fresh.sql("shop", look), before);
+    }
+}
+
+#[test]
 fn a_dump_without_its_mark_or_with_a_cut_file_is_not_loaded() {
     if !Postgres::at_hand() {
         return;
