@@ -31,7 +31,7 @@ tidy() {
 }
 # Puts on disk what was written; where sync knows no -f, all that the node has to write.
 flush() { sync -f "$data" 2>/dev/null || sync; }
-undo() { [ ! -d "$part" ] || [ -e "$data/PG_VERSION" ] || tidy; }
+undo() { [ -z "$LOCKED" ] || [ ! -d "$part" ] || [ -e "$data/PG_VERSION" ] || tidy; }
 finish() {
     rm -rf "$part"
     flush

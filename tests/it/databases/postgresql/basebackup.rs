@@ -2,8 +2,9 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, chown},
+    os::unix::fs::{MetadataExt, chown, symlink},
     path::Path,
+    process,
 };
 
 use super::{Postgres, interrupted};
@@ -146,6 +147,21 @@ fn a_directory_with_data_is_left_alone_and_a_second_run_changes_nothing() {
     assert_eq!(restored.sql("postgres", "select count(*) from t"), "1001");
 }
 
+/// What a restore has written when it is half done.
+fn begin_to_restore(data: &Path) {
+    let half = data.join("quiescent.part/data");
+    fs::create_dir_all(&half).unwrap();
+    fs::create_dir(data.join("base")).unwrap();
+    fs::write(half.join("PG_VERSION"), "15\n").unwrap();
+    fs::write(data.join("quiescent.part/claimed"), "").unwrap();
+    if is_root() {
+        chown(data, Some(NOBODY), Some(NOBODY)).unwrap();
+        for folder in [&half, &data.join("base"), &data.join("quiescent.part")] {
+            chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_restore_that_was_cut_off_is_begun_anew() {
     if !Postgres::at_hand() {
@@ -155,22 +171,34 @@ fn a_restore_that_was_cut_off_is_begun_anew() {
     pod.run(Phase::Pre, &Container::default()).is_ok();
     let place = place();
     let data = place.0.path().join("data");
-    let half = data.join("quiescent.part/data");
-    fs::create_dir_all(&half).unwrap();
-    fs::create_dir(data.join("base")).unwrap();
-    fs::write(half.join("PG_VERSION"), "15\n").unwrap();
-    fs::write(data.join("quiescent.part/claimed"), "").unwrap();
-    if is_root() {
-        chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
-        for folder in [&half, &data.join("base"), &data.join("quiescent.part")] {
-            chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
-        }
-    }
+    begin_to_restore(&data);
     let outcome = put_into(&data, &pod, &Container::default());
     outcome.is_ok();
     assert!(outcome.said.contains("was cut off"), "{outcome:?}");
     let restored = Postgres::serve(&Installation::own(), place).unwrap();
     assert_eq!(restored.everything(), server.everything());
+}
+
+#[test]
+fn a_second_restore_at_once_leaves_the_first_one_alone() {
+    if !Postgres::at_hand() {
+        return;
+    }
+    let (_server, pod) = start();
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+    let place = place();
+    let data = place.0.path().join("data");
+    begin_to_restore(&data);
+    // This process holds the lock of the first one.
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let started = fields.split(' ').nth(19).unwrap();
+    let owner = format!("{}-{started}", process::id());
+    symlink(owner, pod.store().join("lock")).unwrap();
+
+    put_into(&data, &pod, &Container::default()).failed(3, &["another run", "is active"]);
+    assert!(data.join("quiescent.part/data/PG_VERSION").exists());
+    assert!(data.join("base").exists());
 }
 
 #[test]
