@@ -11,7 +11,10 @@
 begin_restore
 connect 300
 ask_role
-[ "$ROLE" = primary ] || skip role=replica
+if [ "$ROLE" != primary ]; then
+    say "this server is a replica and was not loaded, but the dump of $(manifest "$DUMP" began) lies here: if the primary has no data, load it there by hand"
+    skip role=replica
+fi
 
 # Gives the server back its settings as they were before the load, also after one that was killed.
 undo() {

@@ -10,7 +10,10 @@
 need psql pg_restore
 begin_restore
 connect 300
-[ "$STANDBY" = f ] || skip role=standby
+if [ "$STANDBY" != f ]; then
+    say "this server is a standby and was not loaded, but the dump of $(manifest "$DUMP" began) lies here: if the primary has no data, load it there by hand"
+    skip role=standby
+fi
 
 server=$(sql 'select system_identifier from pg_control_system()' 2>&1) || gave_up 'asking who the server is' "$server"
 

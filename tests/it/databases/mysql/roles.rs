@@ -49,6 +49,12 @@ fn a_replica_is_skipped_unless_a_dump_there_is_asked_for() {
         let asked = Pod::inject(&asked, &[]);
         asked.run(Phase::Pre, &replica.container()).is_ok();
         assert_eq!(asked.manifest().unwrap()["role"], "replica");
+        let done = asked.run(Phase::Restore, &replica.container());
+        done.is_skipped("role=replica");
+        assert!(
+            done.said.contains("was not loaded, but the dump"),
+            "{done:?}"
+        );
 
         // What comes of it is a server of its own.
         let fresh = MySql::start(&replica.installation, "secret", &[]);

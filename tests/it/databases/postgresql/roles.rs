@@ -16,8 +16,12 @@ fn a_standby_is_skipped_and_its_old_dump_is_not_loaded() {
     old.run(Phase::Pre, &Container::default()).is_ok();
 
     let pod = Pod::inject(&standby.pod(&[]), &[]).restored_from(&old);
-    pod.run(Phase::Restore, &Container::default())
-        .is_skipped("role=standby");
+    let done = pod.run(Phase::Restore, &Container::default());
+    done.is_skipped("role=standby");
+    assert!(
+        done.said.contains("was not loaded, but the dump"),
+        "{done:?}"
+    );
     pod.run(Phase::Pre, &Container::default())
         .is_skipped("role=standby");
     pod.run(Phase::Post, &Container::default())
