@@ -29,28 +29,37 @@ done
 note() {
     error=$(cat 2>&1 >"$NEW/$1") || gave_up "writing $1" "$error"
 }
-# Everything that was granted, as statements.
+# What was granted to the users, as statements; ends with 1 and the server's answer where it refuses one.
 grants() {
-    ask 'show users' | sed -n -e 's/,true$//p' -e 's/,false$//p' | unquoted | while IFS= read -r user; do
-        ask "show grants for $(quoted "$user")" | sed -n -e '/^database,privilege$/d' -e 's/,\([A-Z ]*\)$/ \1/p' |
-            while IFS= read -r grant; do
-                case $grant in
-                *' ALL PRIVILEGES') privilege=ALL database=${grant% ALL PRIVILEGES} ;;
-                *' READ') privilege=READ database=${grant% READ} ;;
-                *' WRITE') privilege=WRITE database=${grant% WRITE} ;;
-                *) continue ;;
-                esac
-                database=$(printf '%s\n' "$database" | unquoted)
-                echo "GRANT $privilege ON $(quoted "$database") TO $(quoted "$user")"
-            done
-    done
+    printf '%s\n' "$users" | sed -n -e 's/,true$//p' -e 's/,false$//p' | unquoted | {
+        while IFS= read -r user; do
+            granted=$(ask "show grants for $(quoted "$user")") || {
+                printf '%s\n' "$granted"
+                exit 1
+            }
+            printf '%s\n' "$granted" | sed -n -e '/^database,privilege$/d' -e 's/,\([A-Z ]*\)$/ \1/p' |
+                while IFS= read -r grant; do
+                    case $grant in
+                    *' ALL PRIVILEGES') privilege=ALL database=${grant% ALL PRIVILEGES} ;;
+                    *' READ') privilege=READ database=${grant% READ} ;;
+                    *' WRITE') privilege=WRITE database=${grant% WRITE} ;;
+                    *) continue ;;
+                    esac
+                    database=$(printf '%s\n' "$database" | unquoted)
+                    echo "GRANT $privilege ON $(quoted "$database") TO $(quoted "$user")"
+                done
+        done
+    }
 }
-if answer=$(ask 'show databases'); then
-    printf '%s\n' "$answer" | databases | note databases
-    ask 'show continuous queries' | sed -n -e 's/^.*,\("\{0,1\}CREATE CONTINUOUS QUERY .*\)$/\1/p' | unquoted | note queries
-    grants | note grants
+if answer=$(ask 'show databases') && names=$answer &&
+    answer=$(ask 'show continuous queries') && queries=$answer &&
+    answer=$(ask 'show users') && users=$answer &&
+    answer=$(grants); then
+    printf '%s\n' "$names" | databases | note databases || exit
+    printf '%s\n' "$queries" | sed -n -e 's/^.*,\("\{0,1\}CREATE CONTINUOUS QUERY .*\)$/\1/p' | unquoted | note queries || exit
+    printf '%s\n' "$answer" | note grants || exit
 else
-    say "without continuous queries and grants, for which an administrator's password is needed: $(brief "$answer")"
+    say "without continuous queries and grants, for which an administrator's password is needed: $(brief "$(printf '%s\n' "$answer" | tail -n 1)")"
 fi
 
 publish "server=$VERSION" "shards=$shards"

@@ -90,21 +90,29 @@ fn databases_survive_as_any_user_with_busybox_and_a_password() {
 
 /// A backup asks for no password. What an administrator alone may ask is not in it, and that is said.
 #[test]
-fn databases_survive_where_nobody_knows_the_password() {
+fn databases_survive_where_nobody_knows_an_administrators_password() {
     if !Influx::at_hand() {
         return;
     }
     let server = Influx::start("secret");
     furnish(&server);
-    let pod = Pod::inject(&server.pod_with(&[]), &[]);
-    let done = pod.run(Phase::Pre, &Container::default());
-    done.is_ok();
-    assert!(done.said.contains("without continuous queries"), "{done:?}");
-    let fresh = Influx::start("secret");
-    let restored = Pod::inject(&fresh.pod_with(&[]), &[]).restored_from(&pod);
-    restored.run(Phase::Restore, &Container::default()).is_ok();
-    let points = fresh.ask("select count(v) from shop..m");
-    assert!(points.ends_with(",2000"), "{points}");
+    let no_administrator = [
+        ("INFLUXDB_ADMIN_USER", "app"),
+        ("INFLUXDB_ADMIN_PASSWORD", "x"),
+    ];
+    for environment in [&[][..], &no_administrator] {
+        let pod = Pod::inject(&server.pod_with(environment), &[]);
+        let done = pod.run(Phase::Pre, &Container::default());
+        done.is_ok();
+        assert!(done.said.contains("without continuous queries"), "{done:?}");
+        let mut files = pod.files().into_keys();
+        assert!(!files.any(|it| it.ends_with("queries") || it.ends_with("grants")));
+        let fresh = Influx::start("secret");
+        let restored = Pod::inject(&fresh.pod_with(&[]), &[]).restored_from(&pod);
+        restored.run(Phase::Restore, &Container::default()).is_ok();
+        let points = fresh.ask("select count(v) from shop..m");
+        assert!(points.ends_with(",2000"), "{points}");
+    }
 }
 
 #[test]
