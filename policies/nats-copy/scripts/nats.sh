@@ -27,6 +27,10 @@ connect() {
     answer=$(get /varz)
     VERSION=$(value version)
     answer=$(get /jsz)
+    case $answer in
+    'HTTP/1.'*' 200 '*) ;;
+    *) fail 1 "the server does not say what its JetStream holds: look at its log: $(brief "$(printf '%s\n' "$answer" | tail -n 1)")" ;;
+    esac
     STREAMS=$(value streams)
     MESSAGES=$(value messages)
     [ "$(value disabled)" != true ] || STREAMS=''
