@@ -23,8 +23,13 @@ if [ "${QUIESCENT_OVERWRITE:-false}" != true ]; then
         refused "$keys"
         gave_up 'asking for the keys' "$keys"
     }
-    for kind in service-defaults proxy-defaults service-router service-splitter service-resolver ingress-gateway terminating-gateway; do
-        entries=$(ask config list -kind "$kind") || continue
+    # An older Consul does not know them all.
+    for kind in service-defaults proxy-defaults service-router service-splitter service-resolver service-intentions \
+        ingress-gateway terminating-gateway mesh exported-services api-gateway http-route tcp-route; do
+        entries=$(ask config list -kind "$kind") || {
+            refused "$entries"
+            continue
+        }
         keys=$keys$entries
     done
     [ -z "$keys" ] ||

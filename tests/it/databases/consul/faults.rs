@@ -1,5 +1,7 @@
 //! What goes wrong is said in a sentence, the last good dump stays, and what is there is not replaced.
 
+use serde_json::json;
+
 use super::{Consul, TOKEN, set};
 use crate::databases::{
     capture::Stopped,
@@ -133,6 +135,26 @@ fn state_of_others_is_replaced_only_when_told() {
     told.run(Phase::Restore, &container)
         .is_skipped("already-loaded");
     assert_eq!(other.value("since"), "then");
+}
+
+#[test]
+fn configuration_entries_of_others_are_not_replaced() {
+    let Some(installation) = Consul::at_hand() else {
+        return;
+    };
+    let container = installation.container();
+    let server = Consul::of(&installation);
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    pod.run(Phase::Pre, &container).is_ok();
+
+    let other = Consul::of(&installation);
+    let entry = json!({ "Kind": "service-resolver", "Name": "mine" }).to_string();
+    let made = other.http().request("PUT", "/v1/config", &entry);
+    assert_eq!(made.unwrap().0, 200);
+    let restored = Pod::inject(&other.pod(&[]), &[]).restored_from(&pod);
+    restored
+        .run(Phase::Restore, &container)
+        .failed(6, &["mine", "nothing was changed", "overwrite"]);
 }
 
 #[test]
