@@ -3,6 +3,7 @@
 # the same image, with etcd's own variables. It never touches a directory that has data: then it ends
 # with 6. A second run changes nothing. Without a dump it ends with 0.
 # Parameters: QUIESCENT_DATA_DIR.
+QUIESCENT_TIMEOUT=${QUIESCENT_TIMEOUT:-86400} # an init container has no time limit
 # shellcheck source=/dev/null
 . "${0%/*}/quiescent.sh"
 

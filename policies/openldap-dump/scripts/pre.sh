@@ -48,7 +48,7 @@ if [ "$count" = 0 ]; then
     [ -z "$list" ] || skip_dump 'all databases of this server follow a provider, which dumps' role=consumer
     fail 2 "the configuration $CONFIG has no database: correct the parameter config"
 fi
-version=$(slapcat -VV 2>&1 </dev/null | sed -n 's/.*OpenLDAP: [a-z]* \([0-9.]*\).*/\1/p' | head -n 1)
+version=$(slapd -VV 2>&1 </dev/null | sed -n 's/.*OpenLDAP: [a-z]* \([0-9.]*\).*/\1/p' | head -n 1)
 
 publish "server=$version" "config=$CONFIG" "databases=$count" "entries=$entries"
 ok "databases=$count" "entries=$entries" "bytes=$BYTES" "server=$version"

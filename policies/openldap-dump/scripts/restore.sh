@@ -3,9 +3,7 @@
 # configuration is a folder and that is empty, it is loaded too. It never touches a database that is
 # there: then it ends with 6 before it changes anything. A second run changes nothing. Without a dump it
 # ends with 0. Parameter: QUIESCENT_CONFIG.
-
-# An init container has nobody who sets a time limit.
-QUIESCENT_TIMEOUT=${QUIESCENT_TIMEOUT:-1800}
+QUIESCENT_TIMEOUT=${QUIESCENT_TIMEOUT:-86400} # an init container has no time limit
 # shellcheck source=/dev/null
 . "${0%/*}/quiescent.sh"
 # shellcheck source=/dev/null
@@ -39,7 +37,7 @@ while read -r number _ directory; do
     [ -n "$directory" ] || continue
     for there in "$directory"/data.mdb "$directory"/*.bdb "$directory"/*.ldif; do
         [ ! -e "$there" ] ||
-            fail 6 "$there is there and was not put there by this hook: nothing was changed; empty $directory and run the hook again if the dump is to replace it"
+            fail 6 "$there is there and was not put there by this hook, or a load was cut off: nothing was changed; empty $directory and run the hook again if the dump is to replace it"
     done
 done <"$WORK/databases"
 say "loading the dump of $(manifest "$DUMP" began)"

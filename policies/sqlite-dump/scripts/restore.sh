@@ -2,8 +2,7 @@
 # Puts the copies that pre.sh made where the files were, before the application starts: to be run by an
 # init container. It never touches a file that is there: then it ends with 6 before it changes anything.
 # A second run changes nothing. Without a dump it ends with 0.
-# An init container has nobody who sets a time limit.
-QUIESCENT_TIMEOUT=${QUIESCENT_TIMEOUT:-1800}
+QUIESCENT_TIMEOUT=${QUIESCENT_TIMEOUT:-86400} # an init container has no time limit
 # shellcheck source=/dev/null
 . "${0%/*}/quiescent.sh"
 
@@ -15,7 +14,7 @@ for path in "$DUMP"/*.path; do
     file=$(cat "$path")
     for there in "$file" "$file-wal" "$file-journal"; do
         [ ! -e "$there" ] ||
-            fail 6 "$there is there and was not put there by this hook: nothing was changed; move it away and run the hook again if the dump is to replace it"
+            fail 6 "$there is there and was not put there by this hook, or a load was cut off: nothing was changed; move it away and run the hook again if the dump is to replace it"
     done
 done
 say "loading the dump of $(manifest "$DUMP" began)"
