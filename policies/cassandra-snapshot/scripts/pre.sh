@@ -11,7 +11,7 @@
 open_state
 taking=
 undo() {
-    LIMIT=$(($(date +%s) - BEGAN + 10)) # also when time is up
+    LIMIT=$(($(date +%s) - BEGAN + 4)) # also when time is up
     [ -z "$taking" ] || node clearsnapshot -t "$TAG" >/dev/null || say "the snapshot $TAG could not be cleared: run nodetool clearsnapshot -t $TAG"
     rm -f "$STORE/password"
 }

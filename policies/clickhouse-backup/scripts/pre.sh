@@ -32,9 +32,11 @@ version=$(ask 'SELECT version()') || case $version in
 esac
 check_space
 
-# It is the server that writes, and it may be another user.
+# It is the server that writes, and it may be another user. What it goes on to write for a run that was
+# cut off has another name.
 { chmod 0711 "$STORE" && chmod 0777 "$NEW"; } || fail 1 "cannot open $NEW to the user of the server"
-answer=$(ask "BACKUP ALL TO File('$NEW/all.zip')") || case $answer in
+written=$NEW/$BEGAN-$$.zip
+answer=$(ask "BACKUP ALL TO File('$written')") || case $answer in
 *allowed_path* | *'is not allowed'* | *INVALID_CONFIG_PARAMETER*)
     fail 2 "the server may not write backups to /quiescent/dump/: allow it in its configuration, <backups><allowed_path>/quiescent/dump/</allowed_path></backups>: $(brief "$answer")"
     ;;
@@ -44,8 +46,9 @@ case $answer in
 *BACKUP_CREATED*) ;;
 *) gave_up 'the backup' "the server did not say BACKUP_CREATED: $answer" ;;
 esac
-[ -s "$NEW/all.zip" ] || gave_up 'the backup' "the server wrote no $NEW/all.zip: does it run in this container?"
-[ -r "$NEW/all.zip" ] || fail 2 "user $(id -u) cannot read what the server wrote: run the hook's container as the server's user, or as root"
+[ -s "$written" ] || gave_up 'the backup' "the server wrote no $written: does it run in this container?"
+[ -r "$written" ] || fail 2 "user $(id -u) cannot read what the server wrote: run the hook's container as the server's user, or as root"
+mv "$written" "$NEW/all.zip" || fail 1 "cannot rename $written"
 chmod 0700 "$NEW" || fail 1 "cannot close $NEW"
 
 publish "server=$version"

@@ -67,8 +67,11 @@ name=quiescent-$(date -u +%Y%m%d-%H%M%S)-$$
 made=
 undo() {
     [ -n "$made" ] || return
-    LIMIT=$(($(date +%s) - BEGAN + 10)) # also when time is up
-    request DELETE "/_snapshot/$repository/$name" >/dev/null || say "the snapshot $name could not be deleted: delete it by hand"
+    LIMIT=$(($(date +%s) - BEGAN + 4)) # also when time is up
+    case $(request DELETE "/_snapshot/$repository/$name" | tail -n 1) in
+    2?? | 404) ;;
+    *) say "the snapshot $name could not be deleted: delete it by hand" ;;
+    esac
 }
 made=yes
 asked "the snapshot $name" PUT "/_snapshot/$repository/$name?wait_for_completion=true"

@@ -37,6 +37,9 @@ check_space
 { chmod 0711 "$STORE" && chmod 0777 "$NEW"; } || fail 1 "cannot open $NEW to the user of the server"
 ids=$(ask "SELECT database_id FROM sys.databases WHERE state = 0 AND name <> 'tempdb' AND source_database_id IS NULL ORDER BY database_id") ||
     gave_up 'asking for the databases' "$ids"
+offline=$(ask 'SELECT COUNT(*) FROM sys.databases WHERE state <> 0') ||
+    gave_up 'asking for the databases that are not online' "$offline"
+[ "$offline" = 0 ] || say "$offline databases are not online and not in the backup"
 databases=0
 for id in $ids; do
     case $id in
