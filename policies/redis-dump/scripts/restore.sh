@@ -21,6 +21,7 @@ second_start=
 lent=
 undo() {
     [ -n "$second_port" ] || return
+    limit=$LIMIT
     LIMIT=$(($(date +%s) - BEGAN + 4)) # also when time is up
     [ "$(field replication master_port)" != "$second_port" ] || cli replicaof no one >/dev/null 2>&1 </dev/null
     [ "$lent" != yes ] || cli config set masterauth '' >/dev/null 2>&1 </dev/null
@@ -28,6 +29,9 @@ undo() {
     wait
     rm -f "$STORE/loading"
     second_port=
+    second_pid=
+    lent=
+    LIMIT=$limit
 }
 note() { echo "$second_port $second_pid $second_start $lent" >"$STORE/loading" || fail 1 "cannot write to $STORE"; }
 
@@ -38,7 +42,10 @@ if [ -f "$STORE/loading" ] && read -r second_port second_pid second_start lent <
     undo
     ROLE=$(field replication role)
 fi
-[ "$ROLE" = master ] || skip role=replica
+if [ "$ROLE" != master ]; then
+    say "this server is a replica and was not loaded, but the dump of $(manifest "$DUMP" began) lies here: if the primary has no data, load it there by hand"
+    skip role=replica
+fi
 [ "$(field cluster cluster_enabled)" != 1 ] ||
     fail 2 "a member of a cluster cannot replicate from outside: load $DUMP/dump.rdb by hand, with the cluster stopped"
 
@@ -96,6 +103,9 @@ if [ -n "$made_up" ]; then
     answer=$(printf '%s' "$token" | cli -x config set masterauth 2>&1)
     [ "$answer" = OK ] || fail 2 "the server does not let us set masterauth, which loading needs: $(brief "$answer")"
 fi
+# Replication throws away all that is there.
+[ "$(cli info keyspace 2>/dev/null </dev/null | keys)" -le "$count" ] ||
+    fail 6 "somebody wrote keys while the dump was read: nothing was changed; stop the application, run FLUSHALL and the hook again if the dump is to replace them"
 answer=$(cli replicaof 127.0.0.1 "$second_port" 2>&1 </dev/null)
 [ "$answer" = OK ] || fail 2 "the server does not let us run REPLICAOF, which loading needs: $(brief "$answer")"
 until [ "$(field replication master_link_status)" = up ] && [ "$(field replication master_sync_in_progress)" = 0 ]; do

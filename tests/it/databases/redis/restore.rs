@@ -1,7 +1,9 @@
 //! What was dumped is what is restored, and nothing else is touched.
 
+use std::{fs, os::unix::fs::PermissionsExt};
+
 use super::Redis;
-use crate::databases::harness::{Container, Phase, Pod};
+use crate::databases::harness::{Container, Phase, Pod, path, which};
 
 fn furnish(server: &Redis) {
     server.ask(&["debug", "populate", "1000", "key", "30"]);
@@ -137,6 +139,65 @@ fn keys_of_others_are_never_overwritten() {
         .run(Phase::Restore, &Container::default())
         .failed(6, &["1 keys", "nothing was changed"]);
     assert_eq!(fresh.ask(&["debug", "digest"]), before);
+}
+
+#[test]
+fn keys_written_while_the_dump_is_read_are_never_overwritten() {
+    if !Redis::at_hand() {
+        return;
+    }
+    let server = Redis::start("", &[]);
+    furnish(&server);
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+
+    // An application that writes at the moment at which the second server starts.
+    let fresh = Redis::start("", &[]);
+    let tools = tempfile::tempdir().unwrap();
+    let second = tools.path().join("redis-server");
+    let program = which("redis-server").unwrap();
+    let script = format!(
+        "#!/bin/sh\nredis-cli -p {} set mine 1 >&2\nexec {} \"$@\"\n",
+        fresh.server.port,
+        program.display()
+    );
+    fs::write(&second, script).unwrap();
+    for open in [tools.path(), &second] {
+        fs::set_permissions(open, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let container = Container {
+        path: format!("{}:{}", tools.path().display(), path()),
+        ..Container::default()
+    };
+    let restored = Pod::inject(&fresh.pod(&[]), &[]).restored_from(&pod);
+    restored
+        .run(Phase::Restore, &container)
+        .failed(6, &["while the dump was read", "nothing was changed"]);
+    assert_eq!(fresh.ask(&["get", "mine"]), "1");
+    assert_eq!(fresh.ask(&["dbsize"]), "1");
+    assert_eq!(fresh.setting("masterauth"), "");
+}
+
+#[test]
+fn a_server_that_became_a_replica_is_told_where_the_dump_lies() {
+    if !Redis::at_hand() {
+        return;
+    }
+    let server = Redis::start("", &[]);
+    furnish(&server);
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+
+    let primary = Redis::start("", &[]);
+    let master = format!("127.0.0.1 {}", primary.server.port);
+    let replica = Redis::start("", &["--replicaof", &master]);
+    let restored = Pod::inject(&replica.pod(&[]), &[]).restored_from(&pod);
+    let skipped = restored.run(Phase::Restore, &Container::default());
+    skipped.is_skipped("role=replica");
+    assert!(
+        skipped.said.contains("load it there by hand"),
+        "{skipped:?}"
+    );
 }
 
 #[test]
