@@ -16,18 +16,20 @@ held() { sed -n "s/^$2=//p" "$1" 2>/dev/null; }
 
 # Gives the server back the percentage that the file $1 remembers, unless it started anew since.
 put_back() {
-    [ "$(held "$1" run)" = "$(field server run_id)" ] || return 0
+    runs=$(field server run_id)
+    [ -n "$runs" ] || return 1 # it does not answer
+    [ "$(held "$1" run)" = "$runs" ] || return 0
     [ "$(cli config set "$PERCENTAGE" "$(held "$1" percentage)" 2>&1 </dev/null)" = OK ]
 }
 
-# Moves the file `held` to $1 and puts the percentage back; false when somebody else had it first. What
-# cannot be put back now is left to the watch.
+# Ends the hook when the percentage of the file $1 cannot be put back. The file stays for the watch.
+stuck() { fail 1 "the server does not take $PERCENTAGE $(held "$1" percentage), which it had: a process in the background tries again, or set it by hand"; }
+
+# Puts the percentage back and moves the file `held` to $1; false when somebody else had it first.
 release() {
-    mv "$HELD" "$1" 2>/dev/null || return 1
-    put_back "$1" || {
-        mv "$1" "$HELD"
-        fail 1 "the server does not take $PERCENTAGE $(held "$HELD" percentage), which it had: set it by hand"
-    }
+    [ -f "$HELD" ] || return 1
+    put_back "$HELD" || stuck "$HELD"
+    mv "$HELD" "$1" 2>/dev/null
 }
 
 # Lets rewrites begin again when nobody has come until the time $1. A process of its own, all of whose
@@ -40,8 +42,13 @@ watch_until() {
             if [ "$(date +%s)" -lt "$1" ]; then
                 sleep 1
             else
-                LIMIT=$(($(date +%s) - BEGAN + 10))
-                mv "$HELD" "$STORE/expired" 2>/dev/null && put_back "$STORE/expired"
+                mv "$HELD" "$STORE/expired" 2>/dev/null || continue
+                tries=0
+                until LIMIT=$(($(date +%s) - BEGAN + 10)) && put_back "$STORE/expired"; do
+                    tries=$((tries + 1))
+                    [ "$tries" -lt 600 ] || exit 0
+                    sleep 1
+                done
             fi
         done
         exit 0

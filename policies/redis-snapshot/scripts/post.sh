@@ -25,6 +25,7 @@ if release "$STORE/released"; then
     ok append-only=held "server=$VERSION"
 fi
 if [ -f "$STORE/expired" ]; then
+    [ "$(setting "$PERCENTAGE")" != 0 ] || put_back "$STORE/expired" || stuck "$STORE/expired"
     rm -f "$STORE/expired"
     fail 5 'rewrites of the append-only file were allowed again before the volume was taken: this backup is not good; raise the parameter holdLimit and take another'
 fi

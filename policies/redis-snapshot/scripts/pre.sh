@@ -49,8 +49,11 @@ undo() {
     [ -n "$holding" ] || return 0
     holding=
     LIMIT=$(($(date +%s) - BEGAN + 4)) # also when time is up
-    release "$STORE/released"
-    rm -f "$STORE/released"
+    if put_back "$HELD"; then
+        rm -f "$HELD"
+    else
+        say "$PERCENTAGE cannot be put back now, a process in the background does it after the limit"
+    fi
 }
 
 persistence=$(cli info persistence 2>/dev/null </dev/null | tr -d '\r')
@@ -61,24 +64,31 @@ case $persistence in
 *aof_enabled:1*)
     percentage=$(setting "$PERCENTAGE")
     run=$(field server run_id)
+    [ -n "${percentage:+$run}" ] || refused 'CONFIG GET' 'config|get' "$(cli config get "$PERCENTAGE" 2>&1 </dev/null)"
     # A run that was killed, or whose post hook never came: what it found counts, not what it set.
+    earlier=
     if [ "$(held "$HELD" run)" = "$run" ]; then
-        say 'the hold of a run before this one goes on in this one'
-        percentage=$(held "$HELD" percentage)
+        earlier=$HELD
+    elif [ "$percentage" = 0 ] && [ "$(held "$STORE/expired" run)" = "$run" ]; then
+        earlier=$STORE/expired
     fi
-    rm -f "$STORE/expired"
+    if [ -n "$earlier" ]; then
+        say 'the hold of a run before this one goes on in this one'
+        percentage=$(held "$earlier" percentage)
+    fi
     if ! error=$(printf '%s\n' "run=$run" "percentage=$percentage" "by=$$-$BEGAN" 2>&1 >"$HELD.part") ||
         ! error=$(mv "$HELD.part" "$HELD" 2>&1); then
         fail 1 "cannot write to $STORE: $(brief "$error")"
     fi
     holding=yes
+    rm -f "$STORE/expired"
     watch_until $(($(date +%s) + hold_limit))
     answer=$(cli config set "$PERCENTAGE" 0 2>&1 </dev/null)
     case $answer in
     OK) ;;
     *NOPERM* | *ERR*)
         holding=
-        rm -f "$HELD"
+        [ -n "$earlier" ] || rm -f "$HELD"
         fail 2 "the server does not let us set $PERCENTAGE, which holds back rewrites: the user needs +config|set: $(brief "$answer")"
         ;;
     *) gave_up 'holding back rewrites' "$answer" ;;
@@ -95,7 +105,7 @@ case $persistence in
         pause
     done
     ;;
-*rdb_bgsave_in_progress*) rm -f "$HELD" ;;
+*rdb_bgsave_in_progress*) put_back "$HELD" && rm -f "$HELD" ;;
 *) refused INFO info "$persistence" ;;
 esac
 

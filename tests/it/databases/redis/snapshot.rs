@@ -198,3 +198,53 @@ fn a_server_that_does_not_answer_and_one_that_is_down_are_said() {
     pod.run(Phase::Post, &Container::default())
         .failed(1, &["does not answer on 127.0.0.1"]);
 }
+
+/// Also when the limit is over while it does not answer.
+#[test]
+fn a_server_that_stands_still_gets_back_what_it_had_when_it_goes_on() {
+    if !Redis::at_hand() {
+        return;
+    }
+    for limit in ["5s", "30s"] {
+        let server = Redis::start("", &APPEND_ONLY);
+        server.ask(&["debug", "populate", "2000", "key", "100"]);
+        server.ask(&["config", "set", "rdb-key-save-delay", "20000"]);
+        let pod = Pod::inject(&hold_limit(server.snapshot_pod(), limit), &[]);
+        let hook = pod.start(Phase::Pre, &Container::default().within(8));
+        eventually("rewrites are held back", || server.percentage() == "0");
+        let stopped = Stopped::all_of(server.server.pid());
+        let ended = hook.finish();
+        ended.failed(4, &["was not done within 8 s"]);
+        assert!(ended.said.contains("in the background"), "{ended:?}");
+        // Longer than one try of the process in the background.
+        pod.run(Phase::Pre, &Container::default().within(12))
+            .failed(1, &["does not answer on 127.0.0.1"]);
+        drop(stopped);
+        eventually("rewrites may begin again", || server.percentage() == "42");
+    }
+}
+
+#[test]
+fn what_has_expired_but_could_not_be_put_back_is_known_to_the_next_hook() {
+    if !Redis::at_hand() {
+        return;
+    }
+    let server = Redis::start("", &APPEND_ONLY);
+    let pod = Pod::inject(&server.snapshot_pod(), &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+    pod.run(Phase::Post, &Container::default()).is_ok();
+
+    let expire = || {
+        let state = format!("run={}\npercentage=42\n", server.field("run_id"));
+        fs::write(held(&pod).with_file_name("expired"), state).unwrap();
+        server.ask(&["config", "set", "auto-aof-rewrite-percentage", "0"]);
+    };
+    expire();
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+    pod.run(Phase::Post, &Container::default()).is_ok();
+    assert_eq!(server.percentage(), "42");
+    expire();
+    pod.run(Phase::Post, &Container::default())
+        .failed(5, &["this backup is not good"]);
+    assert_eq!(server.percentage(), "42");
+}
