@@ -107,7 +107,7 @@ pick() {
         [ -n "$file" ] || continue
         PICKED=$(cat "$file" 2>/dev/null) ||
             fail 2 "cannot read $file, which the variable ${name}_FILE names: is the Secret mounted and readable for this user?"
-        return 0
+        [ -z "$PICKED" ] || return 0
     done
     PICKED=
     return 1
@@ -130,7 +130,8 @@ seconds() {
         *) return 1 ;;
         esac
         [ -n "$number" ] || return 1
-        sum=$((sum + number * each))
+        number=${number#"${number%%[!0]*}"} # 08 would be octal
+        sum=$((sum + ${number:-0} * each))
         rest=${rest#?}
     done
     echo "$sum"
@@ -159,6 +160,7 @@ within() (
     child=$!
     while kill -0 "$child" 2>/dev/null; do
         [ "$(left)" -gt 0 ] || kill "$child" 2>/dev/null
+        [ "$(date +%s)" -lt $((BEGAN + LIMIT + 2)) ] || kill -KILL "$child" 2>/dev/null
         sleep 0.1 2>/dev/null || sleep 1
     done
     wait "$child" || exit 1
@@ -168,7 +170,7 @@ within() (
 gave_up() {
     [ "$(left)" -gt 0 ] || fail 4 "$1 was not done within $LIMIT s: raise the timeout of the hook, or look for what holds it up"
     case $2 in
-    *[Nn]'o space left'* | *'rrcode: 28'* | *'rrno 28'* | *'disk is full'* | *'I/O error'* | *'short write'* | *'write error'*)
+    *[Nn]'o space left'* | *'rrcode: 28'* | *'rrno 28'* | *'disk is full'* | *'short write'* | *'write error'*)
         [ ! -d /quiescent/dump ] ||
             fail 1 "the dump volume /quiescent/dump is full ($(free) KiB free) during $1: raise its sizeLimit; a good dump from before is kept"
         ;;
@@ -228,7 +230,7 @@ begin_dump() {
 skip_dump() {
     echo "$1" >"$STORE/skipped" || fail 1 "cannot write to the dump volume /quiescent/dump ($(free) KiB free)"
     say "nothing to dump: $1"
-    skip "reason=$2"
+    skip "$2"
 }
 
 free() {
@@ -280,7 +282,7 @@ SIZES
         complete=yes 2>&1 >"$NEW/manifest.part") || gave_up 'writing the manifest' "$error"
     [ "$(tail -n 1 "$NEW/manifest.part")" = complete=yes ] || gave_up 'writing the manifest' 'No space left'
     # These files alone: a sync without names waits for all that the node has to write.
-    sync "$NEW"/* "$NEW" 2>/dev/null || sync
+    { (cd "$NEW" && each_file sync) && sync "$NEW"; } >/dev/null 2>&1 || [ "$(left)" = 0 ] || sync
     [ "$(left)" -gt 0 ] || gave_up 'the dump' ''
 
     mv "$NEW/manifest.part" "$NEW/manifest" || fail 1 "cannot rename the new manifest in $STORE"

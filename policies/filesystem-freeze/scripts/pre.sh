@@ -38,11 +38,13 @@ for path; do
     note "$path"
     error=$(within fsfreeze --freeze "$path" 2>&1) && continue
     case $error in
-    *'esource busy'*)
+    *'esource busy'* | *'ermission denied'* | *'not permitted'* | *'not supported'* | *'nappropriate ioctl'*)
         # Not ours to thaw.
         sed '$d' "$STORE/notes" >"$STORE/mine" && mv "$STORE/mine" "$STORE/notes"
-        fail 1 "the file system at $path is frozen by somebody else: see who, and thaw it with fsfreeze --unfreeze"
         ;;
+    esac
+    case $error in
+    *'esource busy'*) fail 1 "the file system at $path is frozen by somebody else: see who, and thaw it with fsfreeze --unfreeze" ;;
     *'ermission denied'* | *'not permitted'*) fail 2 "this container may not freeze $path: it needs the capability SYS_ADMIN, and root: $(brief "$error")" ;;
     *'not supported'* | *'nappropriate ioctl'*) fail 2 "the file system at $path cannot be frozen: $(brief "$error")" ;;
     esac

@@ -31,7 +31,7 @@ path=
 if [ $# -eq 0 ]; then
     how=all
     synced || fail 1 'sync failed: look at the log of the kernel'
-elif sync -f / >/dev/null 2>&1 </dev/null; then
+elif sync -f /proc >/dev/null 2>&1 </dev/null; then
     for path; do
         synced -f "$path" || fail 1 "writing the file system of $path failed, which the kernel says of a disk with errors: look at its log (dmesg)"
     done

@@ -250,8 +250,9 @@ fn who_may_not_freeze_is_told_what_it_takes() {
     }
     let pod = pod("/data", "1m");
     let data = Disk::mount(&pod.folder("data"));
-    pod.run(Phase::Pre, &Container::default())
-        .failed(2, &["SYS_ADMIN", "root"]);
+    let refused = pod.run(Phase::Pre, &Container::default());
+    refused.failed(2, &["SYS_ADMIN", "root"]);
+    assert!(!refused.said.contains("cannot be undone"), "{refused:?}");
     assert!(!data.is_frozen());
 
     let (without, _tools) = with_tools(&["fsfreeze"], &[]);

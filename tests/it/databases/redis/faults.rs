@@ -1,5 +1,7 @@
 //! What goes wrong is said in a sentence, and the last good dump stays.
 
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
 use super::Redis;
 use crate::databases::harness::{Container, Phase, Pod, eventually};
 
@@ -17,6 +19,40 @@ fn a_wrong_password_is_said_and_costs_no_dump() {
         pod.run(Phase::Post, &Container::default())
             .failed(1, &["no finished dump"]);
     }
+}
+
+#[test]
+fn an_empty_file_with_a_password_is_passed_over() {
+    if !Redis::at_hand() {
+        return;
+    }
+    let server = Redis::start("right", &[]);
+    let environment = [
+        ("REDIS_PASSWORD_FILE", "/dev/null"),
+        ("VALKEY_PASSWORD", "right"),
+    ];
+    let pod = Pod::inject(&server.pod(&environment), &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+}
+
+/// Some images have no `timeout`.
+#[test]
+fn a_client_that_minds_no_signal_is_ended_without_the_tool_for_it() {
+    if !Redis::at_hand() {
+        return;
+    }
+    let server = Redis::start("", &[]);
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let client = folder.path().join("redis-cli");
+    let check = ("redis-check-rdb", Path::new("/usr/bin/redis-check-rdb"));
+    let container = Container::of_a_small_image(folder.path(), &[check]);
+    fs::remove_file(folder.path().join("timeout")).unwrap();
+    let script = "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n";
+    fs::write(&client, script).unwrap();
+    fs::set_permissions(&client, fs::Permissions::from_mode(0o755)).unwrap();
+    pod.run(Phase::Pre, &container.within(4))
+        .failed(1, &["does not answer"]);
 }
 
 #[test]

@@ -212,7 +212,7 @@ fn a_replica_is_skipped() {
     );
     let pod = Pod::inject(&replica.pod(&[]), &[]);
     pod.run(Phase::Pre, &Container::default())
-        .is_skipped("role=replica");
+        .is_skipped("phase=pre role=replica ");
     pod.run(Phase::Restore, &Container::default())
         .is_skipped("skipped-at-backup");
 }

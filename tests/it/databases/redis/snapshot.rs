@@ -73,7 +73,7 @@ fn pre_twice_is_let_go_of_by_one_post() {
         return;
     }
     let server = Redis::start("", &APPEND_ONLY);
-    let pod = Pod::inject(&server.snapshot_pod(), &[]);
+    let pod = Pod::inject(&hold_limit(server.snapshot_pod(), "09m"), &[]);
     pod.run(Phase::Pre, &Container::default()).is_ok();
     pod.run(Phase::Pre, &Container::default()).is_ok();
     pod.run(Phase::Post, &Container::default()).is_ok();
