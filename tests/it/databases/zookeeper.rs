@@ -4,7 +4,7 @@ mod faults;
 mod proof;
 mod wire;
 
-use std::{fs, io::Write as _, net::TcpStream};
+use std::{fs, io::Write as _, net::TcpStream, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -54,6 +54,8 @@ impl Zookeeper {
         let alone = !settings.contains("server.1");
         let answers = || {
             let asked = TcpStream::connect(("127.0.0.1", port)).and_then(|mut connection| {
+                // One that is only just starting may take the question and never answer.
+                connection.set_read_timeout(Some(Duration::from_secs(1)))?;
                 connection.write_all(b"srvr")?;
                 std::io::read_to_string(connection)
             });

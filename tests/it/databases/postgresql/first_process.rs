@@ -17,9 +17,11 @@ fn first_process() -> (Postgres, u32) {
     let own = Installation::own();
     let place = Postgres::initialise(&own, "trust", "unused", &[]);
     let server = Postgres::command(&own, &place);
-    let mut command = Command::new("unshare");
+    // Tests that run in the background of a shell are born ignoring the signal that ends the server.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=QUIT");
     // When the process that the test ends is gone, so is everything in there.
-    command.args(["--pid", "--fork", "--mount-proc", "setpriv"]);
+    command.args(["unshare", "--pid", "--fork", "--mount-proc", "setpriv"]);
     command
         .args(["--pdeathsig", "KILL"])
         .args(server.get_args());
