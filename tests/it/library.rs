@@ -96,7 +96,7 @@ fn versions_are_told_from_what_a_policy_says() {
 }
 
 /// Each server and version of the annotation `quiescent.dev/proven`, but those proven by hand.
-fn versions(proven: &str) -> Vec<String> {
+pub fn versions(proven: &str) -> Vec<String> {
     let mut versions = Vec::new();
     let mut software = "";
     for item in proven.split(", ") {

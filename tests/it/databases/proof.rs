@@ -2,8 +2,9 @@
 //! its files are captured the way the policy is for, and a fresh server must have them, with every
 //! write that was acknowledged before.
 //!
-//! One round a test, and none is timed. `QUIESCENT_ROUNDS=20` makes a proof run of it: so many rounds,
-//! the same without a hook, and a row for each in the policy's `proof.json`.
+//! One round a test, and none is timed. `QUIESCENT_ROUNDS=20` makes a proof run of it: so many rounds
+//! for each policy, spread over the versions that it names, the same without a hook, and a row for
+//! each in the policy's `proof.json`.
 
 use std::{
     fs,
@@ -13,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quiescent::library::{Capture, Row};
+use quiescent::library::{Capture, Row, entries};
 use serde_json::Value;
 
 use super::{
@@ -23,6 +24,7 @@ use super::{
     server::{Place, Server},
     writers::{Record, Session, WRITERS, Writers},
 };
+use crate::library::versions;
 
 /// An engine as a proof needs it.
 pub trait Engine: Sized {
@@ -82,7 +84,7 @@ pub trait Engine: Sized {
 
 /// Proves a policy on one version of its server.
 pub fn prove<E: Engine>(policy: &str, installation: &Installation, capture: Capture) {
-    let Some(rounds) = rounds() else {
+    let Some(rounds) = rounds(policy) else {
         let round = round::<E>(policy, installation, capture, true, 0);
         assert_eq!(round.missing, Ok(0), "{policy} on {}", round.server);
         return;
@@ -94,7 +96,7 @@ pub fn prove<E: Engine>(policy: &str, installation: &Installation, capture: Capt
 
 /// In a proof run: what becomes of the same server when its files are captured without a hook.
 pub fn naked<E: Engine>(policy: &str, installation: &Installation, capture: Capture) {
-    if let Some(rounds) = rounds() {
+    if let Some(rounds) = rounds(policy) {
         keep(
             policy,
             &run::<E>(policy, installation, capture, false, rounds),
@@ -102,9 +104,15 @@ pub fn naked<E: Engine>(policy: &str, installation: &Installation, capture: Capt
     }
 }
 
-fn rounds() -> Option<u32> {
+/// In a proof run: the share of one version in the rounds of a policy.
+fn rounds(policy: &str) -> Option<u32> {
     let rounds = std::env::var("QUIESCENT_ROUNDS").ok()?;
-    Some(rounds.parse().expect("QUIESCENT_ROUNDS is a number"))
+    let rounds: u32 = rounds.parse().expect("QUIESCENT_ROUNDS is a number");
+    let entries = entries();
+    let entry = entries.iter().find(|entry| entry.policy.name == policy);
+    let proven = entry.unwrap().policy.about.proven.as_ref().unwrap();
+    let versions = u32::try_from(versions(proven).len()).unwrap();
+    Some(rounds.div_ceil(versions))
 }
 
 /// What came out of one round.
@@ -139,7 +147,7 @@ fn round<E: Engine>(
     writers.have_written(100);
 
     let quiet_from = Instant::now();
-    if rounds().is_some() {
+    if rounds(policy).is_some() {
         std::thread::sleep(Duration::from_secs(2));
     }
     writers.have_written(20);
