@@ -1,4 +1,6 @@
 //! Sets up the log: text for people, JSON for machines, always on standard error.
+mod paced;
+
 use std::{
     env,
     error::Error,
@@ -16,6 +18,8 @@ use prometheus_client::{
 };
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, filter::ParseError};
+
+use paced::Paced;
 
 /// How many lines may wait while nobody takes them from standard error.
 const WAITING: usize = 4096;
@@ -82,7 +86,7 @@ pub fn install(format: Option<Format>, variables: &[&str]) -> Result<Log, LogErr
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(WAITING)
         .thread_name("log")
-        .finish(io::stderr());
+        .finish(Paced::new(io::stderr()));
     let lost = Lost(writer.error_counter());
     let builder = tracing_subscriber::fmt()
         .with_writer(writer)
