@@ -6,7 +6,7 @@
 //! | modules | what they know |
 //! |---|---|
 //! | `json` | JSON read in place |
-//! | `diagnostic`, `yaml`, `velero`, `pod` | findings, documents with places, Velero's contract, a pod's JSON |
+//! | `diagnostic`, `yaml`, `velero`, `pod`, `rotation` | findings, documents with places, Velero's contract, a pod's JSON, when a certificate is renewed |
 //! | `policy` | which pods are meant and what they get |
 //! | `recognise` | what stands beside databases, and whose databases somebody else backs up |
 //! | `select` | which policies select a pod, and why the others do not |
@@ -39,6 +39,7 @@ pub mod policy;
 pub mod policy_files;
 pub mod recognise;
 pub mod report;
+pub mod rotation;
 pub mod select;
 pub mod server;
 pub mod shutdown;
