@@ -1,9 +1,12 @@
 //! The serving certificate: made in memory or read from a directory, and swapped while serving.
+mod authority;
 mod certificate;
 mod client_ca;
 mod directory;
 mod follow;
+mod kept;
 mod self_made;
+mod shown;
 
 use std::sync::Arc;
 
@@ -18,11 +21,14 @@ use rustls::{
 };
 
 pub use self::{
+    authority::{MakeError, Pair, authority, leaf},
     certificate::Certificate,
     client_ca::{ClientCaError, client_ca},
     directory::{Directory, Files, LoadError},
     follow::{CertificateMetrics, Follower, Poll, Served},
+    kept::{bundle, data, kept, trusting},
     self_made::{SelfMadeError, VALIDITY, self_made},
+    shown::shown,
 };
 
 /// The cryptography that everything of ours uses, passed explicitly.

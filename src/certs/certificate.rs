@@ -63,7 +63,7 @@ fn fingerprint(der: &[u8]) -> String {
 
 /// Written anew from the decoded certificate and never copied from a file: a file may hold the
 /// private key beside it.
-fn pem(certificate: &CertificateDer<'_>) -> String {
+pub(super) fn pem(certificate: &CertificateDer<'_>) -> String {
     const LINE: usize = 64;
     let base64 = STANDARD.encode(certificate);
     let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
