@@ -62,6 +62,8 @@ impl fmt::Debug for Served {
 pub enum Poll {
     /// Nothing that had not been seen before.
     Unchanged,
+    /// A certificate of another authority, which is shown when callers have had time to hear of it.
+    Waits,
     Swapped,
     /// What lies there now cannot be served, so the old one stays.
     Kept(LoadError),
@@ -72,6 +74,9 @@ pub struct Follower {
     directory: Directory,
     served: Arc<Served>,
     seen: Seen,
+    trust_delay: Duration,
+    /// What is shown next, and when.
+    waiting: Option<(Certificate, SystemTime)>,
 }
 
 /// What the last look saw, so that the same thing is reported once.
@@ -81,13 +86,21 @@ enum Seen {
 }
 
 impl Follower {
-    /// Follows `directory`; `files` are those that the served certificate came from.
-    pub fn new(directory: Directory, files: Files, served: Arc<Served>) -> Self {
+    /// Follows `directory`; `files` are those that the served certificate came from. A certificate
+    /// whose authority is not that of the one before waits for `trust_delay`, unless that one ends sooner.
+    pub fn new(
+        directory: Directory,
+        files: Files,
+        served: Arc<Served>,
+        trust_delay: Duration,
+    ) -> Self {
         let seen = Seen::Files(files);
         Self {
             directory,
             served,
             seen,
+            trust_delay,
+            waiting: None,
         }
     }
 
@@ -96,14 +109,16 @@ impl Follower {
         let seen = match self.directory.files() {
             Ok(files) => {
                 if matches!(&self.seen, Seen::Files(before) if *before == files) {
-                    return Poll::Unchanged;
+                    return self.end_of_waiting(now);
                 }
+                self.waiting = None;
                 let certificate = files.certificate(now);
                 self.seen = Seen::Files(files);
                 certificate
             }
             Err(failure) => {
                 let sentence = failure.to_string();
+                self.waiting = None;
                 if matches!(&self.seen, Seen::Failure(before) if *before == sentence) {
                     return Poll::Unchanged;
                 }
@@ -113,15 +128,13 @@ impl Follower {
         };
         match seen {
             Ok(certificate) => {
-                tracing::info!(
-                    directory = %self.directory.path().display(),
-                    fingerprint = certificate.fingerprint(),
-                    not_after = unix_seconds(certificate.not_after()),
-                    "certificate reloaded"
-                );
-                self.served.swap(certificate);
-                self.served.metrics.reloads.increment(Reload::Swapped);
-                Poll::Swapped
+                let current = self.served.current();
+                let due = now + self.trust_delay;
+                if certificate.ca_pem() == current.ca_pem() || current.not_after() <= due {
+                    return self.swap(certificate);
+                }
+                self.waiting = Some((certificate, due));
+                self.end_of_waiting(now)
             }
             Err(failure) => {
                 tracing::warn!(
@@ -133,6 +146,30 @@ impl Follower {
                 Poll::Kept(failure)
             }
         }
+    }
+
+    /// Shows what has waited for long enough.
+    fn end_of_waiting(&mut self, now: SystemTime) -> Poll {
+        match self.waiting.take() {
+            None => Poll::Unchanged,
+            Some((certificate, due)) if due <= now => self.swap(certificate),
+            waiting => {
+                self.waiting = waiting;
+                Poll::Waits
+            }
+        }
+    }
+
+    fn swap(&self, certificate: Certificate) -> Poll {
+        tracing::info!(
+            directory = %self.directory.path().display(),
+            fingerprint = certificate.fingerprint(),
+            not_after = unix_seconds(certificate.not_after()),
+            "certificate reloaded"
+        );
+        self.served.swap(certificate);
+        self.served.metrics.reloads.increment(Reload::Swapped);
+        Poll::Swapped
     }
 
     /// Looks every `interval`, for as long as it is polled. Returns only when looking panicked.

@@ -63,6 +63,14 @@ pub struct Args {
     /// A folder with tls.crt and tls.key, read again when they change; without it a certificate is made in memory
     #[arg(long, value_name = "DIR", env = "QUIESCENT_CERT_DIR")]
     cert_dir: Option<PathBuf>,
+    /// How long a certificate of another authority waits before it is shown, so that the API servers have heard whom to trust
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "0s",
+        env = "QUIESCENT_TRUST_DELAY"
+    )]
+    trust_delay: Timeout,
     /// A name for the certificate that is made in memory, beside localhost; may be repeated
     #[arg(
         long,
@@ -137,6 +145,7 @@ async fn serve(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         listen,
         admin,
         cert_dir,
+        trust_delay,
         tls_name,
         client_ca,
         body_memory,
@@ -150,6 +159,9 @@ async fn serve(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
     } = args;
     if !reload.is_positive() {
         bail!("--reload {reload}: it takes a time above zero, such as 2s");
+    }
+    if trust_delay < Timeout::from_seconds(0) {
+        bail!("--trust-delay {trust_delay}: it takes a time, such as 10s");
     }
     let limits = Limits {
         bodies: body_memory.bytes,
@@ -174,7 +186,12 @@ async fn serve(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
     let in_force = InForce::new(loaded);
     counters.policies(in_force.get().len());
     let watcher = Watcher::new(policies.sources(), in_force.clone(), seen);
-    let identity = Identity::load(cert_dir, &tls_name, certificate_metrics)?;
+    let identity = Identity::load(
+        cert_dir,
+        trust_delay.to_std(),
+        &tls_name,
+        certificate_metrics,
+    )?;
     let client = kubernetes::client(kubeconfig.as_deref()).await?;
     let (namespaces, watch) = client
         .map(|client| Namespaces::watch(client, PARAMETER_PREFIX))
@@ -243,6 +260,7 @@ struct Identity {
 impl Identity {
     fn load(
         dir: Option<PathBuf>,
+        trust_delay: Duration,
         names: &[String],
         metrics: CertificateMetrics,
     ) -> anyhow::Result<Self> {
@@ -256,7 +274,7 @@ impl Identity {
         let directory = Directory::new(&path);
         let files = directory.files()?;
         let served = Served::new(files.certificate(now)?, metrics);
-        let follower = Follower::new(directory, files, served.clone());
+        let follower = Follower::new(directory, files, served.clone(), trust_delay);
         Ok(Self {
             served,
             follower: Some((path, follower)),

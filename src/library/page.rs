@@ -306,14 +306,23 @@ fn proof(entries: &[&Entry]) -> String {
             } else {
                 (format!("*without {}*", entry.policy.name), "–".to_owned())
             };
+            // Here an instant is had by stopping the server, which a snapshot of its volume does not do.
+            let (stop, pace) = if *hook || capture != "block" {
+                (
+                    format!("{stop_ms} ms ({quiet_ms} ms)"),
+                    format!("{throughput:.2}"),
+                )
+            } else {
+                ("–".to_owned(), "–".to_owned())
+            };
             table.push(row(&[
                 &name,
                 server,
                 capture,
                 &format!("{restored} of {rounds}"),
                 &lost.to_string(),
-                &format!("{stop_ms} ms ({quiet_ms} ms)"),
-                &format!("{throughput:.2}"),
+                &stop,
+                &pace,
                 &took,
                 &megabytes(*bytes),
                 date,

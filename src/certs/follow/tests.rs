@@ -14,6 +14,10 @@ struct Following {
 }
 
 fn follow(volume: &Volume) -> Following {
+    follow_after(volume, Duration::ZERO)
+}
+
+fn follow_after(volume: &Volume, trust_delay: Duration) -> Following {
     let mut metrics = Metrics::new("it");
     let counted = CertificateMetrics::register(metrics.registry());
     let directory = Directory::new(volume.path());
@@ -21,7 +25,7 @@ fn follow(volume: &Volume) -> Following {
     let certificate = files.certificate(SystemTime::now()).unwrap();
     let served = Served::new(certificate, counted);
     Following {
-        follower: Follower::new(directory, files, Arc::clone(&served)),
+        follower: Follower::new(directory, files, Arc::clone(&served), trust_delay),
         served,
         metrics,
     }
@@ -117,6 +121,38 @@ fn an_expired_pair_and_a_vanished_directory_keep_the_old_one() {
     fs::remove_dir_all(volume.path()).unwrap();
     following.check_kept("tls.crt does not exist");
     assert_eq!(following.serves(), first);
+}
+
+#[test]
+fn a_certificate_of_another_authority_waits_for_its_callers() {
+    const DELAY: Duration = Duration::from_secs(10);
+    let mut volume = Volume::of(&with_intermediate());
+    let mut following = follow_after(&volume, DELAY);
+    let first = following.serves();
+    let seen = SystemTime::now();
+    let poll = |following: &mut Following, after| {
+        following.follower.poll(seen + Duration::from_secs(after))
+    };
+
+    volume.swap(&with_intermediate());
+    assert!(matches!(poll(&mut following, 0), Poll::Waits));
+    assert!(matches!(poll(&mut following, 9), Poll::Waits));
+    // Another one that comes meanwhile waits for as long.
+    volume.swap(&with_intermediate());
+    assert!(matches!(poll(&mut following, 10), Poll::Waits));
+    assert_eq!(following.serves(), first);
+    assert!(matches!(poll(&mut following, 20), Poll::Swapped));
+    assert_ne!(following.serves(), first);
+    assert!(matches!(poll(&mut following, 21), Poll::Unchanged));
+}
+
+#[test]
+fn a_certificate_that_ends_is_not_shown_while_another_waits() {
+    let soon = SystemTime::now() + Duration::from_secs(9);
+    let mut volume = Volume::of(&self_signed(soon));
+    let mut following = follow_after(&volume, Duration::from_secs(10));
+    volume.swap(&fresh());
+    assert!(matches!(following.poll(), Poll::Swapped));
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ async fn a_new_certificate_is_for_new_connections_only() {
     let counted = CertificateMetrics::register(metrics.registry());
     let certificate = files.certificate(SystemTime::now()).unwrap();
     let served = Served::new(certificate, counted);
-    let mut follower = Follower::new(directory, files, Arc::clone(&served));
+    let mut follower = Follower::new(directory, files, Arc::clone(&served), Duration::ZERO);
     let handle = Arc::clone(&served);
     let running = serve(echo, Limits::default(), Duration::ZERO, handle, metrics).await;
     let mut open = running.http1().await;
