@@ -167,6 +167,11 @@ fn unmeant(injection: &Injection<'_>, pod: &PodView<'_>) -> Vec<(String, &'stati
     if meant {
         return Vec::new();
     }
+    recognisable(pod)
+}
+
+/// What there is to recognise in a pod, and where.
+fn recognisable(pod: &PodView<'_>) -> Vec<(String, &'static Known)> {
     if let Some(known) = recognise::pod(pod) {
         return vec![("pod".to_owned(), known)];
     }
@@ -421,13 +426,12 @@ pub fn value(
             }),
         })
         .collect();
+    let left_alone = injection.recognised(pod);
+    let mut recognised = recognisable(pod);
+    recognised.retain(|(_, known)| left_alone.is_some_and(|it| std::ptr::eq(it, *known)));
     let recognised = unmeant(injection, pod)
         .into_iter()
-        .chain(
-            injection
-                .recognised(pod)
-                .map(|known| ("pod".to_owned(), known)),
-        )
+        .chain(recognised)
         .map(|(subject, known)| {
             json!({
                 "subject": subject,

@@ -82,9 +82,13 @@ fn people_are_told_who_was_recognised_and_what_to_use_instead() {
     let recognised = &answer["recognised"][0];
     assert_eq!(recognised["name"], "CloudNativePG");
     assert_eq!(recognised["role"], "Operator");
+    assert_eq!(recognised["subject"], "pod");
     let advice = recognised["advice"].as_str().unwrap();
     assert!(advice.contains("ScheduledBackup"), "{advice}");
     assert_eq!(answer["verdicts"][0]["opens"], advice);
+
+    let answer = explained(&policy("Client"), &client());
+    assert_eq!(answer["recognised"][0]["subject"], "container psql");
 }
 
 #[test]
