@@ -61,6 +61,9 @@ pub struct Spec {
     /// How the scripts come into the pod.
     #[serde(default)]
     pub scripts: Delivery,
+    /// The scripts themselves, by file name, in place of the folder `scripts` beside the policy.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub script_files: BTreeMap<String, String>,
     /// Volumes that the pod gets, by name, mounted in the container of the hooks.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, Volume>,
@@ -274,7 +277,7 @@ pub struct Hooks {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Hook {
-    /// A file in the folder `scripts` beside the policy, run by `/bin/sh`.
+    /// A file in the folder `scripts` beside the policy, or of `spec.scriptFiles`, run by `/bin/sh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
     /// A program and its arguments, run without a shell.
@@ -309,7 +312,7 @@ pub struct RestoreHooks {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct RestoreHook {
-    /// A file in the folder `scripts` beside the policy, run by `/bin/sh`.
+    /// A file in the folder `scripts` beside the policy, or of `spec.scriptFiles`, run by `/bin/sh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
     /// A program and its arguments, run without a shell.

@@ -31,9 +31,13 @@ pub fn compile(
     findings: &mut Findings<'_>,
 ) -> Option<Policy> {
     let errors = findings.errors();
+    let texts = file.spec.script_files.iter();
+    let own: BTreeMap<String, ScriptFile> = texts
+        .map(|(name, text)| (name.clone(), ScriptFile::Text(text.clone())))
+        .collect();
     let mut compiler = Compiler {
         root,
-        files,
+        files: if own.is_empty() { files } else { &own },
         findings,
     };
     let policy = compiler.policy(file);

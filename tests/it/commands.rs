@@ -453,3 +453,38 @@ fn what_programs_read_is_printed_byte_for_byte() {
         assert_eq!(argument, "\u{7f}", "{command}");
     }
 }
+
+#[test]
+fn scripts_in_the_policy_are_worth_those_in_its_folder() {
+    let policy = |more: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "apiVersion: quiescent.dev/v1
+kind: HookPolicy
+metadata: {{name: orders}}
+spec:
+  match: {{images: [orders]}}
+  hooks:
+    pre: {{script: pre.sh, timeout: 1m, onError: Fail}}
+    post: {{command: [/bin/true], timeout: 1m, onError: Continue}}
+{more}"
+        );
+        fs::write(folder.path().join("policy.yaml"), text).unwrap();
+        folder
+    };
+    let printed = |folder: &tempfile::TempDir| {
+        let path = folder.path().to_str().unwrap();
+        let done = run(&["scripts", "-o", "json", "--policies", path], "");
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let beside = policy("");
+    fs::create_dir(beside.path().join("scripts")).unwrap();
+    fs::write(beside.path().join("scripts/pre.sh"), "sync\n").unwrap();
+    let within = policy("  scriptFiles:\n    pre.sh: |\n      sync\n");
+    assert_eq!(printed(&within), printed(&beside));
+    // Nothing of the folder comes beside what the policy has itself.
+    fs::create_dir(within.path().join("scripts")).unwrap();
+    fs::write(within.path().join("scripts/post.sh"), "true\n").unwrap();
+    assert_eq!(printed(&within), printed(&beside));
+}

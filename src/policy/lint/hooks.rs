@@ -220,12 +220,10 @@ impl Compiler<'_, '_> {
             None => {
                 let there: Vec<&str> = self.files.keys().map(String::as_str).collect();
                 let help = if there.is_empty() {
-                    "there is no folder scripts beside the policy, or nothing in it".to_owned()
+                    "there is no folder scripts beside the policy, or nothing in it; scriptFiles may have it"
+                        .to_owned()
                 } else {
-                    format!(
-                        "in the folder scripts beside the policy: {}",
-                        there.join(", ")
-                    )
+                    format!("the policy has: {}", there.join(", "))
                 };
                 self.error(
                     Rule::MissingScript,
@@ -243,12 +241,18 @@ impl Compiler<'_, '_> {
             .keys()
             .filter(|name| !name::is_config_map_key(name))
         {
-            self.error(
+            let own = spec.script_files.contains_key(name);
+            let (path, of): (&[&str], _) = if own {
+                (&["spec", "scriptFiles", name], "of scriptFiles")
+            } else {
+                (&["spec", "hooks"], "in the folder scripts")
+            };
+            self.key_error(
                 Rule::MissingScript,
-                &["spec", "hooks"],
-                format!("the file {name:?} in the folder scripts can be no key of a ConfigMap"),
+                path,
+                format!("the file {name:?} {of} can be no key of a ConfigMap"),
             )
-            .help("use letters, digits and - _ . for its name, or take it out of the folder");
+            .help("use letters, digits and - _ . for its name, or take it out");
         }
         let texts = self.files.iter().filter_map(|(name, file)| match file {
             ScriptFile::Text(text) => Some((name.clone(), text.clone())),
