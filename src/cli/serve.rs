@@ -163,17 +163,7 @@ async fn serve(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
     if trust_delay < Timeout::from_seconds(0) {
         bail!("--trust-delay {trust_delay}: it takes a time, such as 10s");
     }
-    let limits = Limits {
-        bodies: body_memory.bytes,
-        connections: files::connections(Limits::default().connections),
-        ..Limits::default()
-    };
-    if limits.bodies < limits.body {
-        bail!(
-            "--body-memory {body_memory}: the body of one review alone may have {}Mi",
-            limits.body >> 20
-        );
-    }
+    let limits = limits(&body_memory)?;
     let callers = client_ca.as_deref().map(certs::client_ca).transpose()?;
     let shutdown = shutdown::on_signals().context("failed to listen for signals")?;
     let mut metrics = Metrics::new("quiescent");
@@ -241,6 +231,21 @@ async fn serve(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
             bail!("the task that follows the namespaces ended")
         }
     }
+}
+
+fn limits(body_memory: &Size) -> anyhow::Result<Limits> {
+    let limits = Limits {
+        bodies: body_memory.bytes,
+        connections: files::connections(Limits::default().connections),
+        ..Limits::default()
+    };
+    if limits.bodies < limits.body {
+        bail!(
+            "--body-memory {body_memory}: the body of one review alone may have {}Mi",
+            limits.body >> 20
+        );
+    }
+    Ok(limits)
 }
 
 /// While we take leave, a change of policies is of no use any more.
