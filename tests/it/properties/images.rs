@@ -171,7 +171,8 @@ proptest! {
             let image = Image::parse(reference);
             let matches = pattern.matches(&image);
             prop_assert_eq!(matches, means(&text, &image), "{} {}", text, reference);
-            if pattern.is_any() && text.starts_with("*/") {
+            // More components than these ask for as many in the image.
+            if pattern.is_any() && text.starts_with("*/") && text.matches('/').count() == 1 {
                 prop_assert!(matches, "{} is said to be any, and is not {}", text, reference);
             }
             if matches {
