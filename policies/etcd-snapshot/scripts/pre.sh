@@ -13,6 +13,8 @@ connect 5
 
 data=${QUIESCENT_DATA_DIR:-${ETCD_DATA_DIR:-}}
 [ -n "$data" ] || [ ! -d /bitnami/etcd/data ] || data=/bitnami/etcd/data
+[ ! -d "$data" ] || [ -x "$data" ] ||
+    fail 2 "user $(id -u) cannot look into $data: run the container as the user of the server"
 [ -d "$data/member/snap" ] ||
     fail 2 "cannot tell where the data are${data:+, not in $data}: set ETCD_DATA_DIR or the parameter dataDir"
 # With --wal-dir there is no log beside the data.
