@@ -5,6 +5,7 @@ mod blocks;
 mod capture;
 mod consul;
 mod etcd;
+mod faults;
 mod harness;
 mod http;
 mod influxdb;

@@ -60,17 +60,17 @@ async fn until<T>(what: impl Display, mut ask: impl AsyncFnMut() -> Option<T>) -
 }
 
 /// The choices of a test, which another run with the same seed makes again.
-struct Choices(u64);
+pub struct Choices(u64);
 
 impl Choices {
-    fn seeded(test: &str) -> Self {
+    pub fn seeded(test: &str) -> Self {
         let seed = given("QUIESCENT_SEED").unwrap_or(1);
         eprintln!("{test}: QUIESCENT_SEED={seed}");
         Self(seed.max(1))
     }
 
     /// A number below `bound`: xorshift, by George Marsaglia.
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

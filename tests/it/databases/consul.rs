@@ -17,14 +17,14 @@ use super::{
 
 const TOKEN: &str = "11111111-1111-1111-1111-111111111111";
 
-struct Consul {
+pub struct Consul {
     server: Server,
     token: &'static str,
 }
 
 impl Consul {
     /// The packages, where this machine has what the tests need.
-    fn at_hand() -> Option<Installation> {
+    pub fn at_hand() -> Option<Installation> {
         if !possible(&[]) {
             return None;
         }

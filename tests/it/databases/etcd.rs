@@ -1,7 +1,7 @@
 //! etcd: a member for a test, and what its hooks must do.
 
 mod faults;
-mod proof;
+pub mod proof;
 mod restore;
 mod tls;
 
@@ -17,14 +17,14 @@ use super::{
     server::{Place, Server, output, place},
 };
 
-struct Etcd {
+pub struct Etcd {
     server: Server,
     installation: Installation,
 }
 
 impl Etcd {
     /// Whether this machine has what the tests need.
-    fn at_hand() -> bool {
+    pub fn at_hand() -> bool {
         possible(&["etcd", "etcdctl"])
     }
 

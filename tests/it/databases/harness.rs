@@ -248,21 +248,24 @@ impl Pod {
 
     /// The argv that Velero would run.
     pub fn argv(&self, phase: Phase) -> Vec<String> {
+        let container = &self.object["spec"]["containers"][0];
+        assert_eq!(self.annotation(phase, "container"), &container["name"]);
+        let command = self.annotation(phase, "command").as_str().unwrap();
+        serde_json::from_str(command).unwrap()
+    }
+
+    /// Whether Velero would run a hook.
+    pub fn has(&self, phase: Phase) -> bool {
+        self.annotation(phase, "command").is_string()
+    }
+
+    fn annotation(&self, phase: Phase, key: &str) -> &Value {
         let prefix = match phase {
             Phase::Pre => "pre.hook.backup",
             Phase::Post => "post.hook.backup",
             Phase::Restore => "post.hook.restore",
         };
-        let annotations = &self.object["metadata"]["annotations"];
-        let container = &self.object["spec"]["containers"][0];
-        assert_eq!(
-            annotations[format!("{prefix}.velero.io/container")],
-            container["name"]
-        );
-        let command = annotations[format!("{prefix}.velero.io/command")]
-            .as_str()
-            .unwrap();
-        serde_json::from_str(command).unwrap()
+        &self.object["metadata"]["annotations"][format!("{prefix}.velero.io/{key}")]
     }
 
     /// Runs a hook to its end.
@@ -369,10 +372,18 @@ impl Pod {
             .join(script.parent().unwrap().file_name().unwrap())
     }
 
-    /// Every file of the dump volume.
+    /// What the policy's scripts lock while they run, if they do: in the dump volume, or that of their state.
+    pub fn lock(&self) -> Option<PathBuf> {
+        let volumes = ["quiescent-dump", "quiescent-state"].map(|volume| self.folder(volume));
+        let volume = volumes.into_iter().find(|volume| volume.exists())?;
+        Some(volume.join(self.store().file_name()?).join("lock"))
+    }
+
+    /// Every file of the dump volume; none where there is no such volume.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut folders = vec![self.volume()];
+        folders.retain(|folder| folder.exists());
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
                 let kind = entry.file_type().unwrap();
@@ -412,6 +423,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// Its own process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until the hook has ended and nobody holds its output any more, as Velero's exec does.
     pub fn finish(self) -> Outcome {
         let group = self.child.id();

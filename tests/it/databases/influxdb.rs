@@ -18,7 +18,7 @@ use super::{
     server::{Place, Server, client, output, place, unprivileged},
 };
 
-struct Influx {
+pub struct Influx {
     server: Server,
     /// Where backups go by.
     rpc: u16,
@@ -29,7 +29,7 @@ const ADMIN: &str = "admin";
 
 impl Influx {
     /// Whether this machine has what the tests need.
-    fn at_hand() -> bool {
+    pub fn at_hand() -> bool {
         possible(&["influxd", "influx"])
     }
 

@@ -2,7 +2,7 @@
 
 mod faults;
 mod members;
-mod proof;
+pub mod proof;
 mod restore;
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
@@ -15,7 +15,7 @@ use super::{
     server::{Place, Server, output, place},
 };
 
-struct Mongo {
+pub struct Mongo {
     server: Server,
     installation: Installation,
     /// Where the server asks for a password, that of its root.
@@ -24,7 +24,7 @@ struct Mongo {
 
 impl Mongo {
     /// The packages, where this machine has what the tests need.
-    fn at_hand() -> Option<Installation> {
+    pub fn at_hand() -> Option<Installation> {
         if !possible(&[]) {
             return None;
         }

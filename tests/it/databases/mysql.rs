@@ -2,9 +2,8 @@
 
 mod accounts;
 mod faults;
-mod interrupted;
 mod physical;
-mod proof;
+pub mod proof;
 mod restore;
 mod roles;
 mod snapshot;
@@ -28,7 +27,7 @@ use super::{
 };
 
 /// A server of one of them whose root has a password.
-struct MySql {
+pub struct MySql {
     server: Server,
     installation: Installation,
     password: &'static str,
@@ -43,7 +42,7 @@ const SETTINGS: &[&str] = &[
 ];
 
 /// The servers of this name, if they and what hooks need are here. `mariadb` is this machine's own.
-fn at_hand(name: &str) -> Option<Installation> {
+pub fn at_hand(name: &str) -> Option<Installation> {
     if name == "mariadb" {
         let tools = ["mariadbd", "mariadb-install-db", "mariadb-dump", "busybox"];
         return possible(&tools).then(Installation::own);

@@ -14,7 +14,7 @@ use super::{
     server::{Place, Server, place},
 };
 
-struct Nats {
+pub struct Nats {
     server: Server,
     /// Where it says how it is.
     monitoring: u16,
@@ -23,7 +23,7 @@ struct Nats {
 
 impl Nats {
     /// Whether this machine has what the tests need.
-    fn at_hand() -> bool {
+    pub fn at_hand() -> bool {
         possible(&["nats-server"])
     }
 

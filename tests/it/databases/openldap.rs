@@ -27,7 +27,7 @@ enum Configured {
     Folder,
 }
 
-struct Slapd {
+pub struct Slapd {
     server: Server,
     config: PathBuf,
     installation: Installation,
@@ -38,7 +38,7 @@ const OTHER_ADMIN: &str = "cn=admin,o=other corp";
 
 impl Slapd {
     /// Whether this machine has what the tests need.
-    fn at_hand() -> bool {
+    pub fn at_hand() -> bool {
         possible(&["slapd", "slapcat", "ldapmodify"])
     }
 

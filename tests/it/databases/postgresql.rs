@@ -5,10 +5,9 @@ mod basebackup;
 mod deliveries;
 mod faults;
 mod first_process;
-mod interrupted;
 mod parameters;
 mod privileges;
-mod proof;
+pub mod proof;
 mod restore;
 mod roles;
 mod secrets;
@@ -24,11 +23,11 @@ use super::{
     server::{Place, Server, output, place},
 };
 
-struct Postgres(Server, Installation);
+pub struct Postgres(Server, Installation);
 
 impl Postgres {
     /// Whether this machine has what the tests need.
-    fn at_hand() -> bool {
+    pub fn at_hand() -> bool {
         possible(&["postgres", "psql", "pg_dump", "busybox"])
     }
 

@@ -16,7 +16,7 @@ use super::{
     server::{Place, Server, output, place, unprivileged},
 };
 
-struct Rabbit {
+pub struct Rabbit {
     server: Server,
     /// Where the files of a node that was copied have been, for it knows them by their paths.
     was: Option<PathBuf>,
@@ -54,7 +54,7 @@ const NOTHING: &str = r#"{
 
 impl Rabbit {
     /// Whether this machine has what the tests need.
-    fn at_hand() -> bool {
+    pub fn at_hand() -> bool {
         possible(&["rabbitmq-server", "rabbitmqctl", "epmd"])
     }
 

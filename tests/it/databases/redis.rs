@@ -1,8 +1,9 @@
 //! Redis and Valkey: a server for a test, and what its hooks must do.
 
 mod faults;
+mod full;
 mod members;
-mod proof;
+pub mod proof;
 mod restore;
 mod snapshot;
 
@@ -22,7 +23,7 @@ use super::{
 /// The versions that are at hand beside this machine's own.
 const VERSIONS: [&str; 4] = ["redis-6.0", "redis-8.0", "valkey-8.1", "valkey-9"];
 
-struct Redis {
+pub struct Redis {
     server: Server,
     password: &'static str,
     installation: Installation,
@@ -30,7 +31,7 @@ struct Redis {
 
 impl Redis {
     /// Whether this machine has what the tests need.
-    fn at_hand() -> bool {
+    pub fn at_hand() -> bool {
         possible(&["redis-server", "redis-cli", "redis-check-rdb"])
     }
 
@@ -89,6 +90,15 @@ impl Redis {
         command
             .args(arguments)
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+        Self::run(installation, (folder, port), password, command)
+    }
+
+    fn run(
+        installation: &Installation,
+        (folder, port): Place,
+        password: &'static str,
+        command: Command,
+    ) -> Result<Self, String> {
         let asked = || {
             let done = session(installation, port, password)
                 .arg("ping")

@@ -1,7 +1,7 @@
 //! SQLite: files of an application for a test, and what the hooks must do with them.
 
 mod faults;
-mod proof;
+pub mod proof;
 mod restore;
 
 use std::{
@@ -17,13 +17,13 @@ use super::{
 };
 
 /// An application with one database file. The writers are its processes.
-struct Sqlite {
+pub struct Sqlite {
     server: Server,
 }
 
 impl Sqlite {
     /// Whether this machine has what the tests need.
-    fn at_hand() -> bool {
+    pub fn at_hand() -> bool {
         possible(&["sqlite3", "python3"])
     }
 

@@ -13,13 +13,13 @@ use super::{
     server::{Place, Server, place, unprivileged},
 };
 
-struct Zookeeper {
+pub struct Zookeeper {
     server: Server,
 }
 
 impl Zookeeper {
     /// Whether this machine has what the tests need.
-    fn at_hand() -> bool {
+    pub fn at_hand() -> bool {
         possible(&["java"])
             && crate::support::require(
                 fs::exists("/usr/share/java/zookeeper.jar").unwrap(),

@@ -3,10 +3,7 @@
 use serde_json::json;
 
 use super::{Consul, TOKEN, set};
-use crate::databases::{
-    capture::Stopped,
-    harness::{Container, Phase, Pod, eventually},
-};
+use crate::databases::harness::{Container, Phase, Pod};
 
 #[test]
 fn a_token_that_is_missing_or_wrong_is_said_and_a_right_one_is_found() {
@@ -34,51 +31,6 @@ fn a_token_that_is_missing_or_wrong_is_said_and_a_right_one_is_found() {
         assert_eq!(hook.code, Some(0), "{hook:?}");
     }
     assert_eq!(fresh.value("key"), "value");
-}
-
-#[test]
-fn a_server_that_does_not_answer_and_one_that_is_down_are_said() {
-    let Some(installation) = Consul::at_hand() else {
-        return;
-    };
-    let container = installation.container();
-    let server = Consul::of(&installation);
-    let pod = Pod::inject(&server.pod(&[]), &[]);
-    pod.run(Phase::Pre, &container).is_ok();
-    pod.run(Phase::Post, &container).is_ok();
-    let good = pod.files();
-    let stopped = Stopped::all_of(server.server.pid());
-    pod.run(Phase::Pre, &container)
-        .failed(1, &["Consul does not answer at 127.0.0.1"]);
-    drop(stopped);
-    drop(server);
-    pod.run(Phase::Pre, &container)
-        .failed(1, &["Consul does not answer at 127.0.0.1"]);
-    assert_eq!(pod.files(), good);
-}
-
-#[test]
-fn a_second_run_at_once_says_so_and_a_killed_one_leaves_the_last_dump() {
-    let Some(installation) = Consul::at_hand() else {
-        return;
-    };
-    let container = installation.container();
-    let server = Consul::of(&installation);
-    let pod = Pod::inject(&server.pod(&[]), &[]);
-    pod.run(Phase::Pre, &container).is_ok();
-    let good = pod.manifest();
-    let stopped = Stopped::all_of(server.server.pid());
-    let hook = pod.start(Phase::Pre, &container);
-    eventually("the hook waits for the server", || {
-        pod.store().join("new").is_dir()
-    });
-    pod.run(Phase::Pre, &container)
-        .failed(3, &["another run", "is active"]);
-    hook.kill();
-    drop(stopped);
-    assert_eq!(pod.manifest(), good);
-    pod.run(Phase::Pre, &container).is_ok();
-    assert_ne!(pod.manifest(), good);
 }
 
 #[test]

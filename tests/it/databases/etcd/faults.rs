@@ -2,8 +2,7 @@
 
 use super::Etcd;
 use crate::databases::{
-    capture::Stopped,
-    harness::{Container, Phase, Pod, eventually},
+    harness::{Container, Phase, Pod},
     installation::Installation,
 };
 
@@ -41,55 +40,6 @@ fn a_password_that_is_missing_or_wrong_and_a_user_who_may_not_are_said() {
     pod.run(Phase::Pre, &Container::default())
         .failed(2, &["needs the role root"]);
     assert_eq!(pod.manifest(), None);
-}
-
-/// The client itself would wait for a server for ever.
-#[test]
-fn a_server_that_does_not_answer_and_one_that_is_down_are_said() {
-    if !Etcd::at_hand() {
-        return;
-    }
-    let server = Etcd::start();
-    let pod = Pod::inject(&server.pod("dump", &[]), &[]);
-    let checked = Pod::inject(&server.pod("snapshot", &[]), &[]);
-    pod.run(Phase::Pre, &Container::default()).is_ok();
-    let good = pod.files();
-    let refused = || {
-        for pod in [&pod, &checked] {
-            pod.run(Phase::Pre, &Container::default())
-                .failed(1, &["etcd does not answer at http://127.0.0.1"]);
-        }
-        assert_eq!(pod.files(), good);
-    };
-    let stopped = Stopped::all_of(server.server.pid());
-    refused();
-    drop(stopped);
-    drop(server);
-    refused();
-}
-
-#[test]
-fn a_second_run_at_once_says_so_and_a_killed_one_leaves_the_last_dump() {
-    if !Etcd::at_hand() {
-        return;
-    }
-    let server = Etcd::start();
-    let pod = Pod::inject(&server.pod("dump", &[]), &[]);
-    pod.run(Phase::Pre, &Container::default()).is_ok();
-    let good = pod.manifest();
-
-    let stopped = Stopped::all_of(server.server.pid());
-    let hook = pod.start(Phase::Pre, &Container::default());
-    eventually("the hook waits for the server", || {
-        pod.store().join("new").is_dir()
-    });
-    pod.run(Phase::Pre, &Container::default())
-        .failed(3, &["another run", "is active"]);
-    hook.kill();
-    drop(stopped);
-    assert_eq!(pod.manifest(), good);
-    pod.run(Phase::Pre, &Container::default()).is_ok();
-    assert_ne!(pod.manifest(), good);
 }
 
 #[test]
@@ -133,19 +83,4 @@ fn data_and_log_on_two_places_are_told_apart() {
     Pod::inject(&known, &[])
         .run(Phase::Pre, &Container::default())
         .is_ok();
-}
-
-#[test]
-fn without_the_client_it_says_so() {
-    if !Etcd::at_hand() {
-        return;
-    }
-    let server = Etcd::start();
-    let pod = Pod::inject(&server.pod("dump", &[]), &[]);
-    let container = Container {
-        path: "/nowhere".into(),
-        ..Container::default().with_shell("busybox")
-    };
-    pod.run(Phase::Pre, &container)
-        .failed(2, &["this container has no etcdctl"]);
 }

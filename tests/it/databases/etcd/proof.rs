@@ -12,12 +12,12 @@ use crate::databases::{
     writers::{Record, Session, WRITERS},
 };
 
-const DUMP: u8 = 0;
-const SNAPSHOT: u8 = 1;
-const DISTROLESS: u8 = 2;
+pub const DUMP: u8 = 0;
+pub const SNAPSHOT: u8 = 1;
+pub const DISTROLESS: u8 = 2;
 
 /// A member whose pod is for one of the policies.
-struct Policed<const POLICY: u8>(Etcd);
+pub struct Policed<const POLICY: u8>(Etcd);
 
 impl<const POLICY: u8> Engine for Policed<POLICY> {
     fn start(installation: &Installation) -> Self {

@@ -1,47 +1,7 @@
 //! What goes wrong is said in a sentence, and the last good dump stays.
 
 use super::Influx;
-use crate::databases::{
-    capture::Stopped,
-    harness::{Container, Phase, Pod, eventually},
-};
-
-#[test]
-fn a_server_that_is_down_is_said_and_costs_no_dump() {
-    if !Influx::at_hand() {
-        return;
-    }
-    let server = Influx::start("");
-    server.ask("create database shop");
-    server.write("shop", "m v=1 1");
-    let pod = Pod::inject(&server.pod(), &[]);
-    pod.run(Phase::Post, &Container::default())
-        .failed(1, &["no finished dump"]);
-    pod.run(Phase::Pre, &Container::default()).is_ok();
-    let good = pod.files();
-    drop(server);
-    pod.run(Phase::Pre, &Container::default()).failed(
-        1,
-        &["does not answer on 127.0.0.1", "bind-address", "refused"],
-    );
-    assert_eq!(pod.files(), good);
-}
-
-#[test]
-fn a_server_that_does_not_answer_is_said_and_costs_no_dump() {
-    if !Influx::at_hand() {
-        return;
-    }
-    let server = Influx::start("");
-    let pod = Pod::inject(&server.pod(), &[]);
-    pod.run(Phase::Pre, &Container::default()).is_ok();
-    let good = pod.files();
-    let stopped = Stopped::all_of(server.server.pid());
-    pod.run(Phase::Pre, &Container::default())
-        .failed(1, &["does not answer on 127.0.0.1"]);
-    drop(stopped);
-    assert_eq!(pod.files(), good);
-}
+use crate::databases::harness::{Container, Phase, Pod};
 
 #[test]
 fn a_full_volume_is_said_and_keeps_the_last_dump() {
@@ -66,30 +26,6 @@ fn a_full_volume_is_said_and_keeps_the_last_dump() {
     pod.run(Phase::Pre, &small)
         .failed(1, &["is full", "sizeLimit"]);
     assert_eq!(pod.files(), good);
-}
-
-#[test]
-fn a_second_run_at_once_says_so_and_a_killed_one_leaves_the_last_dump() {
-    if !Influx::at_hand() {
-        return;
-    }
-    let server = Influx::start("");
-    server.ask("create database shop");
-    server.write("shop", "m v=1 1");
-    let pod = Pod::inject(&server.pod(), &[]);
-    pod.run(Phase::Pre, &Container::default()).is_ok();
-    let good = pod.manifest();
-
-    let stopped = Stopped::all_of(server.server.pid());
-    let hook = pod.start(Phase::Pre, &Container::default());
-    eventually("the hook has begun", || pod.store().join("work").exists());
-    pod.run(Phase::Pre, &Container::default())
-        .failed(3, &["another run", "is active"]);
-    hook.kill();
-    drop(stopped);
-    assert_eq!(pod.manifest(), good);
-    pod.run(Phase::Pre, &Container::default()).is_ok();
-    assert_ne!(pod.manifest(), good);
 }
 
 #[test]

@@ -1,10 +1,7 @@
 //! What goes wrong is said in a sentence, and the last good dump stays.
 
 use super::Mongo;
-use crate::databases::{
-    capture::Stopped,
-    harness::{Container, Phase, Pod, eventually},
-};
+use crate::databases::harness::{Container, Phase, Pod};
 
 #[test]
 fn a_password_that_is_missing_or_wrong_is_said_and_the_roles_of_the_page_are_enough() {
@@ -54,30 +51,6 @@ fn a_password_that_is_missing_or_wrong_is_said_and_the_roles_of_the_page_are_eno
 }
 
 #[test]
-fn a_server_that_does_not_answer_and_one_that_is_down_are_said() {
-    let Some(installation) = Mongo::at_hand() else {
-        return;
-    };
-    let server = Mongo::of(&installation);
-    let pod = Pod::inject(&server.pod("dump", &[]), &[]);
-    let checked = Pod::inject(&server.pod("snapshot", &[]), &[]);
-    pod.run(Phase::Pre, &installation.container()).is_ok();
-    let good = pod.files();
-    let stopped = Stopped::all_of(server.server.pid());
-    for pod in [&pod, &checked] {
-        pod.run(Phase::Pre, &installation.container().within(4))
-            .failed(1, &["does not answer on 127.0.0.1"]);
-    }
-    drop(stopped);
-    drop(server);
-    for pod in [&pod, &checked] {
-        pod.run(Phase::Pre, &installation.container())
-            .failed(1, &["does not answer on 127.0.0.1"]);
-    }
-    assert_eq!(pod.files(), good);
-}
-
-#[test]
 fn a_full_volume_is_said_and_keeps_the_last_dump() {
     let Some(installation) = Mongo::at_hand() else {
         return;
@@ -94,30 +67,6 @@ fn a_full_volume_is_said_and_keeps_the_last_dump() {
     pod.run(Phase::Pre, &small)
         .failed(1, &["is full", "sizeLimit"]);
     assert_eq!(pod.files(), good);
-}
-
-#[test]
-fn a_second_run_at_once_says_so_and_a_killed_one_leaves_the_last_dump() {
-    let Some(installation) = Mongo::at_hand() else {
-        return;
-    };
-    let server = Mongo::of(&installation);
-    let pod = Pod::inject(&server.pod("dump", &[]), &[]);
-    pod.run(Phase::Pre, &installation.container()).is_ok();
-    let good = pod.manifest();
-
-    let stopped = Stopped::all_of(server.server.pid());
-    let hook = pod.start(Phase::Pre, &installation.container());
-    eventually("the hook waits for the server", || {
-        pod.store().join("new").is_dir()
-    });
-    pod.run(Phase::Pre, &installation.container())
-        .failed(3, &["another run", "is active"]);
-    hook.kill();
-    drop(stopped);
-    assert_eq!(pod.manifest(), good);
-    pod.run(Phase::Pre, &installation.container()).is_ok();
-    assert_ne!(pod.manifest(), good);
 }
 
 #[test]

@@ -50,10 +50,10 @@ const CHECK: &str = r#"
 "#;
 
 /// A server whose pod has the label of a method.
-struct Labelled<const SNAPSHOT: bool>(Mongo);
+pub struct Labelled<const SNAPSHOT: bool>(Mongo);
 
-type Dumped = Labelled<false>;
-type Snapshot = Labelled<true>;
+pub type Dumped = Labelled<false>;
+pub type Snapshot = Labelled<true>;
 
 impl<const SNAPSHOT: bool> Engine for Labelled<SNAPSHOT> {
     fn start(installation: &Installation) -> Self {

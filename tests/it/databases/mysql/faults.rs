@@ -1,10 +1,7 @@
 //! What goes wrong is said in a sentence, and the last good dump stays.
 
 use super::{MySql, at_hand};
-use crate::databases::{
-    capture::Stopped,
-    harness::{Container, Phase, Pod},
-};
+use crate::databases::harness::{Container, Phase, Pod};
 
 /// On one server of each kind.
 fn on_both(test: impl Fn(&MySql)) {
@@ -30,38 +27,6 @@ fn a_wrong_password_is_said_and_costs_no_dump() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_said_and_costs_no_dump() {
-    on_both(|server| {
-        let pod = Pod::inject(&server.pod("right"), &[]);
-        pod.run(Phase::Pre, &server.container()).is_ok();
-        let good = pod.files();
-        let stopped = Stopped::all_of(server.server.pid());
-        pod.run(Phase::Pre, &server.container())
-            .failed(1, &["does not answer on 127.0.0.1"]);
-        drop(stopped);
-        assert_eq!(pod.files(), good);
-        pod.run(Phase::Pre, &server.container()).is_ok();
-    });
-}
-
-#[test]
-fn a_server_that_is_down_is_said_and_costs_no_dump() {
-    for name in ["mariadb", "mysql-8.4"] {
-        let Some(installation) = at_hand(name) else {
-            return;
-        };
-        let server = MySql::start(&installation, "right", &[]);
-        let pod = Pod::inject(&server.pod("right"), &[]);
-        pod.run(Phase::Pre, &installation.container()).is_ok();
-        let good = pod.files();
-        drop(server);
-        pod.run(Phase::Pre, &installation.container())
-            .failed(1, &["does not answer on 127.0.0.1"]);
-        assert_eq!(pod.files(), good);
-    }
-}
-
-#[test]
 fn a_full_volume_is_said_and_keeps_the_last_dump() {
     on_both(|server| {
         let pod = Pod::inject(&server.pod("right"), &[]);
@@ -76,27 +41,6 @@ fn a_full_volume_is_said_and_keeps_the_last_dump() {
         pod.run(Phase::Pre, &small)
             .failed(1, &["is full", "sizeLimit"]);
         assert_eq!(pod.files(), good);
-    });
-}
-
-#[test]
-fn a_missing_tool_is_said() {
-    on_both(|server| {
-        let pod = Pod::inject(&server.pod("right"), &[]);
-        let tools = tempfile::tempdir().unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(tools.path(), mode).unwrap();
-        let installed = std::process::Command::new("busybox")
-            .args(["--install", "-s"])
-            .arg(tools.path())
-            .status();
-        assert!(installed.unwrap().success());
-        let container = Container {
-            path: tools.path().to_str().unwrap().into(),
-            ..server.container()
-        };
-        pod.run(Phase::Pre, &container)
-            .failed(2, &["this container has none of", "mysql"]);
     });
 }
 
@@ -128,4 +72,49 @@ fn a_load_cut_off_is_said_and_begun_anew_once_it_is_cleared() {
         let settings = "select @@global.max_allowed_packet, @@global.automatic_sp_privileges";
         assert_eq!(fresh.sql(settings), "4194304\t1");
     });
+}
+
+#[test]
+fn a_hook_out_of_time_ends_by_itself_and_says_so() {
+    for name in ["mariadb", "mysql-8.4"] {
+        let Some(installation) = at_hand(name) else {
+            return;
+        };
+        let server = MySql::start(&installation, "secret", &[]);
+        server.sql("create database shop; create table shop.t (id int)");
+        let pod = Pod::inject(&server.pod("secret"), &[]);
+        pod.run(Phase::Pre, &server.container()).is_ok();
+        let good = pod.files();
+        let lock = server.lock("shop.t");
+        pod.run(Phase::Pre, &server.container().within(8))
+            .failed(4, &["was not done within", "raise the timeout"]);
+        assert_eq!(pod.files(), good);
+        drop(lock);
+        // Nothing stays locked.
+        server.sql("set lock_wait_timeout = 60; alter table shop.t add column n int");
+    }
+}
+
+#[test]
+fn a_lock_on_all_tables_is_not_waited_for_without_end() {
+    for name in ["mariadb", "mysql-8.4"] {
+        let Some(installation) = at_hand(name) else {
+            return;
+        };
+        let server = MySql::start(&installation, "secret", &[]);
+        server.sql("create database shop; create table shop.old (id int) engine = myisam");
+        let mut pod = server.pod("secret");
+        for policy in ["mariadb-dump", "mysql-dump"] {
+            pod["metadata"]["annotations"][format!("quiescent.dev/{policy}.lockWait")] =
+                "1s".into();
+        }
+        let pod = Pod::inject(&pod, &[]);
+        let lock = server.lock("shop.old");
+        pod.run(Phase::Pre, &server.container())
+            .failed(1, &["for longer than 1 s", "lockWait"]);
+        drop(lock);
+        // Nothing stays locked.
+        server.sql("insert into shop.old values (1)");
+        pod.run(Phase::Pre, &server.container()).is_ok();
+    }
 }

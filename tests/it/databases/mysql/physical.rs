@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use super::{MySql, at_hand, is_mariadb};
 use crate::databases::{
-    harness::{self, Container, NOBODY, Phase, Pod, eventually, is_root},
+    harness::{self, Container, NOBODY, Phase, Pod, is_root},
     server::{Place, output, place},
 };
 
@@ -86,19 +86,6 @@ fn files_of_mysql_survive_as_root_with_busybox() {
             ..container
         }
         .with_shell("busybox")
-    });
-}
-
-#[test]
-fn who_cannot_read_the_servers_files_is_told() {
-    on_both(|server, pod| {
-        let other = Container {
-            uid: 4242,
-            ..server.container()
-        };
-        pod.run(Phase::Pre, &other)
-            .failed(2, &["user 4242", "as the user of the server"]);
-        assert_eq!(pod.manifest(), None);
     });
 }
 
@@ -203,30 +190,5 @@ fn tables_that_a_clone_would_leave_out_are_said() {
             outcome.failed(2, &["other.old in MyISAM", "method=dump"]);
             assert_eq!(pod.manifest(), None);
         }
-    });
-}
-
-#[test]
-fn a_killed_hook_leaves_the_last_backup_and_the_next_one_tidies_up() {
-    on_both(|server, pod| {
-        pod.run(Phase::Pre, &server.container()).is_ok();
-        let good = pod.manifest();
-        let hook = pod.start(Phase::Pre, &server.container());
-        eventually("files are written", || {
-            let new = fs::read_dir(pod.store().join("new"));
-            new.is_ok_and(|mut entries| entries.next().is_some())
-        });
-        pod.run(Phase::Pre, &server.container())
-            .failed(3, &["another run", "is active"]);
-        hook.kill();
-        assert_eq!(pod.manifest(), good);
-        // The tool of the killed one may still be at it.
-        eventually("the next one tidies up", || {
-            pod.run(Phase::Pre, &server.container()).code == Some(0)
-        });
-        assert_ne!(pod.manifest(), good);
-        let place = put_back(&server.container(), pod).unwrap();
-        let restored = MySql::serve(&server.installation, place, "secret", &[]).unwrap();
-        assert_eq!(restored.everything(), server.everything());
     });
 }

@@ -120,7 +120,7 @@ impl Engine for MySql {
 }
 
 /// A server whose pod has the label of another method than the dump's.
-struct Labelled<const PHYSICAL: bool>(MySql);
+pub struct Labelled<const PHYSICAL: bool>(MySql);
 
 impl<const PHYSICAL: bool> Engine for Labelled<PHYSICAL> {
     fn start(installation: &Installation) -> Self {

@@ -2,7 +2,6 @@
 
 use super::Nats;
 use crate::databases::{
-    capture::Stopped,
     harness::{Container, Phase, Pod},
     installation::Installation,
     server::place,
@@ -53,23 +52,5 @@ fn a_server_without_jetstream_is_skipped() {
     for phase in PHASES {
         pod.run(phase, &Container::default())
             .is_skipped("no-jetstream");
-    }
-}
-
-#[test]
-fn a_server_that_is_down_or_does_not_answer_is_said() {
-    if !Nats::at_hand() {
-        return;
-    }
-    let server = Nats::start(&Installation::own());
-    let pod = Pod::inject(&server.pod(), &[]);
-    let stopped = Stopped::all_of(server.server.pid());
-    pod.run(Phase::Pre, &Container::default())
-        .failed(1, &["does not answer on 127.0.0.1", "http_port"]);
-    drop(stopped);
-    drop(server);
-    for phase in PHASES {
-        pod.run(phase, &Container::default())
-            .failed(1, &["does not answer on 127.0.0.1", "http_port"]);
     }
 }

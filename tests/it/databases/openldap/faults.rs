@@ -1,6 +1,6 @@
 //! What goes wrong is said in a sentence, and the last good dump stays.
 
-use std::{fs, os::unix::fs::PermissionsExt, thread, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::{ADMIN, Configured, Slapd};
 use crate::databases::{
@@ -111,28 +111,4 @@ fn a_full_volume_is_said_and_keeps_the_last_dump() {
     pod.run(Phase::Pre, &small)
         .failed(1, &["is full", "sizeLimit"]);
     assert_eq!(pod.files(), good);
-}
-
-#[test]
-fn a_hook_killed_at_any_moment_leaves_a_dump_that_is_whole() {
-    if !Slapd::at_hand() {
-        return;
-    }
-    let (home, _) = place();
-    let slapd = Slapd::start(home.path(), Configured::Folder, "");
-    slapd.add(ADMIN, ROOT);
-    let pod = Pod::inject(&slapd.pod(), &[]);
-    pod.run(Phase::Pre, &Container::default()).is_ok();
-    for tenths in 1..10 {
-        let hook = pod.start(Phase::Pre, &Container::default());
-        // Not a wait for something: the moment is meant to be a random one.
-        thread::sleep(Duration::from_millis(tenths * 40));
-        hook.kill();
-        let dumps = ["current", "previous"].map(|name| pod.store().join(name));
-        let mut whole = dumps.iter().filter(|dump| dump.join("manifest").exists());
-        assert!(whole.next().is_some(), "no dump is left");
-    }
-    let next = pod.run(Phase::Pre, &Container::default());
-    next.is_ok();
-    assert_eq!(pod.manifest().unwrap()["entries"], "1");
 }

@@ -7,7 +7,7 @@ use std::{
     process,
 };
 
-use super::{Postgres, interrupted};
+use super::Postgres;
 use crate::databases::{
     harness::{Container, NOBODY, Outcome, Phase, Pod, eventually, is_root, pod, which},
     installation::Installation,
@@ -329,15 +329,6 @@ fn a_full_volume_is_said_and_keeps_the_last_copy() {
     };
     pod.run(Phase::Pre, &larger).failed(1, &["sizeLimit"]);
     assert_eq!(pod.files(), good);
-}
-
-#[test]
-fn a_copy_killed_at_any_moment_leaves_one_that_is_whole() {
-    if !Postgres::at_hand() {
-        return;
-    }
-    let (_server, pod) = start();
-    interrupted::survives_kills(&pod);
 }
 
 #[test]

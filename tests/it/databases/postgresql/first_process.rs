@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, process::Command};
 
-use super::{Postgres, deliveries::argument, interrupted};
+use super::Postgres;
 use crate::{
     databases::{
         harness::{Container, Phase, Pod, eventually, is_root},
@@ -65,11 +65,10 @@ fn a_server_lives_on_when_a_hook_is_killed_and_its_tools_run_out_of_time() {
     }
     let (server, first_process) = first_process();
     server.sql("postgres", "create table t ()");
-    let hurried = interrupted::hurried("20s");
-    let pod = Pod::inject(&server.pod(&[]), &argument(hurried.path()));
+    let pod = Pod::inject(&server.pod(&[]), &[]);
     let container = Container {
         first_process: Some(first_process),
-        ..Container::default()
+        ..Container::default().within(17)
     };
     let lock = server.lock("postgres", "t");
     let hook = pod.start(Phase::Pre, &container);

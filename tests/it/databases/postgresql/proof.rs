@@ -15,13 +15,13 @@ use crate::databases::{
 };
 
 /// A method of the policies.
-trait Method {
+pub trait Method {
     const LABEL: &'static str;
 }
 
-struct Dump;
-struct Snapshot;
-struct Physical;
+pub struct Dump;
+pub struct Snapshot;
+pub struct Physical;
 
 impl Method for Dump {
     const LABEL: &'static str = "dump";
@@ -36,7 +36,7 @@ impl Method for Physical {
 }
 
 /// A server backed up by a method.
-struct Backed<M>(Postgres, PhantomData<M>);
+pub struct Backed<M>(Postgres, PhantomData<M>);
 
 impl<M> From<Postgres> for Backed<M> {
     fn from(server: Postgres) -> Self {

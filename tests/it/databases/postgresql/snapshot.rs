@@ -4,7 +4,6 @@ use tempfile::TempDir;
 
 use super::Postgres;
 use crate::databases::{
-    capture::Stopped,
     harness::{Container, NOBODY, Phase, Pod, is_root},
     installation::Installation,
 };
@@ -94,16 +93,4 @@ fn who_may_not_look_at_the_files_or_make_a_checkpoint_is_told() {
     let told = pod.run(Phase::Pre, &Container::default());
     told.is_ok();
     assert!(!told.said.contains("may not"), "{told:?}");
-}
-
-#[test]
-fn a_server_that_does_not_answer_is_said() {
-    if !Postgres::at_hand() {
-        return;
-    }
-    let server = Postgres::start();
-    let pod = Pod::inject(&server.pod_for("snapshot", &[]), &[]);
-    let _stopped = Stopped::all_of(server.0.pid());
-    pod.run(Phase::Pre, &Container::default())
-        .failed(1, &["does not answer on 127.0.0.1"]);
 }

@@ -56,21 +56,6 @@ fn a_client_that_minds_no_signal_is_ended_without_the_tool_for_it() {
 }
 
 #[test]
-fn a_server_that_is_down_is_said_and_costs_no_dump() {
-    if !Redis::at_hand() {
-        return;
-    }
-    let server = Redis::start("", &[]);
-    let pod = Pod::inject(&server.pod(&[]), &[]);
-    pod.run(Phase::Pre, &Container::default()).is_ok();
-    let good = pod.files();
-    drop(server);
-    pod.run(Phase::Pre, &Container::default())
-        .failed(1, &["does not answer on 127.0.0.1"]);
-    assert_eq!(pod.files(), good);
-}
-
-#[test]
 fn a_full_volume_is_said_and_keeps_the_last_dump() {
     if !Redis::at_hand() {
         return;
@@ -87,32 +72,6 @@ fn a_full_volume_is_said_and_keeps_the_last_dump() {
     pod.run(Phase::Pre, &small)
         .failed(1, &["is full", "sizeLimit"]);
     assert_eq!(pod.files(), good);
-}
-
-#[test]
-fn a_second_run_at_once_says_so_and_a_killed_one_leaves_the_last_dump() {
-    if !Redis::at_hand() {
-        return;
-    }
-    // The server waits so long for more replicas before it sends the first snapshot.
-    let server = Redis::start("", &["--repl-diskless-sync-delay", "3"]);
-    server.ask(&["set", "key", "value"]);
-    let pod = Pod::inject(&server.pod(&[]), &[]);
-    pod.run(Phase::Pre, &Container::default()).is_ok();
-    let good = pod.manifest();
-
-    let hook = pod.start(Phase::Pre, &Container::default());
-    eventually("the hook waits for the snapshot", || {
-        server
-            .ask(&["info", "replication"])
-            .contains("connected_slaves:1")
-    });
-    pod.run(Phase::Pre, &Container::default())
-        .failed(3, &["another run", "is active"]);
-    hook.kill();
-    assert_eq!(pod.manifest(), good);
-    pod.run(Phase::Pre, &Container::default()).is_ok();
-    assert_ne!(pod.manifest(), good);
 }
 
 /// A restore that was killed leaves the server a replica of one that nobody knows any more.

@@ -30,10 +30,10 @@ fn transaction(writer: usize, number: u64) -> String {
 }
 
 /// A server whose pod has the label of a method.
-struct Labelled<const SNAPSHOT: bool>(Redis);
+pub struct Labelled<const SNAPSHOT: bool>(Redis);
 
-type Dumped = Labelled<false>;
-type Snapshot = Labelled<true>;
+pub type Dumped = Labelled<false>;
+pub type Snapshot = Labelled<true>;
 
 impl<const SNAPSHOT: bool> Engine for Labelled<SNAPSHOT> {
     // The append-only file is behind by up to two seconds (appendfsync everysec).

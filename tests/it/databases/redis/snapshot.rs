@@ -81,18 +81,6 @@ fn pre_twice_is_let_go_of_by_one_post() {
 }
 
 #[test]
-fn post_without_pre_says_that_nothing_was_held() {
-    if !Redis::at_hand() {
-        return;
-    }
-    let server = Redis::start("", &APPEND_ONLY);
-    let pod = Pod::inject(&server.snapshot_pod(), &[]);
-    pod.run(Phase::Post, &Container::default())
-        .failed(1, &["no rewrite", "was held back"]);
-    assert_eq!(server.percentage(), "42");
-}
-
-#[test]
 fn without_post_rewrites_begin_again_by_themselves_and_a_late_post_says_so() {
     if !Redis::at_hand() {
         return;
@@ -179,24 +167,6 @@ fn a_save_that_takes_too_long_is_said_and_holds_nothing() {
     pod.run(Phase::Pre, &Container::default().within(8))
         .failed(4, &["the BGSAVE was not done within 8 s"]);
     assert_eq!(server.percentage(), "42");
-}
-
-#[test]
-fn a_server_that_does_not_answer_and_one_that_is_down_are_said() {
-    if !Redis::at_hand() {
-        return;
-    }
-    let server = Redis::start("", &APPEND_ONLY);
-    let pod = Pod::inject(&server.snapshot_pod(), &[]);
-    let stopped = Stopped::all_of(server.server.pid());
-    pod.run(Phase::Pre, &Container::default().within(3))
-        .failed(1, &["does not answer on 127.0.0.1"]);
-    drop(stopped);
-    drop(server);
-    pod.run(Phase::Pre, &Container::default())
-        .failed(1, &["does not answer on 127.0.0.1"]);
-    pod.run(Phase::Post, &Container::default())
-        .failed(1, &["does not answer on 127.0.0.1"]);
 }
 
 /// Also when the limit is over while it does not answer.

@@ -4,12 +4,10 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     process::{Child, Stdio},
-    thread,
-    time::Duration,
 };
 
 use super::Sqlite;
-use crate::databases::harness::{Container, Phase, Pod, eventually};
+use crate::databases::harness::{Container, Phase, Pod};
 
 /// A writer in the middle of a transaction.
 fn in_a_transaction(application: &Sqlite) -> Child {
@@ -143,64 +141,4 @@ fn a_full_volume_is_said_and_keeps_the_last_dump() {
     pod.run(Phase::Pre, &small)
         .failed(1, &["is full", "sizeLimit"]);
     assert_eq!(pod.files(), good);
-}
-
-#[test]
-fn an_image_without_a_tool_is_said() {
-    if !Sqlite::at_hand() {
-        return;
-    }
-    let application = Sqlite::start("wal");
-    let pod = Pod::inject(&application.pod(), &[]);
-    let bin = tempfile::tempdir().unwrap();
-    pod.run(Phase::Pre, &Container::of_a_small_image(bin.path(), &[]))
-        .failed(
-            2,
-            &["neither sqlite3 nor a Python", "quiescent.dev/container"],
-        );
-}
-
-#[test]
-fn a_second_run_at_once_says_so_and_a_killed_one_leaves_nothing_locked() {
-    if !Sqlite::at_hand() {
-        return;
-    }
-    let application = Sqlite::start("delete");
-    let pod = Pod::inject(&application.pod(), &[]);
-    pod.run(Phase::Pre, &Container::default()).is_ok();
-    let good = pod.manifest();
-
-    let writer = in_a_transaction(&application);
-    let hook = pod.start(Phase::Pre, &Container::default());
-    eventually("the hook has begun", || pod.store().join("new").exists());
-    pod.run(Phase::Pre, &Container::default())
-        .failed(3, &["another run", "is active"]);
-    hook.kill();
-    ends(writer);
-    assert_eq!(pod.manifest(), good);
-    application.sql("insert into t values (1)");
-    pod.run(Phase::Pre, &Container::default()).is_ok();
-    assert_ne!(pod.manifest(), good);
-}
-
-#[test]
-fn a_hook_killed_at_any_moment_leaves_a_copy_that_is_whole_and_the_file_free() {
-    if !Sqlite::at_hand() {
-        return;
-    }
-    let application = Sqlite::start("delete");
-    application.sql("insert into t values (randomblob(20000000))");
-    let pod = Pod::inject(&application.pod(), &[]);
-    pod.run(Phase::Pre, &Container::default()).is_ok();
-    for tenths in 1..8 {
-        let hook = pod.start(Phase::Pre, &Container::default());
-        // Not a wait for something: the moment is meant to be a random one.
-        thread::sleep(Duration::from_millis(tenths * 40));
-        hook.kill();
-        application.sql("insert into t values (1)");
-        let dumps = ["current", "previous"].map(|name| pod.store().join(name));
-        let mut whole = dumps.iter().filter(|dump| dump.join("manifest").exists());
-        assert!(whole.next().is_some(), "no dump is left");
-    }
-    pod.run(Phase::Pre, &Container::default()).is_ok();
 }

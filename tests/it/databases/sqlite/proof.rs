@@ -30,7 +30,7 @@ fn transaction(writer: usize, number: u64) -> String {
 }
 
 /// An application whose file has this journal mode.
-struct WithJournal<const WAL: bool>(Sqlite);
+pub struct WithJournal<const WAL: bool>(Sqlite);
 
 impl<const WAL: bool> Engine for WithJournal<WAL> {
     fn start(_: &Installation) -> Self {
