@@ -3,6 +3,7 @@
 //! not. What an engine says beside that, and what happens to it alone, is in its own folder.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     thread,
     time::Instant,
@@ -227,6 +228,11 @@ fn killed<E: Engine>(installation: &Installation, faults: &Faults) {
         pod.run(Phase::Pre, &container).code == Some(0)
     });
     let after = writers.record();
+    if dumps {
+        let entries = fs::read_dir(pod.store()).unwrap();
+        let left: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["current"]);
+    }
     let captured =
         matches!(faults.capture, Capture::Block).then(|| at_one_instant(server.server()));
     writers.have_written(2);
