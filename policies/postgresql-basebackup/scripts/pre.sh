@@ -48,6 +48,13 @@ fi
 
 system=$(sql 'select system_identifier from pg_control_system()' 2>&1) || gave_up 'asking which cluster this is' "$system"
 
+# What a killed run left behind goes on, and takes WAL senders: as many as there are, after a few runs.
+while senders=$(sql "select count(pg_terminate_backend(pid)) from pg_stat_activity
+        where backend_type = 'walsender' and application_name = '$PGAPPNAME' and usename = current_user" 2>/dev/null) &&
+    [ "${senders:-0}" -gt 0 ] && [ "$(left)" -gt 0 ]; do
+    sleep 1
+done
+
 # A folder of this run alone: what a killed run left behind may still write into its own.
 copy=$NEW/$$
 error=$(within pg_basebackup -w -Ft "$@" -X stream --checkpoint=fast --no-sync --label=quiescent -D "$copy" 2>&1 </dev/null) ||
