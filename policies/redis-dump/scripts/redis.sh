@@ -72,5 +72,11 @@ connect() {
     ROLE=$(field replication role)
     # Valkey calls it server_mode.
     [ "$(field server '[a-z]*_mode')" != sentinel ] || ROLE=sentinel
-    [ -n "$ROLE" ] || fail 2 "the server does not answer INFO: the user needs +info: $(brief "$(cli info server 2>&1 </dev/null)")"
+    [ -z "$ROLE" ] || return 0
+    answer=$(cli info server 2>&1 </dev/null)
+    [ "$(left)" -gt 0 ] || gave_up 'asking the server how it is' ''
+    case $answer in
+    *NOPERM* | *ERR*) fail 2 "the server does not answer INFO: the user needs +info: $(brief "$answer")" ;;
+    esac
+    fail 1 "the server does not answer on 127.0.0.1:$PORT any more: look at its log: $(brief "$answer")"
 }
