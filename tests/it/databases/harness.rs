@@ -112,6 +112,8 @@ pub struct Container {
     pub seconds: Option<u32>,
     /// Whether everything but the volumes can only be read.
     pub read_only: bool,
+    /// The data volume, to which a server can write also where all else can only be read.
+    pub data: Option<PathBuf>,
     /// PID 1 of the container, where the hook is to be among its processes.
     pub first_process: Option<u32>,
 }
@@ -125,6 +127,7 @@ impl Default for Container {
             volume: None,
             seconds: None,
             read_only: false,
+            data: None,
             first_process: None,
         }
     }
@@ -309,6 +312,9 @@ impl Pod {
         command.arg(if container.read_only { "ro" } else { "rw" });
         command.arg(container.volume.unwrap_or(0).to_string());
 
+        if let Some(data) = &container.data {
+            command.args([data, data]);
+        }
         let spec = &self.object["spec"]["containers"][0];
         let mut mounts: Vec<&Value> = spec["volumeMounts"].as_array().unwrap().iter().collect();
         mounts.sort_by_key(|mount| mount["name"] == "quiescent-dump");
