@@ -21,6 +21,7 @@ refused() {
     *'is locked'* | *'is busy'*) fail 1 "$file was locked by a writer for longer than $WAIT s: end what holds it, or raise the parameter lockWait" ;;
     *'not a database'* | *encrypted*) fail 2 "$file is no SQLite file, or an encrypted one, which this hook cannot read" ;;
     *'near "INTO"'*) fail 2 "the SQLite of this container is older than 3.27 and cannot copy a file that is in use: use a newer image" ;;
+    *readonly*) fail 2 "user $(id -u) cannot write to $file or beside it, which SQLite wants of readers too when there is a write-ahead log: run the container as the application's user" ;;
     *malformed*) fail 1 "$file itself is damaged: restore it from a backup before this one: $(brief "$2")" ;;
     esac
     gave_up "$1" "$2"
