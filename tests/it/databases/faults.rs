@@ -5,6 +5,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     thread,
     time::Instant,
 };
@@ -151,13 +152,13 @@ policies! {
     postgresql_basebackup: postgresql::proof::Backed<postgresql::proof::Physical>, own(postgresql::Postgres::at_hand()),
         Faults { bare: lacks("psql"), ..DUMP };
     rabbitmq_copy: rabbitmq::Rabbit, own(rabbitmq::Rabbit::at_hand()),
-        Faults { capture: Capture::Block, bare: lacks("rabbitmqctl"), ..DUMP };
+        Faults { capture: Capture::Block, still: Fails(1, "look at"), bare: lacks("rabbitmqctl"), stranger: Fails(1, ".erlang.cookie"), ..DUMP };
     redis_dump: redis::proof::Dumped, own(redis::Redis::at_hand()),
         Faults { bare: lacks("redis-cli"), ..DUMP };
     redis_snapshot: redis::proof::Snapshot, own(redis::Redis::at_hand()),
         Faults { bare: lacks("redis-cli"), post_alone: Fails(1, "was held back"), ..LOOK };
     sqlite_dump: sqlite::proof::WithJournal<true>, own(sqlite::Sqlite::at_hand()),
-        Faults { still: Right, bare: lacks("sqlite3"), ..DUMP };
+        Faults { still: Right, bare: lacks("sqlite3"), stranger: Fails(2, "as the application's user"), ..DUMP };
     zookeeper_copy: zookeeper::Zookeeper, own(zookeeper::Zookeeper::at_hand()), LOOK;
 }
 
@@ -272,7 +273,7 @@ fn whole_dumps(pod: &Pod) -> Vec<PathBuf> {
 
 fn is_whole(dump: &Path) {
     output(
-        std::process::Command::new("sha256sum")
+        Command::new("sha256sum")
             .args(["--check", "--quiet", "checksums"])
             .current_dir(dump),
     );
@@ -286,10 +287,12 @@ fn unanswered<E: Engine>(installation: &Installation, faults: &Faults) {
     let usual = began.elapsed();
     let good = pod.files();
 
+    let given_up = |outcome: &Outcome| match outcome.code {
+        Some(4) => outcome.failed(4, &["was not done within"]),
+        _ => faults.still.of(outcome),
+    };
     let stopped = Stopped::all_of(server.server().pid());
-    faults
-        .still
-        .of(&pod.run(Phase::Pre, &container.clone().within(2)));
+    given_up(&pod.run(Phase::Pre, &container.clone().within(2)));
     drop(stopped);
     if let Fails(..) = faults.still {
         assert_eq!(pod.files(), good);
@@ -313,8 +316,9 @@ fn unanswered<E: Engine>(installation: &Installation, faults: &Faults) {
 
     if let Fails(..) = faults.still {
         let good = pod.files();
-        drop(server);
-        faults.still.of(&pod.run(Phase::Pre, &container));
+        let process = server.server().pid().to_string();
+        output(Command::new("kill").args(["-KILL", &process]));
+        given_up(&pod.run(Phase::Pre, &container));
         assert_eq!(pod.files(), good);
     }
 }

@@ -68,8 +68,9 @@ fn a_data_volume_without_room_for_a_save_is_said_and_nothing_is_held() {
     let good = (save("sha256sum dump.rdb"), dump.files());
 
     // There is room for one like the last, but this one is larger.
-    populate("second");
-    populate("third");
+    for prefix in ["second", "third", "fourth"] {
+        populate(prefix);
+    }
     snapshot
         .run(Phase::Pre, &container)
         .failed(1, &["the BGSAVE failed", "is full"]);
