@@ -19,6 +19,7 @@ mod help;
 mod library;
 mod lint;
 mod mistakes;
+mod monitoring;
 mod opening;
 mod properties;
 mod readme;
