@@ -1,6 +1,7 @@
 //! The command line: reads what it is given, asks the engine, prints.
 
 mod advice;
+mod audit;
 mod completions;
 mod explain;
 mod inject;
@@ -71,6 +72,8 @@ enum Command {
     Uninject(uninject::Args),
     /// Say what happens to each pod of a manifest, gate by gate, and why
     Explain(explain::Args),
+    /// List every database of a cluster or of manifests, and whether a backup of it can be restored
+    Audit(audit::Args),
     /// Find what is wrong with policies, with hooks in manifests and with Velero's objects
     Lint(lint::Args),
     /// Print the ConfigMaps with the hook scripts for a namespace
@@ -114,6 +117,7 @@ pub fn run() -> ExitCode {
         Command::Inject(args) => inject::run(&args),
         Command::Uninject(args) => uninject::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Scripts(args) => scripts::run(&args),
         Command::Library(args) => library::run(&args),
@@ -156,6 +160,13 @@ struct SettingsArgs {
     #[arg(long, value_name = "MODE", default_value = "opt-out", env = "QUIESCENT_MODE",
         value_parser = PossibleValuesParser::new(["opt-in", "opt-out"]).try_map(|it| it.parse::<Mode>()))]
     mode: Mode,
+    #[command(flatten)]
+    others: OtherSettings,
+}
+
+/// All of them but the mode, which has another default where a cluster is asked.
+#[derive(Debug, clap::Args)]
+struct OtherSettings {
     /// How databases without the label quiescent.dev/method are captured: dump, snapshot or off
     #[arg(long, value_name = "METHOD", default_value = "dump", env = "QUIESCENT_DEFAULT_METHOD", value_parser = ["dump", "snapshot", "off"])]
     default_method: String,
@@ -179,14 +190,20 @@ struct SettingsArgs {
 
 impl SettingsArgs {
     fn settings(&self) -> Settings {
+        let Self { mode, others } = self;
+        others.settings(*mode)
+    }
+}
+
+impl OtherSettings {
+    fn settings(&self, mode: Mode) -> Settings {
         let Self {
-            mode,
             default_method,
             own_namespace,
             velero_namespace,
         } = self;
         Settings {
-            mode: *mode,
+            mode,
             default_method: default_method.clone(),
             own_namespace: own_namespace.clone(),
             velero_namespace: velero_namespace.clone(),

@@ -8,7 +8,7 @@
 //! | `json` | JSON read in place |
 //! | `diagnostic`, `yaml`, `velero`, `pod`, `rotation` | findings, documents with places, Velero's contract, a pod's JSON, when a certificate is renewed |
 //! | `policy` | which pods are meant and what they get |
-//! | `recognise` | what stands beside databases, and whose databases somebody else backs up |
+//! | `recognise` | what is a database, what stands beside one, and whose databases somebody else backs up |
 //! | `select` | which policies select a pod, and why the others do not |
 //! | `plan` | what is to be added, what is left alone and why |
 //! | `patch` | RFC 6902 |
@@ -16,13 +16,15 @@
 //! | `workload`, `report`, `admission` | manifests, words for people, `AdmissionReview` |
 //! | `library` | the policies that are compiled in |
 //! | `lint` | what is wrong with hooks that people wrote |
+//! | `audit` | which databases a backup saves, and which it only seems to save |
 //! | `files`, `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
 //! | `certs`, `policy_files`, `server` | I/O with one |
 //! | `cli` | all of it, for a person |
 //!
-//! From `json` to `lint` nothing waits, reads a clock or a file, or logs.
+//! From `json` to `audit` nothing waits, reads a clock or a file, or logs.
 
 pub mod admission;
+pub mod audit;
 pub mod certs;
 pub mod cli;
 pub mod diagnostic;

@@ -27,6 +27,32 @@ use hooks::{Existing, Present, Record};
 pub use volumes::taken as taken_volume;
 pub use withdraw::{Kept, Removal, Withdrawal, withdraw};
 
+/// Whose the hook of a phase is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// There is none.
+    Nobodys,
+    /// Written by us, now or by an earlier version.
+    Ours,
+    /// The author's, or what is left of one.
+    Authors,
+}
+
+/// Whose hook a pod has, which these policies have been asked about.
+#[must_use]
+pub fn whose(
+    pod: &PodView<'_>,
+    phase: HookPhase,
+    verdicts: &[Verdict<'_>],
+    facts: Facts<'_>,
+) -> Whose {
+    match Existing::read(pod, verdicts, facts).of(phase) {
+        Present::Nothing => Whose::Nobodys,
+        Present::Ours(_) => Whose::Ours,
+        Present::Authors(_) | Present::Fragment => Whose::Authors,
+    }
+}
+
 /// Which policies a pod was changed by, and in which version.
 pub const PROVENANCE: &str = "quiescent.dev/policies";
 

@@ -1,9 +1,12 @@
 //! Recognises what stands beside databases, and databases that somebody else backs up: operators' pods,
-//! exporters, poolers, proxies, clients, migrations, dashboards. One table of evidence for all policies.
+//! exporters, poolers, proxies, clients, migrations, dashboards. One table of evidence for all policies,
+//! and beside it one of the databases themselves.
 //!
-//! Pure, and asked only about pods that a policy means, or that somebody wants explained.
+//! Pure, and asked only about pods that a policy means, or that somebody wants explained or audited.
 
 mod command;
+mod engine;
+mod engines;
 mod known;
 
 use std::{collections::HashMap, fmt, sync::LazyLock};
@@ -13,6 +16,8 @@ use crate::{
     policy::{Image, Role, glob},
 };
 use known::KNOWN;
+
+pub use engine::{Clues, Engine, Server, major, of_image, server};
 
 /// Something that is recognised.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,6 +56,12 @@ enum Evidence {
 #[must_use]
 pub const fn all() -> &'static [Known] {
     KNOWN
+}
+
+/// Every database that is recognised.
+#[must_use]
+pub const fn engines() -> &'static [Engine] {
+    engines::ENGINES
 }
 
 impl Known {

@@ -1,6 +1,6 @@
 //! Where the pods are in a manifest: a Pod, the template of a controller, the items of a List.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A pod or pod template inside a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,27 @@ pub fn places(document: &Value) -> Vec<Place> {
     let mut places = Vec::new();
     search(document, "", &mut places);
     places
+}
+
+/// The pod of a place, with the volumes that a StatefulSet makes of its claim templates.
+#[must_use]
+pub fn pod(document: &Value, place: &Place) -> Option<Value> {
+    const TEMPLATE: &str = "/spec/template";
+    let mut pod = document.pointer(&place.pointer)?.clone();
+    let owner = place.pointer.strip_suffix(TEMPLATE);
+    let owner = owner.and_then(|pointer| document.pointer(pointer));
+    let claims = owner.and_then(|owner| owner.pointer("/spec/volumeClaimTemplates")?.as_array());
+    let names = claims.into_iter().flatten();
+    let names = names.filter_map(|claim| claim.pointer("/metadata/name")?.as_str());
+    for name in names {
+        let volume = json!({"name": name, "persistentVolumeClaim": {"claimName": name}});
+        match pod.pointer_mut("/spec/volumes") {
+            Some(Value::Array(volumes)) => volumes.push(volume),
+            Some(_) => return Some(pod),
+            None => pod["spec"]["volumes"] = json!([volume]),
+        }
+    }
+    Some(pod)
 }
 
 fn search(object: &Value, pointer: &str, places: &mut Vec<Place>) {

@@ -19,13 +19,19 @@ use crate::{
 };
 
 #[derive(Debug, clap::Args)]
-pub struct InputArgs {
+pub struct FileArgs {
     /// A manifest, a folder with manifests, or - for standard input; may be repeated
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     filenames: Vec<PathBuf>,
     /// The same, without -f
     #[arg(value_name = "FILE")]
     positional: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct InputArgs {
+    #[command(flatten)]
+    files: FileArgs,
     /// The namespace of objects that name none
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
@@ -61,6 +67,28 @@ pub struct Document {
 impl InputArgs {
     /// Reads everything that was named.
     pub fn read(&self) -> anyhow::Result<Vec<Manifest>> {
+        self.files.read()
+    }
+
+    pub fn surroundings(&self) -> Surroundings {
+        let labels = self.namespace_labels.as_ref();
+        Surroundings {
+            namespace: self.namespace.clone(),
+            labels: labels.map(|labels| labels.iter().cloned().collect()),
+            annotations: BTreeMap::new(),
+            settings: self.settings.settings(),
+        }
+    }
+}
+
+impl FileArgs {
+    /// Whether anything was named.
+    pub const fn is_empty(&self) -> bool {
+        self.filenames.is_empty() && self.positional.is_empty()
+    }
+
+    /// Reads everything that was named.
+    pub fn read(&self) -> anyhow::Result<Vec<Manifest>> {
         let mut manifests = Vec::new();
         let named = self.filenames.iter().chain(&self.positional);
         for path in named {
@@ -82,16 +110,6 @@ impl InputArgs {
             bail!("nothing to read: name a file, a folder, or - for standard input");
         }
         Ok(manifests)
-    }
-
-    pub fn surroundings(&self) -> Surroundings {
-        let labels = self.namespace_labels.as_ref();
-        Surroundings {
-            namespace: self.namespace.clone(),
-            labels: labels.map(|labels| labels.iter().cloned().collect()),
-            annotations: BTreeMap::new(),
-            settings: self.settings.settings(),
-        }
     }
 }
 

@@ -23,6 +23,8 @@ pub enum ClientError {
         "the service account of this container cannot be used: {0}; is automountServiceAccountToken off?"
     )]
     ServiceAccount(InClusterError),
+    #[error("no cluster is configured here: {0}")]
+    NoCluster(KubeconfigError),
     #[error("no client can be made for {cluster}: {because}")]
     Client {
         cluster: String,
@@ -47,6 +49,43 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Option<Client>, ClientE
         }
         None => return Ok(None),
     };
+    connect(config).map(Some)
+}
+
+/// A client for the cluster that kubectl would ask: of `kubeconfig`, else of `KUBECONFIG`, else of the
+/// home folder, and where there is none of these, for the one that we run in. Fit for reading alone.
+pub async fn current_client(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Client, ClientError> {
+    let read = match kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let named = |because| match kubeconfig {
+        Some(path) => ClientError::Kubeconfig {
+            path: path.to_owned(),
+            because,
+        },
+        None => ClientError::NoCluster(because),
+    };
+    let options = KubeConfigOptions {
+        context: context.map(str::to_owned),
+        ..KubeConfigOptions::default()
+    };
+    let config = match read {
+        Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .map_err(named)?,
+        Err(_) if kubeconfig.is_none() && env::var_os(IN_CLUSTER).is_some() => {
+            Config::incluster().map_err(ClientError::ServiceAccount)?
+        }
+        Err(because) => return Err(named(because)),
+    };
+    connect(config)
+}
+
+fn connect(config: Config) -> Result<Client, ClientError> {
     let authority = config.cluster_url.authority();
     let cluster = authority
         .map_or("", |it| host_and_port(it.as_str()))
@@ -54,7 +93,7 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Option<Client>, ClientE
     match Client::try_from(config) {
         Ok(client) => {
             tracing::info!(%cluster, "the API server that is asked");
-            Ok(Some(client))
+            Ok(client)
         }
         Err(because) => Err(ClientError::Client { cluster, because }),
     }

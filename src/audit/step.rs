@@ -1,0 +1,138 @@
+//! What to do about a finding, as a command wherever one does it.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use super::{Finding, Reason, Volume, volumes::Holds};
+use crate::{library, velero::BACKUP_VOLUMES};
+
+/// Policies of the library by the engine that they are for, and whether they take part unasked.
+static LIBRARY: LazyLock<BTreeMap<String, Vec<(String, bool)>>> = LazyLock::new(|| {
+    let mut by_engine: BTreeMap<String, Vec<(String, bool)>> = BTreeMap::new();
+    for place in library::policies() {
+        let about = &place.policy.about;
+        for engine in about.engine.split(", ") {
+            let named = by_engine.entry(engine.to_owned()).or_default();
+            named.push((place.policy.name.clone(), about.proven.is_some()));
+        }
+    }
+    by_engine
+});
+
+/// What to do next, where something is to be done.
+pub fn next(finding: &Finding, dumps: &[String]) -> Option<String> {
+    let namespace = &finding.namespace;
+    match finding.reason {
+        Reason::Hooked
+        | Reason::WhenCreated
+        | Reason::OtherPolicy
+        | Reason::AuthorsHook
+        | Reason::Operator
+        | Reason::MethodOff
+        | Reason::Disabled
+        | Reason::EndsByItself
+        | Reason::ReservedNamespace => None,
+        Reason::Missed | Reason::Incomplete | Reason::Outdated | Reason::DataNotSaved
+            if finding.exists && would_be_hooked(finding) =>
+        {
+            Some(made_anew(finding))
+        }
+        Reason::WrongContainer if would_be_hooked(finding) => Some(made_anew(finding)),
+        Reason::Missed | Reason::Incomplete | Reason::Outdated | Reason::DataNotSaved => {
+            Some(format!(
+                "back up the volume with the data of {namespace}/{}",
+                finding.pod
+            ))
+        }
+        Reason::WrongContainer | Reason::AuthorsHookFails => Some(format!(
+            "quiescent lint --explain {}",
+            finding.lint.unwrap_or("QV011")
+        )),
+        Reason::NoPreHook => Some(format!(
+            "add a pre hook to {}, or take the others out",
+            maker(finding)
+        )),
+        Reason::NotEnabled => Some(format!(
+            "kubectl label namespace {namespace} quiescent.dev/inject=enabled, then {}",
+            made_anew(finding)
+        )),
+        Reason::NoPolicy => Some(policy_for(finding)),
+        Reason::NotSelected => Some(format!(
+            "kubectl -n {namespace} get pod {} -o yaml | quiescent explain -f -",
+            finding.pod
+        )),
+        Reason::NoSchedule => Some(format!(
+            "velero schedule create {namespace} --schedule '0 1 * * *' --include-namespaces {namespace}"
+        )),
+        Reason::ExcludedFromBackup => Some(format!(
+            "take the label velero.io/exclude-from-backup off {}",
+            maker(finding)
+        )),
+        Reason::MissingScripts => Some(scripts(finding)),
+        Reason::DumpNotSaved => Some(format!(
+            "list {} in {BACKUP_VOLUMES} of {}, and leave it out of no backup",
+            dumps.join(","),
+            maker(finding)
+        )),
+        Reason::FileCopy => Some(format!(
+            "take the data volume out of {BACKUP_VOLUMES}, or label the namespace quiescent.dev/method=dump"
+        )),
+    }
+}
+
+/// Whether making the pod anew gives it hooks.
+fn would_be_hooked(finding: &Finding) -> bool {
+    matches!(finding.recreated, super::Recreated::Hooked(_))
+}
+
+/// The scripts of the policies as they are now. A pod with those of an older version needs newer hooks.
+fn scripts(finding: &Finding) -> String {
+    match &finding.recreated {
+        super::Recreated::Hooked(now) if *now != finding.policies => made_anew(finding),
+        _ => format!(
+            "quiescent scripts -n {0} | kubectl apply -f -",
+            finding.namespace
+        ),
+    }
+}
+
+/// Has the pod made anew. What lies in no claim is lost then.
+fn made_anew(finding: &Finding) -> String {
+    let namespace = &finding.namespace;
+    let restart = match &finding.owner {
+        Some((kind, name))
+            if matches!(kind.as_str(), "StatefulSet" | "Deployment" | "DaemonSet") =>
+        {
+            format!(
+                "kubectl -n {namespace} rollout restart {}/{name}",
+                kind.to_lowercase()
+            )
+        }
+        _ => format!("make {} anew", maker(finding)),
+    };
+    let data = finding.volumes.iter().filter(|it| it.holds == Holds::Data);
+    if data.clone().next().is_none() || data.clone().any(|it: &Volume| it.fleeting) {
+        format!("save its data, which no claim keeps, then {restart}")
+    } else {
+        restart
+    }
+}
+
+/// Whose manifest is to be changed.
+fn maker(finding: &Finding) -> String {
+    let namespace = &finding.namespace;
+    match &finding.owner {
+        Some((kind, name)) => format!("{} {namespace}/{name}", kind.to_lowercase()),
+        None => format!("pod {namespace}/{}", finding.pod),
+    }
+}
+
+fn policy_for(finding: &Finding) -> String {
+    let by_engine = LIBRARY.get(&finding.engine);
+    let of_engine =
+        by_engine.and_then(|all| all.iter().find(|(_, proven)| *proven).or(all.first()));
+    match of_engine {
+        // It is for other images, or has to be named.
+        Some((name, _)) => format!("quiescent library export {name} my-policy, and name its image"),
+        None => format!("write a policy for {}: quiescent schema", finding.engine),
+    }
+}
