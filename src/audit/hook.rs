@@ -49,7 +49,7 @@ impl Looked<'_> {
         let mut judged = self.hook(database);
         let dumps = self.dumps(judged.reason);
         let names: Vec<&str> = dumps.iter().map(String::as_str).collect();
-        let volumes = volumes(
+        let mut volumes = volumes(
             self.view,
             self.seen,
             database.container,
@@ -57,7 +57,16 @@ impl Looked<'_> {
             &names,
             taking,
         );
-        if judged.reason.verdict() == Verdict::Protected
+        let is_taken = !matches!(taking, Backups::Known([]));
+        if judged.reason == Reason::WhenCreated && is_taken {
+            // It lists its dump when it is made.
+            let dumps = volumes.iter_mut().filter(|it| it.holds == Holds::Dump);
+            dumps.for_each(|it| it.saved = Saved::FileCopy);
+        }
+        let verdict = judged.reason.verdict();
+        if is_left_out(self.view) && (verdict == Verdict::Protected || verdict.is_bad()) {
+            judged.reason = Reason::ExcludedFromBackup;
+        } else if verdict == Verdict::Protected
             && let Some(reason) = self.not_saved(judged.reason, &volumes, taking)
         {
             judged.reason = reason;
@@ -107,7 +116,7 @@ impl Looked<'_> {
                 let hook = format!("{hook}: runs in {runs_in}, not in {ours}");
                 Judged::new(Reason::WrongContainer, hook)
             } else {
-                self.passed_over(Because::OtherContainer)
+                passed_over(Because::OtherContainer)
             };
         }
         let missing = self.missing_scripts();
@@ -192,13 +201,13 @@ impl Looked<'_> {
             let names = std::iter::once(first.policy.name.as_str()).chain(names);
             let names = names.collect::<Vec<_>>().join(", ");
             return if self.seen.exists() {
-                Judged::new(Reason::Missed, format!("none: made before {names}"))
+                Judged::new(Reason::Missed, "none: made without the webhook")
             } else {
                 Judged::new(Reason::WhenCreated, format!("{names}, when created"))
             };
         }
         if !plan.applied.is_empty() {
-            return self.passed_over(Because::OtherContainer);
+            return passed_over(Because::OtherContainer);
         }
         match self.injection.reason() {
             Some(Because::MethodOff) => Judged::new(Reason::MethodOff, "none: method off"),
@@ -215,14 +224,7 @@ impl Looked<'_> {
             Some(Because::NoPolicyMatches) | None => {
                 Judged::new(Reason::NoPolicy, "none: no policy for it")
             }
-            Some(why) => self.passed_over(why),
-        }
-    }
-
-    fn passed_over(&self, why: select::Reason) -> Judged {
-        Judged {
-            because: Some(why),
-            ..Judged::new(Reason::NotSelected, format!("none: {why}"))
+            Some(why) => passed_over(why),
         }
     }
 
@@ -241,30 +243,34 @@ impl Looked<'_> {
 
     /// The volumes that the hook fills. Only the author knows those of an author's hook, and lists them.
     fn dumps(&self, reason: Reason) -> Vec<String> {
-        let has_hook = matches!(reason.verdict(), Verdict::Protected | Verdict::DoesNothing);
-        let mut dumps: Vec<String> = Vec::new();
-        if has_hook {
-            let followed = self.followed(reason).into_iter();
-            dumps.extend(followed.flat_map(|policy| policy.backup_volumes.clone()));
+        let mut dumps: Vec<String> = match reason.verdict() {
+            Verdict::Protected | Verdict::DoesNothing => {
+                let followed = self.followed(reason).into_iter();
+                followed
+                    .flat_map(|policy| policy.backup_volumes.clone())
+                    .collect()
+            }
+            Verdict::ByOperator | Verdict::Unprotected | Verdict::LeftAlone => Vec::new(),
+        };
+        if reason == Reason::AuthorsHook {
+            let listed = self.view.annotation(BACKUP_VOLUMES).unwrap_or_default();
+            let there = |name: &&str| self.seen.volumes().iter().any(|it| *it.name == **name);
+            dumps.extend(backup_volumes(listed).filter(there).map(str::to_owned));
         }
+        dumps.sort_unstable();
         dumps.dedup();
         dumps
     }
 
     /// What keeps the work of a good hook out of every backup.
     fn not_saved(&self, reason: Reason, volumes: &[Volume], taking: Backups<'_>) -> Option<Reason> {
-        if is_left_out(self.view) {
-            return Some(Reason::ExcludedFromBackup);
-        }
         if matches!(taking, Backups::Known([])) {
             return Some(Reason::NoSchedule);
         }
         let of = |holds| volumes.iter().filter(move |it| it.holds == holds);
-        // A pod that is not there yet lists its dump when it is made.
-        let listed_later = reason == Reason::WhenCreated;
         if of(Holds::Dump).next().is_some() {
             let lost = of(Holds::Dump).any(|it| it.saved == Saved::Not);
-            return (lost && !listed_later).then_some(Reason::DumpNotSaved);
+            return lost.then_some(Reason::DumpNotSaved);
         }
         let saved = |volume: &Volume| volume.saved != Saved::Not;
         let followed = self.followed(reason);
@@ -278,13 +284,15 @@ impl Looked<'_> {
             }
             return (!of(Holds::Data).any(saved)).then_some(Reason::DataNotSaved);
         }
-        if reason != Reason::AuthorsHook {
-            return None;
-        }
-        let listed = self.view.annotation(BACKUP_VOLUMES).unwrap_or_default();
-        let lists = backup_volumes(listed).any(|name| !name.is_empty());
-        let all = matches!(taking, Backups::Known(all) if all.iter().any(|it| it.copies_by_default == Some(true)));
-        (!lists && !all && !volumes.iter().any(saved)).then_some(Reason::DataNotSaved)
+        let nothing = reason == Reason::AuthorsHook && !volumes.iter().any(saved);
+        nothing.then_some(Reason::DataNotSaved)
+    }
+}
+
+fn passed_over(why: select::Reason) -> Judged {
+    Judged {
+        because: Some(why),
+        ..Judged::new(Reason::NotSelected, format!("none: {why}"))
     }
 }
 

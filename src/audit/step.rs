@@ -5,18 +5,28 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use super::{Finding, Reason, Volume, volumes::Holds};
 use crate::{library, velero::BACKUP_VOLUMES};
 
-/// Policies of the library by the engine that they are for, and whether they take part unasked.
-static LIBRARY: LazyLock<BTreeMap<String, Vec<(String, bool)>>> = LazyLock::new(|| {
-    let mut by_engine: BTreeMap<String, Vec<(String, bool)>> = BTreeMap::new();
+/// The policy of the library for each engine: one that is proven and makes a dump, if there is one.
+static LIBRARY: LazyLock<BTreeMap<String, (Rank, String)>> = LazyLock::new(|| {
+    let mut by_engine: BTreeMap<String, (Rank, String)> = BTreeMap::new();
     for place in library::policies() {
         let about = &place.policy.about;
         for engine in about.engine.split(", ") {
-            let named = by_engine.entry(engine.to_owned()).or_default();
-            named.push((place.policy.name.clone(), about.proven.is_some()));
+            let mut methods = place.policy.matching.pod_selector.methods();
+            let rank = (about.proven.is_some(), methods.any(|it| it == "dump"));
+            let candidate = (rank, place.policy.name.clone());
+            let best = by_engine
+                .entry(engine.to_owned())
+                .or_insert_with(|| candidate.clone());
+            if rank > best.0 {
+                *best = candidate;
+            }
         }
     }
     by_engine
 });
+
+/// Whether a policy is proven, and whether it makes a dump.
+type Rank = (bool, bool);
 
 /// What to do next, where something is to be done.
 pub fn next(finding: &Finding, dumps: &[String]) -> Option<String> {
@@ -31,21 +41,14 @@ pub fn next(finding: &Finding, dumps: &[String]) -> Option<String> {
         | Reason::Disabled
         | Reason::EndsByItself
         | Reason::ReservedNamespace => None,
-        Reason::Missed | Reason::Incomplete | Reason::Outdated | Reason::DataNotSaved
-            if finding.exists && would_be_hooked(finding) =>
-        {
-            Some(made_anew(finding))
-        }
-        Reason::WrongContainer if would_be_hooked(finding) => Some(made_anew(finding)),
-        Reason::Missed | Reason::Incomplete | Reason::Outdated | Reason::DataNotSaved => {
-            Some(format!(
-                "back up the volume with the data of {namespace}/{}",
-                finding.pod
-            ))
-        }
-        Reason::WrongContainer | Reason::AuthorsHookFails => Some(format!(
-            "quiescent lint --explain {}",
-            finding.lint.unwrap_or("QV011")
+        Reason::Missed | Reason::Incomplete | Reason::Outdated => Some(made_anew(finding)),
+        Reason::WrongContainer | Reason::AuthorsHookFails => Some(finding.lint.map_or_else(
+            || made_anew(finding),
+            |code| format!("quiescent lint --explain {code}"),
+        )),
+        Reason::DataNotSaved => Some(format!(
+            "back up the volume with the data of {namespace}/{}",
+            finding.pod
         )),
         Reason::NoPreHook => Some(format!(
             "add a pre hook to {}, or take the others out",
@@ -77,11 +80,6 @@ pub fn next(finding: &Finding, dumps: &[String]) -> Option<String> {
             "take the data volume out of {BACKUP_VOLUMES}, or label the namespace quiescent.dev/method=dump"
         )),
     }
-}
-
-/// Whether making the pod anew gives it hooks.
-fn would_be_hooked(finding: &Finding) -> bool {
-    matches!(finding.recreated, super::Recreated::Hooked(_))
 }
 
 /// The scripts of the policies as they are now. A pod with those of an older version needs newer hooks.
@@ -127,12 +125,9 @@ fn maker(finding: &Finding) -> String {
 }
 
 fn policy_for(finding: &Finding) -> String {
-    let by_engine = LIBRARY.get(&finding.engine);
-    let of_engine =
-        by_engine.and_then(|all| all.iter().find(|(_, proven)| *proven).or(all.first()));
-    match of_engine {
+    match LIBRARY.get(&finding.engine) {
         // It is for other images, or has to be named.
-        Some((name, _)) => format!("quiescent library export {name} my-policy, and name its image"),
+        Some((_, name)) => format!("quiescent library export {name} my-policy, and name its image"),
         None => format!("write a policy for {}: quiescent schema", finding.engine),
     }
 }

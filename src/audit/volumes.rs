@@ -61,13 +61,13 @@ impl Saved {
     }
 }
 
-/// The volumes of the container: those where its data lie, and those that the hook fills.
+/// The volumes of the container: those where its data lie, and of those listed the ones that the hook fills.
 pub fn volumes(
     pod: &PodView<'_>,
     seen: &Seen<'_>,
     container: &Container<'_>,
     engine: Option<&Engine>,
-    dumps: &[&str],
+    listed: &[&str],
     backups: Backups<'_>,
 ) -> Vec<Volume> {
     let mounts: Vec<_> = container
@@ -83,8 +83,7 @@ pub fn volumes(
     let at_home = |path: &str| engine.is_some_and(|engine| engine.keeps_data_at(path));
     let candidates: Vec<_> = mounts
         .iter()
-        .filter(|mount| mount.read_only != Some(true) && !dumps.contains(&&*mount.name))
-        .filter(|mount| keeps(&mount.name))
+        .filter(|mount| mount.read_only != Some(true) && keeps(&mount.name))
         .collect();
     let known: Vec<&str> = candidates
         .iter()
@@ -94,16 +93,18 @@ pub fn volumes(
     let claims = || {
         let claims = candidates
             .iter()
-            .filter(|mount| kind_of(&mount.name) == Some(Kind::Claim));
+            .filter(|mount| kind_of(&mount.name) == Some(Kind::Claim))
+            .filter(|mount| !listed.contains(&&*mount.name));
         claims.map(|mount| &*mount.name).collect()
     };
     // Where no volume is at the usual place, the data lie in a claim.
     let mut data: Vec<&str> = if known.is_empty() { claims() } else { known };
     data.sort_unstable();
     data.dedup();
-    let dumps = dumps.iter().map(|name| (*name, Holds::Dump));
+    let dumps = listed.iter().filter(|name| !data.contains(name));
+    let dumps: Vec<_> = dumps.map(|name| (*name, Holds::Dump)).collect();
     let data = data.into_iter().map(|name| (name, Holds::Data));
-    let all = dumps.chain(data).map(|(name, holds)| {
+    let all = dumps.into_iter().chain(data).map(|(name, holds)| {
         let kind = kind_of(name).unwrap_or(Kind::EmptyDir);
         Volume {
             name: name.to_owned(),

@@ -8,13 +8,14 @@ use std::sync::LazyLock;
 use super::Rule;
 use crate::{
     policy::{Image, ImagePattern},
+    recognise::major,
     velero::HookPhase,
 };
 
 /// One thing that is known not to work.
 pub struct Evidence {
     pub rule: Rule,
-    /// Images in which it is so; none means whatever the image.
+    /// Images in which it is so, by pattern or as versions of an engine; none means whatever the image.
     pub images: &'static [&'static str],
     pub phases: &'static [HookPhase],
     /// What a command says, in small letters: all of these. The first is pointed at.
@@ -31,16 +32,8 @@ pub struct Evidence {
 
 const BOTH: &[HookPhase] = &[HookPhase::Pre, HookPhase::Post];
 const PRE: &[HookPhase] = &[HookPhase::Pre];
-const POSTGRES_15: &[&str] = &[
-    "*/postgres:>=15",
-    "*/bitnami*/postgresql:>=15",
-    "*/postgis:>=15",
-];
-const POSTGRES_14: &[&str] = &[
-    "*/postgres:<15",
-    "*/bitnami*/postgresql:<15",
-    "*/postgis:<15",
-];
+const POSTGRES_15: &[&str] = &["PostgreSQL >=15"];
+const POSTGRES_14: &[&str] = &["PostgreSQL <15"];
 const POSTGRES: &[&str] = &["*/postgres", "*/postgis", "*/pgvector", "*/timescaledb"];
 const DISTROLESS: &[&str] = &[
     "*/etcd-development/etcd:>=3.6",
@@ -384,18 +377,42 @@ impl Evidence {
 
     fn is_for(&self, image: &Image<'_>) -> bool {
         let row = EVIDENCE.iter().position(|row| std::ptr::eq(row, self));
-        row.is_some_and(|row| PATTERNS[row].iter().any(|pattern| pattern.matches(image)))
+        row.is_some_and(|row| MEANT[row].iter().any(|meant| meant.has(image)))
     }
 }
 
-static PATTERNS: LazyLock<Vec<Vec<ImagePattern>>> = LazyLock::new(|| {
-    let patterns = |row: &Evidence| {
-        let written = row.images.iter();
-        written
-            .map(|text| text.parse().expect("a pattern of this table"))
-            .collect()
-    };
-    EVIDENCE.iter().map(patterns).collect()
+/// Images that a row is about.
+enum Meant {
+    Images(ImagePattern),
+    /// Those of an engine, from a version on or below one.
+    From(&'static str, u32),
+    Below(&'static str, u32),
+}
+
+impl Meant {
+    fn of(text: &'static str) -> Self {
+        let number = |text: &str| text.parse().expect("a version of this table");
+        if let Some((engine, version)) = text.split_once(" >=") {
+            Self::From(engine, number(version))
+        } else if let Some((engine, version)) = text.split_once(" <") {
+            Self::Below(engine, number(version))
+        } else {
+            Self::Images(text.parse().expect("a pattern of this table"))
+        }
+    }
+
+    fn has(&self, image: &Image<'_>) -> bool {
+        match self {
+            Self::Images(pattern) => pattern.matches(image),
+            Self::From(engine, version) => major(engine, image).is_some_and(|it| it >= *version),
+            Self::Below(engine, version) => major(engine, image).is_some_and(|it| it < *version),
+        }
+    }
+}
+
+static MEANT: LazyLock<Vec<Vec<Meant>>> = LazyLock::new(|| {
+    let meant = |row: &Evidence| row.images.iter().map(|text| Meant::of(text)).collect();
+    EVIDENCE.iter().map(meant).collect()
 });
 
 /// Something that a command stops, and how it is started again.

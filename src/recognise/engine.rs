@@ -23,6 +23,8 @@ pub struct Engine {
     pub programs: &'static [&'static str],
     /// Where the data lie. Volumes are mounted there or below.
     pub directories: &'static [&'static str],
+    /// Where the data lie in the official image, at a path that anybody may use: no evidence.
+    pub usual: &'static [&'static str],
     /// Variables that servers have and clients do not.
     pub variables: &'static [&'static str],
     /// Variables that both have.
@@ -124,7 +126,11 @@ pub fn server(of: &Container<'_>, clues: &Clues<'_>) -> Option<Server> {
         .reduce(|one, other| if other.0 > one.0 { other } else { one });
     strongest.map(|(_, engine, evidence)| Server {
         engine,
-        version: version(engine, &image),
+        // The tag of somebody's own image counts that image's versions.
+        version: engine
+            .has_image(&image)
+            .then(|| version(engine, &image))
+            .flatten(),
         evidence,
     })
 }
@@ -137,7 +143,7 @@ pub fn of_image(image: &Image<'_>) -> Option<&'static Engine> {
 
 /// The first number of the version that an image has of this engine, if it is of it.
 #[must_use]
-pub fn major(engine: &'static str, image: &Image<'_>) -> Option<u32> {
+pub fn major(engine: &str, image: &Image<'_>) -> Option<u32> {
     let engine = of_image(image).filter(|it| it.name == engine)?;
     version(engine, image)?.split('.').next()?.parse().ok()
 }
@@ -163,7 +169,7 @@ impl Engine {
         let by_program = program.and_then(known).map(Evidence::Program);
         let mut mounts = of.volume_mounts.iter().flat_map(List::iter);
         let by_directory = mounts
-            .find(|mount| mount.read_only != Some(true) && self.keeps_data_at(&mount.mount_path))
+            .find(|mount| mount.read_only != Some(true) && self.is_telling(&mount.mount_path))
             .map(|mount| Evidence::Directory(mount.mount_path.to_string()));
         let set = |wanted: &&str| {
             let mut variables = clues.env.iter().flat_map(List::iter);
@@ -198,6 +204,11 @@ impl Engine {
     /// Whether this path is where the data lie.
     #[must_use]
     pub fn keeps_data_at(&self, path: &str) -> bool {
+        self.is_telling(path) || self.usual.contains(&path.trim_end_matches('/'))
+    }
+
+    /// Whether a volume at this path gives the engine away.
+    fn is_telling(&self, path: &str) -> bool {
         self.directories.iter().any(|directory| {
             let rest = path.strip_prefix(directory);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

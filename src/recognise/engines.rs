@@ -11,6 +11,7 @@ const NONE: Engine = Engine {
     images: &[],
     programs: &[],
     directories: &[],
+    usual: &[],
     variables: &[],
     shared_variables: &[],
     ports: &[],
@@ -180,6 +181,7 @@ pub const ENGINES: &[Engine] = &[
     Engine {
         name: "FerretDB",
         images: &["ferretdb-eval", "ferretdb-all-in-one"],
+        usual: &["/data"],
         ..NONE
     },
     Engine {
@@ -191,6 +193,7 @@ pub const ENGINES: &[Engine] = &[
         shared_variables: &["VALKEY_PASSWORD"],
         ports: &[6379],
         port_names: &["tcp-valkey", "valkey"],
+        usual: &["/data"],
         ..NONE
     },
     Engine {
@@ -199,6 +202,7 @@ pub const ENGINES: &[Engine] = &[
         programs: &["keydb-server"],
         ports: &[6379],
         port_names: &["keydb"],
+        usual: &["/data"],
         ..NONE
     },
     Engine {
@@ -206,6 +210,7 @@ pub const ENGINES: &[Engine] = &[
         images: &["dragonfly"],
         programs: &["dragonfly"],
         ports: &[6379],
+        usual: &["/data"],
         ..NONE
     },
     Engine {
@@ -222,6 +227,7 @@ pub const ENGINES: &[Engine] = &[
         shared_variables: &["REDIS_PASSWORD"],
         ports: &[6379],
         port_names: &["redis", "tcp-redis"],
+        usual: &["/data"],
         ..NONE
     },
     Engine {
@@ -322,6 +328,7 @@ pub const ENGINES: &[Engine] = &[
         directories: &["/data/jetstream"],
         ports: &[4222, 6222],
         port_names: &["nats"],
+        usual: &["/data"],
         ..NONE
     },
     Engine {
@@ -331,6 +338,7 @@ pub const ENGINES: &[Engine] = &[
         variables: &["ZOO_MY_ID", "ZOO_SERVERS", "ZOOKEEPER_SERVER_ID"],
         ports: &[2181, 2888, 3888],
         port_names: &["zookeeper"],
+        usual: &["/data"],
         ..NONE
     },
     Engine {
@@ -461,6 +469,7 @@ pub const ENGINES: &[Engine] = &[
         variables: &["NEO4J_AUTH", "NEO4J_ACCEPT_LICENSE_AGREEMENT"],
         ports: &[7687, 7474],
         port_names: &["tcp-bolt", "bolt"],
+        usual: &["/data"],
         ..NONE
     },
     Engine {
@@ -508,6 +517,7 @@ pub const ENGINES: &[Engine] = &[
         images: &["rethinkdb"],
         programs: &["rethinkdb"],
         ports: &[28015, 29015],
+        usual: &["/data"],
         ..NONE
     },
     Engine {
@@ -570,6 +580,7 @@ pub const ENGINES: &[Engine] = &[
         name: "CrateDB",
         images: &["crate"],
         ports: &[4200, 4300],
+        usual: &["/data"],
         ..NONE
     },
     Engine {
@@ -615,6 +626,7 @@ pub const ENGINES: &[Engine] = &[
         images: &["weaviate"],
         directories: &["/var/lib/weaviate"],
         variables: &["PERSISTENCE_DATA_PATH"],
+        usual: &["/data"],
         ..NONE
     },
     Engine {
@@ -693,6 +705,7 @@ pub const ENGINES: &[Engine] = &[
         variables: &["MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"],
         ports: &[9000, 9001],
         port_names: &["minio", "minio-api"],
+        usual: &["/data"],
         ..NONE
     },
 ];

@@ -15,6 +15,7 @@ use crate::{
     support,
 };
 
+mod auditing;
 mod callers;
 mod changing;
 mod failing;
@@ -45,7 +46,7 @@ fn a_real_api_server_gets_pods_with_hooks() {
         "--kubeconfig",
         &api.kubeconfig(),
     ]);
-    let scenarios: [(&str, Scenario); 14] = [
+    let scenarios: [(&str, Scenario); 15] = [
         (
             "the manifests of deploy and certs are accepted",
             failing::our_manifests_are_accepted,
@@ -93,6 +94,10 @@ fn a_real_api_server_gets_pods_with_hooks() {
         (
             "with a client CA, the API server shows its certificate or is turned away",
             callers::the_client_ca_decides,
+        ),
+        (
+            "an audit finds what has no hook, no scripts and no Schedule, and says what it may not see",
+            auditing::an_audit_tells_what_is_protected,
         ),
         (
             "without its server Ignore lets pods pass",
@@ -155,13 +160,21 @@ impl ApiServer {
 
     /// The kubeconfig of the ServiceAccount in deploy/server.yaml, which must be there.
     fn kubeconfig_of_the_webhook(&self) -> String {
-        let token = self.kubectl.run("create token -n quiescent quiescent");
+        self.kubeconfig_of("quiescent", "quiescent")
+    }
+
+    /// The kubeconfig of a ServiceAccount.
+    fn kubeconfig_of(&self, namespace: &str, account: &str) -> String {
+        let token = self
+            .kubectl
+            .run(&format!("create token -n {namespace} {account}"));
         let admin = fs::read_to_string(&self.kubectl.kubeconfig).expect("the kubeconfig");
         let (head, _) = admin
             .split_once("token: ")
             .expect("the kit's kubeconfig has a token");
         // Beside the other: both name the CA's file relative to themselves.
-        let path = self.kubectl.kubeconfig.with_file_name("webhook.kubeconfig");
+        let name = format!("{namespace}-{account}.kubeconfig");
+        let path = self.kubectl.kubeconfig.with_file_name(name);
         fs::write(&path, format!("{head}token: {}}}}}]\n", token.trim())).expect("a kubeconfig");
         path.display().to_string()
     }

@@ -7,6 +7,7 @@
 mod allocations;
 mod apiserver;
 mod architecture;
+mod audit;
 mod bodies;
 mod broken;
 mod cases;

@@ -142,18 +142,16 @@ async fn namespaces(
     notes: &mut Vec<String>,
 ) -> Result<Option<BTreeMap<String, (Labels, Labels)>>, ListError> {
     const PATH: &str = "/api/v1/namespaces";
-    let found = match &args.namespace {
-        Some(name) => object(client, PATH, name)
-            .await
-            .map(|text| vec![metadata(&text)]),
-        None => {
-            let objects = Objects {
-                path: PATH,
-                labels: None,
-                metadata_only: true,
-            };
-            list(client, objects, metadata).await
-        }
+    let found = if let Some(name) = &args.namespace {
+        let text = object(client, PATH, name).await;
+        text.map(|text| vec![metadata(&text)])
+    } else {
+        let objects = Objects {
+            path: PATH,
+            labels: None,
+            metadata_only: true,
+        };
+        list(client, objects, metadata).await
     };
     let Some(found) = seen(found)? else {
         notes.push("we may not see namespaces: what their labels say is unknown".to_owned());

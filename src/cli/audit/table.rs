@@ -27,8 +27,8 @@ const NARROW: usize = 6;
 /// The column of the hook, in the colour of the verdict.
 const HOOK: usize = 3;
 
-/// The narrowest that each column may become.
-const LEAST: [usize; NARROW] = [9, 10, 10, 16, 8, 12];
+/// How narrow each column becomes where the terminal is, and how narrow it may become at worst.
+const NARROWER: [[usize; NARROW]; 2] = [[9, 14, 14, 32, 8, 22], [8, 10, 9, 16, 8, 9]];
 
 const GAP: &str = "  ";
 
@@ -76,13 +76,15 @@ pub fn text(findings: &[Finding], width: Option<usize>) -> String {
 /// Takes from the widest column that can spare something until all fit.
 fn narrow(widths: &mut [usize], width: usize) {
     let gaps = GAP.len() * (widths.len() - 1);
-    while widths.iter().sum::<usize>() + gaps > width {
-        let spare = widths.iter().zip(LEAST).enumerate();
-        let widest = spare
-            .filter(|(_, (width, least))| **width > *least)
-            .max_by_key(|(_, (width, least))| *width - least);
-        let Some((column, _)) = widest else { return };
-        widths[column] -= 1;
+    for least in NARROWER {
+        while widths.iter().sum::<usize>() + gaps > width {
+            let spare = widths.iter().zip(least).enumerate();
+            let widest = spare
+                .filter(|(_, (width, least))| **width > *least)
+                .max_by_key(|(_, (width, least))| *width - least);
+            let Some((column, _)) = widest else { break };
+            widths[column] -= 1;
+        }
     }
 }
 
@@ -138,7 +140,6 @@ fn volumes(finding: &Finding) -> String {
     let words = |volume: &Volume| match (volume.holds, volume.saved) {
         (Holds::Dump, Saved::FileCopy) => "dump saved",
         (Holds::Dump, Saved::Snapshot) => "dump by snapshot",
-        (Holds::Dump, Saved::Not) if !finding.exists => "dump when created",
         (Holds::Dump, Saved::Not) => "dump not saved",
         (Holds::Dump, Saved::Unknown) => "dump unknown",
         (Holds::Data, Saved::FileCopy) if prepared => "data by file copy",
