@@ -24,13 +24,21 @@ pub enum Backups<'a> {
 pub struct Backup {
     pub name: String,
     paused: bool,
+    scope: Scope,
+    /// The pods for which it has a pre hook of its own.
+    hooks: Vec<Scope>,
+    /// Whether volumes are copied file by file unless they are left out; unset is Velero's own default.
+    pub copies_by_default: Option<bool>,
+    pub takes_snapshots: Option<bool>,
+}
+
+/// Which pods are meant.
+#[derive(Clone, Debug, PartialEq)]
+struct Scope {
     namespaces: Listed,
     resources: Listed,
     /// A pod must match one of them, where there are any; none does where they cannot be read.
     selectors: Option<Vec<Selector>>,
-    /// Whether volumes are copied file by file unless they are left out; unset is Velero's own default.
-    pub copies_by_default: Option<bool>,
-    pub takes_snapshots: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -79,26 +87,16 @@ impl Backup {
     }
 
     fn read(object: &Value, spec: &Value) -> Self {
-        let one = spec.get("labelSelector").filter(|it| !it.is_null());
-        let several = spec["orLabelSelectors"].as_array();
-        let given = one.into_iter().chain(several.into_iter().flatten());
-        let selectors = given.map(|selector| {
-            let read = serde_json::from_value::<LabelSelector>(selector.clone());
-            read.ok().map(|read| Selector::from(&read))
-        });
+        let hooks = spec["hooks"]["resources"].as_array().into_iter().flatten();
+        let pre = |hook: &&Value| hook["pre"].as_array().is_some_and(|it| !it.is_empty());
         Self {
             name: object["metadata"]["name"]
                 .as_str()
                 .unwrap_or_default()
                 .to_owned(),
             paused: object["spec"]["paused"] == true,
-            namespaces: Listed::read(spec, &["includedNamespaces"], &["excludedNamespaces"]),
-            resources: Listed::read(
-                spec,
-                &["includedResources", "includedNamespaceScopedResources"],
-                &["excludedResources", "excludedNamespaceScopedResources"],
-            ),
-            selectors: selectors.collect(),
+            scope: Scope::read(spec),
+            hooks: hooks.filter(pre).map(Scope::read).collect(),
             copies_by_default: spec["defaultVolumesToFsBackup"].as_bool(),
             takes_snapshots: spec["snapshotVolumes"].as_bool(),
         }
@@ -107,6 +105,37 @@ impl Backup {
     /// Whether a pod is in it.
     #[must_use]
     pub fn has(&self, pod: &PodView<'_>, namespace: &str) -> bool {
+        !self.paused && self.scope.means(pod, namespace) && !is_left_out(pod)
+    }
+
+    /// Whether it has a pre hook of its own for a pod. An annotation of the pod hides it.
+    #[must_use]
+    pub fn has_hook_for(&self, pod: &PodView<'_>, namespace: &str) -> bool {
+        self.hooks.iter().any(|hook| hook.means(pod, namespace))
+    }
+}
+
+impl Scope {
+    fn read(spec: &Value) -> Self {
+        let one = spec.get("labelSelector").filter(|it| !it.is_null());
+        let several = spec["orLabelSelectors"].as_array();
+        let given = one.into_iter().chain(several.into_iter().flatten());
+        let selectors = given.map(|selector| {
+            let read = serde_json::from_value::<LabelSelector>(selector.clone());
+            read.ok().map(|read| Selector::from(&read))
+        });
+        Self {
+            namespaces: Listed::read(spec, &["includedNamespaces"], &["excludedNamespaces"]),
+            resources: Listed::read(
+                spec,
+                &["includedResources", "includedNamespaceScopedResources"],
+                &["excludedResources", "excludedNamespaceScopedResources"],
+            ),
+            selectors: selectors.collect(),
+        }
+    }
+
+    fn means(&self, pod: &PodView<'_>, namespace: &str) -> bool {
         let pods = |name: &str| {
             let name = name.to_ascii_lowercase();
             matches!(name.as_str(), "pods" | "pod" | "po" | "*")
@@ -115,11 +144,9 @@ impl Backup {
             let selects = |it: &Selector| it.matches(|key| pod.label(key));
             selectors.is_empty() || selectors.iter().any(selects)
         });
-        !self.paused
-            && self.namespaces.has(|name| glob::matches(name, namespace))
+        self.namespaces.has(|name| glob::matches(name, namespace))
             && self.resources.has(pods)
             && selected
-            && !is_left_out(pod)
     }
 }
 

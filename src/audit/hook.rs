@@ -46,7 +46,7 @@ impl Judged {
 impl Looked<'_> {
     /// The hook first, and then, if it is a good one, the backups that take its pod.
     pub fn judgement(&self, database: &Database<'_>, taking: Backups<'_>) -> Judgement {
-        let mut judged = self.hook(database);
+        let mut judged = self.hook(database, taking);
         let dumps = self.dumps(judged.reason);
         let names: Vec<&str> = dumps.iter().map(String::as_str).collect();
         let mut volumes = volumes(
@@ -78,7 +78,7 @@ impl Looked<'_> {
         }
     }
 
-    fn hook(&self, database: &Database<'_>) -> Judged {
+    fn hook(&self, database: &Database<'_>, taking: Backups<'_>) -> Judged {
         let facts = self.around.facts;
         let of = |phase| whose(self.view, phase, &self.injection.verdicts, facts);
         let pre = of(HookPhase::Pre);
@@ -88,11 +88,27 @@ impl Looked<'_> {
         if let Some(known) = recognise::pod(self.view).filter(|it| it.role == Role::Operator) {
             return Judged::new(Reason::Operator, format!("left to {}", known.name));
         }
+        if pre == Whose::Nobodys
+            && let Some(backup) = self.hooking(taking)
+        {
+            return Judged::new(Reason::BackupsHook, format!("of {backup}"));
+        }
         match (pre, of(HookPhase::Post)) {
             (Whose::Authors, _) => self.authors(),
             (_, Whose::Authors) => Judged::new(Reason::NoPreHook, "author's: no pre hook"),
             _ => self.none(database),
         }
+    }
+
+    /// The first of the backups with a hook of its own for the pod.
+    fn hooking<'b>(&self, taking: Backups<'b>) -> Option<&'b str> {
+        let Backups::Known(all) = taking else {
+            return None;
+        };
+        let namespace = self.around.facts.namespace;
+        let mut all = all.iter();
+        let first = all.find(|it| it.has_hook_for(self.view, namespace))?;
+        Some(&first.name)
     }
 
     fn ours(&self, database: &Database<'_>) -> Judged {
@@ -252,7 +268,7 @@ impl Looked<'_> {
             }
             Verdict::ByOperator | Verdict::Unprotected | Verdict::LeftAlone => Vec::new(),
         };
-        if reason == Reason::AuthorsHook {
+        if matches!(reason, Reason::AuthorsHook | Reason::BackupsHook) {
             let listed = self.view.annotation(BACKUP_VOLUMES).unwrap_or_default();
             let there = |name: &&str| self.seen.volumes().iter().any(|it| *it.name == **name);
             dumps.extend(backup_volumes(listed).filter(there).map(str::to_owned));
@@ -284,7 +300,8 @@ impl Looked<'_> {
             }
             return (!of(Holds::Data).any(saved)).then_some(Reason::DataNotSaved);
         }
-        let nothing = reason == Reason::AuthorsHook && !volumes.iter().any(saved);
+        let elsewhere = matches!(reason, Reason::AuthorsHook | Reason::BackupsHook);
+        let nothing = elsewhere && !volumes.iter().any(saved);
         nothing.then_some(Reason::DataNotSaved)
     }
 }

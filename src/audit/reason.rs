@@ -98,6 +98,7 @@ reasons! {
     Outdated = "outdated" Protected "it has the hooks of an older version of a policy, which still run",
     OtherPolicy = "other_policy" Protected "it has the hooks of a policy that is not known here, or does not select it any more",
     AuthorsHook = "authors_hook" Protected "its author wrote a hook, and lint finds nothing that makes it useless",
+    BackupsHook = "backups_hook" Protected "a Schedule or Backup that takes it has a hook for it, which is not judged here",
     Operator = "operator" ByOperator "an operator runs it, and makes its backups or says how",
     Missed = "missed" Unprotected "it was made before the policy, or while the webhook was away",
     NotEnabled = "not_enabled" Unprotected "neither pod nor namespace has the label quiescent.dev/inject=enabled",

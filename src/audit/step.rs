@@ -36,6 +36,7 @@ pub fn next(finding: &Finding, dumps: &[String]) -> Option<String> {
         | Reason::WhenCreated
         | Reason::OtherPolicy
         | Reason::AuthorsHook
+        | Reason::BackupsHook
         | Reason::Operator
         | Reason::MethodOff
         | Reason::Disabled

@@ -54,7 +54,8 @@ fn hooked(mut pod: Value) -> Value {
     let view = PodView::parse(&text).unwrap();
     let injection = inject(&policies, &view, facts(&settings));
     let patch = injection.patch_text(&view).unwrap();
-    json_patch::patch(&mut pod, &serde_json::from_slice(&patch).unwrap()).unwrap();
+    let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
+    json_patch::patch(&mut pod, &patch).unwrap();
     pod
 }
 
@@ -305,6 +306,34 @@ fn an_authors_hook_is_worth_what_lint_says_of_it() {
     let mut both = pre("/bin/sync");
     both["post.hook.restore.velero.io/command"] = json!("[broken");
     assert_eq!(with(&both).reason, Reason::AuthorsHook);
+}
+
+#[test]
+fn a_hook_of_the_schedule_is_one_unless_an_annotation_hides_it() {
+    let with = |hooks: Value| [schedule(&json!({"hooks": {"resources": [hooks]}}))];
+    let pre = json!([{"exec": {"command": ["/bin/sync"]}}]);
+    let ours = with(json!({"name": "sync", "includedNamespaces": ["shop"], "pre": pre}));
+    let mut pod = postgres();
+    assert_eq!(
+        judged(&pod, Backups::Known(&ours)).reason,
+        Reason::BackupsHook
+    );
+    for others in [
+        json!({"name": "sync", "includedNamespaces": ["other"], "pre": pre}),
+        json!({"name": "sync", "labelSelector": {"matchLabels": {"app": "other"}}, "pre": pre}),
+        json!({"name": "sync", "post": pre}),
+    ] {
+        let all = with(others);
+        assert_eq!(judged(&pod, Backups::Known(&all)).reason, Reason::Missed);
+    }
+    pod["metadata"]["annotations"] = json!({
+        "pre.hook.backup.velero.io/command": "[broken",
+        "pre.hook.backup.velero.io/container": "postgres",
+    });
+    assert_eq!(
+        judged(&pod, Backups::Known(&ours)).reason,
+        Reason::AuthorsHookFails
+    );
 }
 
 #[test]

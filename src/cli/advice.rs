@@ -1,4 +1,4 @@
-//! What to do about errors of the file system.
+//! What to do about errors that happen to everybody: of the file system, and where no cluster is.
 
 use std::{
     fs, io,
@@ -7,10 +7,13 @@ use std::{
 };
 
 use super::names;
-use crate::{files::FileError, library, policy_files::ReadError};
+use crate::{files::FileError, kubernetes::ClientError, library, policy_files::ReadError};
 
 /// What to do, where the error is one that happens to everybody.
 pub fn on(error: &anyhow::Error) -> Option<String> {
+    if let Some(ClientError::NoCluster(_)) = error.downcast_ref() {
+        return Some("name manifests with -f, or a cluster with --kubeconfig".to_owned());
+    }
     let file = error.chain().find_map(|it| {
         let of_policies = || match it.downcast_ref() {
             Some(ReadError::File(error)) => Some(error),

@@ -25,6 +25,8 @@ pub enum ClientError {
     ServiceAccount(InClusterError),
     #[error("no cluster is configured here: {0}")]
     NoCluster(KubeconfigError),
+    #[error("the kubeconfig of kubectl cannot be used: {0}")]
+    Current(KubeconfigError),
     #[error("no client can be made for {cluster}: {because}")]
     Client {
         cluster: String,
@@ -62,12 +64,12 @@ pub async fn current_client(
         Some(path) => Kubeconfig::read_from(path),
         None => Kubeconfig::read(),
     };
-    let named = |because| match kubeconfig {
+    let named = |because, otherwise: fn(KubeconfigError) -> ClientError| match kubeconfig {
         Some(path) => ClientError::Kubeconfig {
             path: path.to_owned(),
             because,
         },
-        None => ClientError::NoCluster(because),
+        None => otherwise(because),
     };
     let options = KubeConfigOptions {
         context: context.map(str::to_owned),
@@ -76,11 +78,11 @@ pub async fn current_client(
     let config = match read {
         Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
-            .map_err(named)?,
+            .map_err(|because| named(because, ClientError::Current))?,
         Err(_) if kubeconfig.is_none() && env::var_os(IN_CLUSTER).is_some() => {
             Config::incluster().map_err(ClientError::ServiceAccount)?
         }
-        Err(because) => return Err(named(because)),
+        Err(because) => return Err(named(because, ClientError::NoCluster)),
     };
     connect(config)
 }
