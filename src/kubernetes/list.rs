@@ -64,8 +64,9 @@ impl ListError {
 struct Page<'a> {
     #[serde(default)]
     metadata: PageMetadata,
+    /// An empty list of metadata has `null` here.
     #[serde(borrow)]
-    items: Vec<&'a RawValue>,
+    items: Option<Vec<&'a RawValue>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -121,7 +122,8 @@ async fn from_the_start<T>(
                 path: path.to_owned(),
                 source,
             })?;
-        kept.extend(page.items.into_iter().map(|item| each(item.get())));
+        let items = page.items.into_iter().flatten();
+        kept.extend(items.map(|item| each(item.get())));
         match page.metadata.token.filter(|token| !token.is_empty()) {
             Some(token) => parameters = parameters.continue_token(&token),
             None => return Ok(kept),
