@@ -1,10 +1,14 @@
 //! The way to a cluster, and what is known of its namespaces without asking for it each time.
 mod client;
+mod lease;
 mod list;
 mod namespaces;
+mod watch;
 
 pub use self::{
     client::{ClientError, client, current_client},
+    lease::{Election, Leadership, Terms},
     list::{ListError, Objects, list, object},
     namespaces::{Lookup, Metadata, NamespaceWatch, Namespaces},
+    watch::{Heard, follow, with_causes},
 };

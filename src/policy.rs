@@ -42,8 +42,12 @@ pub const CONTAINER_ANNOTATION: &str = "quiescent.dev/container";
 pub const PARAMETER_PREFIX: &str = "quiescent.dev/";
 
 /// The labels of the ConfigMaps with scripts.
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub const MANAGER: &str = "quiescent";
 const POLICY_LABEL: &str = "quiescent.dev/policy";
+
+/// What the names of volumes and ConfigMaps with scripts begin with.
+const PREFIX: &str = "quiescent-";
 
 /// A policy without anything wrong in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -174,9 +178,9 @@ struct Names {
 
 impl Names {
     fn new(policy: &str, digest: &str, scripts: &Scripts) -> Self {
-        let scripts_volume = format!("quiescent-{policy}");
+        let scripts_volume = format!("{PREFIX}{policy}");
         Self {
-            config_map: format!("{scripts_volume}-{}", scripts.digest()),
+            config_map: config_map_name(policy, scripts.digest()),
             scripts_volume,
             scripts_path: format!("/quiescent/{policy}"),
             provenance: format!("{policy}@{digest}"),
@@ -234,7 +238,7 @@ impl Policy {
             "metadata": {
                 "name": name,
                 "labels": {
-                    MANAGED_BY: "quiescent",
+                    MANAGED_BY: MANAGER,
                     POLICY_LABEL: self.name,
                 },
             },
@@ -254,6 +258,31 @@ impl Policy {
     }
 }
 
+fn config_map_name(policy: &str, digest: &str) -> String {
+    format!("{PREFIX}{policy}-{digest}")
+}
+
+/// Whether a ConfigMap of this name may have scripts, of whatever policy.
+#[must_use]
+pub fn may_have_scripts(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
+/// Whether a ConfigMap of scripts, by its name and labels, says what that name stands for; `None`
+/// when it is another.
+#[must_use]
+pub fn is_whole(
+    name: &str,
+    labels: &BTreeMap<String, String>,
+    files: &BTreeMap<String, String>,
+) -> Option<bool> {
+    let policy = labels.get(POLICY_LABEL)?;
+    let ours = labels.get(MANAGED_BY)? == MANAGER;
+    let digest = name.strip_prefix(&config_map_name(policy, ""))?;
+    let files = files.iter().map(|(name, text)| (&**name, &**text));
+    ours.then(|| scripts::digest(files) == digest)
+}
+
 /// Whether an object is a ConfigMap with the scripts of a policy, this version of it or another.
 #[must_use]
 pub fn is_scripts_config_map(object: &serde_json::Value) -> bool {
@@ -261,8 +290,8 @@ pub fn is_scripts_config_map(object: &serde_json::Value) -> bool {
     let labels = &metadata["labels"];
     let name = metadata["name"].as_str().unwrap_or_default();
     object["kind"] == "ConfigMap"
-        && labels[MANAGED_BY] == "quiescent"
+        && labels[MANAGED_BY] == MANAGER
         && labels[POLICY_LABEL]
             .as_str()
-            .is_some_and(|policy| name.starts_with(&format!("quiescent-{policy}-")))
+            .is_some_and(|policy| name.starts_with(&config_map_name(policy, "")))
 }

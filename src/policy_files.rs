@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -35,6 +35,15 @@ pub struct Sources {
     pub paths: Vec<PathBuf>,
     /// Whether those that are compiled in take part.
     pub library: bool,
+}
+
+impl fmt::Display for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let library = self.library.then(|| "the library".to_owned());
+        let paths = self.paths.iter().map(|path| path.display().to_string());
+        let all: Vec<String> = library.into_iter().chain(paths).collect();
+        f.write_str(&all.join(", "))
+    }
 }
 
 /// What came of reading all sources.

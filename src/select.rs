@@ -7,7 +7,7 @@ mod reason;
 
 use std::collections::BTreeMap;
 
-pub use gate::{Mode, gate};
+pub use gate::{Mode, gate, left_alone as namespace_left_alone};
 pub use reason::Reason;
 
 use crate::{

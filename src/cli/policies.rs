@@ -1,12 +1,15 @@
 //! Which policies a command asks, and what it says when something is wrong with them.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::atomic::AtomicI64};
+
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 use crate::{
     diagnostic::any_error,
     policy::PolicySet,
-    policy_files::{Fingerprint, Loaded, Sources},
+    policy_files::{Fingerprint, InForce, Loaded, Reload, Sources},
     report::diagnostics,
+    telemetry::metrics::{Closed, Counters},
 };
 
 /// What is wrong was said already, with its place.
@@ -57,5 +60,57 @@ impl PolicyArgs {
             return Err(BrokenPolicies.into());
         }
         Ok((policies, fingerprint))
+    }
+}
+
+/// What is counted of policies that are followed.
+#[derive(Clone, Debug)]
+pub struct PolicyMetrics {
+    in_force: InForce,
+    reloads: Counters<Reload>,
+    policies: Gauge<i64, AtomicI64>,
+}
+
+impl PolicyMetrics {
+    pub fn register(registry: &mut Registry, in_force: InForce) -> Self {
+        let policies = Gauge::default();
+        registry.register("policies", "Policies in force", policies.clone());
+        let reloads = Counters::register(
+            registry,
+            "policy_reloads",
+            "Changes of policy files, by what came of them",
+        );
+        let metrics = Self {
+            in_force,
+            reloads,
+            policies,
+        };
+        metrics.count();
+        metrics
+    }
+
+    pub fn reload(&self, reload: Reload) {
+        if reload != Reload::Unchanged {
+            self.reloads.increment(reload);
+            self.count();
+        }
+    }
+
+    fn count(&self) {
+        let count = self.in_force.get().len();
+        self.policies.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
+
+impl Closed for Reload {
+    const ALL: &'static [Self] = &[Self::Applied, Self::Refused];
+
+    fn labels(self) -> Vec<(&'static str, &'static str)> {
+        let result = match self {
+            Self::Unchanged => "unchanged",
+            Self::Applied => "applied",
+            Self::Refused => "refused",
+        };
+        vec![("result", result)]
     }
 }

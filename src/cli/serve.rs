@@ -19,7 +19,10 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use self::size::Size;
-use super::{Ended, SettingsArgs, policies::PolicyArgs};
+use super::{
+    Ended, SettingsArgs,
+    policies::{PolicyArgs, PolicyMetrics},
+};
 use crate::{
     certs::{self, Certificate, CertificateMetrics, Directory, Follower, Served},
     kubernetes::{self, Namespaces},
@@ -122,7 +125,7 @@ pub struct Args {
     settings: SettingsArgs,
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "write an IP address and a port, such as 0.0.0.0:8443".to_owned())
 }
@@ -174,7 +177,7 @@ async fn serve(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
 
     let (loaded, seen) = policies.load_to_watch()?;
     let in_force = InForce::new(loaded);
-    counters.policies(in_force.get().len());
+    let policy_metrics = PolicyMetrics::register(metrics.registry(), in_force.clone());
     let watcher = Watcher::new(policies.sources(), in_force.clone(), seen);
     let identity = Identity::load(
         cert_dir,
@@ -201,9 +204,7 @@ async fn serve(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
 
     let reload = reload.to_std();
     let readiness = readiness(namespaces.as_ref());
-    let reloads = counters.clone();
-    let current = in_force.clone();
-    let told = move |outcome| reloads.reload(outcome, current.get().len());
+    let told = move |outcome| policy_metrics.reload(outcome);
     let service = Service {
         tls: certs::server_config(identity.served.clone(), callers)?,
         routes: routes(identity.served),

@@ -3,30 +3,42 @@
 //! Only metadata is asked for, and looking up asks nobody.
 use std::{
     collections::{BTreeMap, HashMap},
-    error::Error,
-    iter,
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use futures::{Stream, StreamExt as _};
+use futures::Stream;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client,
-    api::PartialObjectMeta,
+    api::{ObjectMeta, PartialObjectMeta},
     runtime::{
         WatchStreamExt as _,
         watcher::{self, Event, watcher},
     },
 };
 
+use super::watch::{self, Heard};
+
 /// What is kept of one namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
+}
+
+impl Metadata {
+    /// Of the annotations, those whose key begins with `annotation_prefix`.
+    pub fn new(meta: ObjectMeta, annotation_prefix: &str) -> Self {
+        let mut annotations = meta.annotations.unwrap_or_default();
+        annotations.retain(|key, _| key.starts_with(annotation_prefix));
+        Self {
+            labels: meta.labels.unwrap_or_default(),
+            annotations,
+        }
+    }
 }
 
 /// What is known about a name.
@@ -122,29 +134,11 @@ impl Keeper {
         &mut self,
         events: impl Stream<Item = watcher::Result<Event<PartialObjectMeta<Namespace>>>>,
     ) {
-        let mut events = std::pin::pin!(events);
-        let mut broken = false;
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => {
-                    // The start of a new list only says that we try.
-                    if broken && !matches!(event, Event::Init) {
-                        tracing::info!("the watch of namespaces works again");
-                        broken = false;
-                    }
-                    self.note(event);
-                }
-                Err(reason) => {
-                    if !broken {
-                        tracing::warn!(
-                            reason = %with_causes(&reason),
-                            "the watch of namespaces broke, what is known stays in use; may we list and watch namespaces?"
-                        );
-                        broken = true;
-                    }
-                }
-            }
-        }
+        watch::follow("namespaces", events, |heard| match heard {
+            Heard::Event(event) => self.note(event),
+            Heard::Broke => {}
+        })
+        .await;
     }
 
     fn note(&mut self, event: Event<PartialObjectMeta<Namespace>>) {
@@ -181,27 +175,10 @@ impl Keeper {
     }
 
     fn kept(&self, namespace: PartialObjectMeta<Namespace>) -> Option<(String, Arc<Metadata>)> {
-        let name = namespace.metadata.name?;
-        let mut annotations = namespace.metadata.annotations.unwrap_or_default();
-        annotations.retain(|key, _| key.starts_with(self.annotation_prefix));
-        let metadata = Metadata {
-            labels: namespace.metadata.labels.unwrap_or_default(),
-            annotations,
-        };
-        Some((name, Arc::new(metadata)))
+        let mut meta = namespace.metadata;
+        let name = meta.name.take()?;
+        Some((name, Arc::new(Metadata::new(meta, self.annotation_prefix))))
     }
-}
-
-/// What an error says, and what its causes say beyond that.
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let causes = iter::successors(error.source(), |&cause| cause.source());
-    for said in causes.map(ToString::to_string) {
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-    }
-    text
 }
 
 #[cfg(test)]

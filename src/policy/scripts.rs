@@ -40,9 +40,7 @@ pub struct Scripts {
 impl Scripts {
     #[must_use]
     pub fn new(own: BTreeMap<String, String>) -> Self {
-        let texts = with_library(&own).into_iter();
-        let parts = texts.flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]);
-        let digest = fingerprint(parts, 10);
+        let digest = digest(with_library(&own));
         Self { own, digest }
     }
 
@@ -74,6 +72,13 @@ impl Scripts {
         expand(&self.files(), name, &mut Vec::new(), &mut whole);
         whole
     }
+}
+
+/// The same of any files, in the order of their names.
+pub fn digest<'t>(files: impl IntoIterator<Item = (&'t str, &'t str)>) -> String {
+    let texts = files.into_iter();
+    let parts = texts.flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]);
+    fingerprint(parts, 10)
 }
 
 fn with_library(own: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {

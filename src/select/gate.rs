@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Facts, Namespace, Reason, method};
+use super::{Facts, Namespace, Reason, Settings, method};
 use crate::{pod::PodView, policy::INJECT_LABEL};
 
 /// Which pods are considered when neither they nor their namespace say anything.
@@ -49,14 +49,8 @@ pub fn gate(pod: &PodView<'_>, facts: Facts<'_>) -> Option<Reason> {
     if is_windows(pod) {
         return Some(Reason::WindowsPod);
     }
-    if namespace.starts_with("kube-") {
-        return Some(Reason::SystemNamespace);
-    }
-    if namespace == settings.own_namespace {
-        return Some(Reason::OwnNamespace);
-    }
-    if namespace == settings.velero_namespace {
-        return Some(Reason::VeleroNamespace);
+    if let Some(why) = left_alone(namespace, settings) {
+        return Some(why);
     }
     if let Some(why) = not_wanted(pod, facts) {
         return Some(why);
@@ -65,6 +59,20 @@ pub fn gate(pod: &PodView<'_>, facts: Facts<'_>) -> Option<Reason> {
         return Some(Reason::EndsByItself);
     }
     (method(pod, facts) == "off").then_some(Reason::MethodOff)
+}
+
+/// Why nothing is done in a namespace, whatever is in it.
+#[must_use]
+pub fn left_alone(namespace: &str, settings: &Settings) -> Option<Reason> {
+    if namespace.starts_with("kube-") {
+        Some(Reason::SystemNamespace)
+    } else if namespace == settings.own_namespace {
+        Some(Reason::OwnNamespace)
+    } else if namespace == settings.velero_namespace {
+        Some(Reason::VeleroNamespace)
+    } else {
+        None
+    }
 }
 
 fn is_windows(pod: &PodView<'_>) -> bool {

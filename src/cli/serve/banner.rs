@@ -31,14 +31,6 @@ impl Banner<'_> {
             from,
             cluster,
         } = self;
-        let mut origins: Vec<String> = sources
-            .paths
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        if sources.library {
-            origins.insert(0, "the library".to_owned());
-        }
         let left = certificate
             .not_after()
             .duration_since(now)
@@ -64,7 +56,7 @@ impl Banner<'_> {
         };
         line(
             "policies",
-            &format!("{} of {}", policies.len(), origins.join(", ")),
+            &format!("{} of {sources}", policies.len()),
             "quiescent library list",
         );
         line(

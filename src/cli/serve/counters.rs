@@ -1,12 +1,9 @@
 //! What the webhook counts of its own subject. All labels come from closed lists.
 
-use std::sync::atomic::AtomicI64;
-
-use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
+use prometheus_client::registry::Registry;
 
 use crate::{
     admission::{Outcome, Refusal},
-    policy_files::Reload,
     select::Reason,
     telemetry::metrics::{self, Closed},
 };
@@ -16,8 +13,6 @@ pub struct Counters {
     outcomes: metrics::Counters<Outcome>,
     reasons: metrics::Counters<Reason>,
     refusals: metrics::Counters<Refused>,
-    reloads: metrics::Counters<Reload>,
-    policies: Gauge<i64, AtomicI64>,
 }
 
 /// The name of a [`Refusal`].
@@ -26,8 +21,6 @@ pub struct Refused(&'static str);
 
 impl Counters {
     pub fn register(registry: &mut Registry) -> Self {
-        let policies = Gauge::default();
-        registry.register("policies", "Policies in force", policies.clone());
         Self {
             outcomes: metrics::Counters::register(
                 registry,
@@ -44,12 +37,6 @@ impl Counters {
                 "reviews_refused",
                 "Bodies that were no review, by what was wrong",
             ),
-            reloads: metrics::Counters::register(
-                registry,
-                "policy_reloads",
-                "Changes of policy files, by what came of them",
-            ),
-            policies,
         }
     }
 
@@ -62,17 +49,6 @@ impl Counters {
 
     pub fn refused(&self, refusal: &Refusal) {
         self.refusals.increment(Refused(refusal.as_str()));
-    }
-
-    pub fn policies(&self, count: usize) {
-        self.policies.set(i64::try_from(count).unwrap_or(i64::MAX));
-    }
-
-    pub fn reload(&self, reload: Reload, count: usize) {
-        if reload != Reload::Unchanged {
-            self.reloads.increment(reload);
-            self.policies(count);
-        }
     }
 }
 
@@ -105,18 +81,5 @@ impl Closed for Refused {
 
     fn labels(self) -> Vec<(&'static str, &'static str)> {
         vec![("reason", self.0)]
-    }
-}
-
-impl Closed for Reload {
-    const ALL: &'static [Self] = &[Self::Applied, Self::Refused];
-
-    fn labels(self) -> Vec<(&'static str, &'static str)> {
-        let result = match self {
-            Self::Unchanged => "unchanged",
-            Self::Applied => "applied",
-            Self::Refused => "refused",
-        };
-        vec![("result", result)]
     }
 }

@@ -5,7 +5,7 @@ use std::{
 };
 
 use axum::http::{Request, Response, StatusCode, header};
-use futures::{FutureExt as _, channel::mpsc, stream};
+use futures::{FutureExt as _, StreamExt as _, channel::mpsc, stream};
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -190,26 +190,4 @@ async fn only_metadata_is_asked_for_and_a_refusal_is_no_end() {
     }
     done.notify_one();
     watching.await.unwrap();
-}
-
-#[test]
-fn an_error_says_all_its_causes_and_each_once() {
-    #[derive(Debug, thiserror::Error)]
-    #[error("{says}")]
-    struct Link {
-        says: &'static str,
-        source: Option<Box<Link>>,
-    }
-    let link = |says, source: Option<Link>| Link {
-        says,
-        source: source.map(Box::new),
-    };
-    let refused = link("connection refused", None);
-    let repeated = link("connect: connection refused", Some(refused));
-    let error = link("the list failed", Some(repeated));
-    assert_eq!(
-        with_causes(&error),
-        "the list failed: connect: connection refused"
-    );
-    assert_eq!(with_causes(&link("alone", None)), "alone");
 }

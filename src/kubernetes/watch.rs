@@ -1,0 +1,84 @@
+//! Follows a watch for as long as somebody wants to know, and says when it breaks and when it works again.
+use std::{error::Error, iter};
+
+use futures::{Stream, StreamExt as _};
+use kube::runtime::watcher::{self, Event};
+
+/// What is heard of a watch.
+#[derive(Debug)]
+pub enum Heard<K> {
+    Event(Event<K>),
+    /// Nothing will be heard until the next event; said once, however often it is tried again.
+    Broke,
+}
+
+/// Passes on all that is heard of `what`, a plural, until the stream ends.
+pub async fn follow<K>(
+    what: &str,
+    events: impl Stream<Item = watcher::Result<Event<K>>>,
+    mut note: impl FnMut(Heard<K>),
+) {
+    let mut events = std::pin::pin!(events);
+    let mut broken = false;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => {
+                // The start of a new list only says that we try.
+                if broken && !matches!(event, Event::Init) {
+                    tracing::info!("the watch of {what} works again");
+                    broken = false;
+                }
+                note(Heard::Event(event));
+            }
+            Err(reason) => {
+                if !broken {
+                    tracing::warn!(
+                        reason = %with_causes(&reason),
+                        "the watch of {what} broke, what is known stays in use; may we list and watch {what}?"
+                    );
+                    broken = true;
+                    note(Heard::Broke);
+                }
+            }
+        }
+    }
+}
+
+/// What an error says, and what its causes say beyond that.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let causes = iter::successors(error.source(), |&cause| cause.source());
+    for said in causes.map(ToString::to_string) {
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_all_its_causes_and_each_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{says}")]
+        struct Link {
+            says: &'static str,
+            source: Option<Box<Link>>,
+        }
+        let link = |says, source: Option<Link>| Link {
+            says,
+            source: source.map(Box::new),
+        };
+        let refused = link("connection refused", None);
+        let repeated = link("connect: connection refused", Some(refused));
+        let error = link("the list failed", Some(repeated));
+        assert_eq!(
+            with_causes(&error),
+            "the list failed: connect: connection refused"
+        );
+        assert_eq!(with_causes(&link("alone", None)), "alone");
+    }
+}
