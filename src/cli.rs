@@ -3,6 +3,7 @@
 mod advice;
 mod audit;
 mod completions;
+mod controller;
 mod explain;
 mod inject;
 mod input;
@@ -66,6 +67,8 @@ enum Color {
 enum Command {
     /// Run the admission webhook
     Serve(serve::Args),
+    /// Keep the hook scripts in the namespaces of a cluster
+    Controller(controller::Args),
     /// Print manifests with the hooks that policies give their pods
     Inject(inject::Args),
     /// Print manifests without what inject put into them
@@ -114,6 +117,7 @@ pub fn run() -> ExitCode {
     }
     let ended = match command {
         Command::Serve(args) => serve::run(args),
+        Command::Controller(args) => controller::run(args),
         Command::Inject(args) => inject::run(&args),
         Command::Uninject(args) => uninject::run(&args),
         Command::Explain(args) => explain::run(&args),

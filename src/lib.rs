@@ -13,12 +13,13 @@
 //! | `plan` | what is to be added, what is left alone and why |
 //! | `patch` | RFC 6902 |
 //! | `inject`, `uninject` | all of these for one pod, and the way back |
+//! | `replica` | what is to be done about ConfigMaps with scripts |
 //! | `workload`, `report`, `admission` | manifests, words for people, `AdmissionReview` |
 //! | `library` | the policies that are compiled in |
 //! | `lint` | what is wrong with hooks that people wrote |
 //! | `audit` | which databases a backup saves, and which it only seems to save |
 //! | `files`, `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
-//! | `certs`, `policy_files`, `server` | I/O with one |
+//! | `certs`, `policy_files`, `server`, `controller` | I/O with one |
 //! | `cli` | all of it, for a person |
 //!
 //! From `json` to `audit` nothing waits, reads a clock or a file, or logs.
@@ -27,6 +28,7 @@ pub mod admission;
 pub mod audit;
 pub mod certs;
 pub mod cli;
+pub mod controller;
 pub mod diagnostic;
 pub mod files;
 pub mod inject;
@@ -40,6 +42,7 @@ pub mod pod;
 pub mod policy;
 pub mod policy_files;
 pub mod recognise;
+pub mod replica;
 pub mod report;
 pub mod rotation;
 pub mod select;

@@ -8,6 +8,7 @@ mod failure;
 mod handshake;
 mod listener;
 mod metrics;
+mod operator;
 mod reply;
 mod room;
 mod threads;
@@ -26,6 +27,7 @@ use tokio::{
 pub use self::{
     admin::{Readiness, Route},
     metrics::ServerMetrics,
+    operator::Admin,
     reply::{JSON, Reply, Reviewer, TEXT},
 };
 use self::{

@@ -1,9 +1,18 @@
 //! How often the engine asks for memory in one review, and how much: each time costs as much as reading
-//! some hundred bytes of the body.
+//! some hundred bytes of the body. And how much the controller keeps of a large cluster.
 
 use std::hint::black_box;
 
-use quiescent::policy::PolicySet;
+use kube::runtime::watcher::Event;
+use quiescent::{
+    controller::{Kind, World},
+    kubernetes::Heard,
+    library,
+    policy::PolicySet,
+    policy_files::InForce,
+    select::Settings,
+};
+use serde_json::{Value, json};
 
 #[path = "../../benches/setting.rs"]
 mod setting;
@@ -54,4 +63,50 @@ fn what_containers_without_hooks_mount_is_not_kept() {
     let review = || drop(black_box(setting::review(&body, &policies)));
     let most = allocation_counter::measure(review).bytes_max;
     assert!(most < 4 << 20, "{most} bytes");
+}
+
+/// A fifth of them databases with their hooks, the others anything.
+#[test]
+fn of_20_000_pods_little_is_kept() {
+    let (policies, _) = PolicySet::new(library::defaults());
+    let world = World::new(InForce::new(policies), Settings::default());
+    let pods = || (0..20_000).map(pod);
+    let heard = |pod: &Value| {
+        let pod = serde_json::from_value(pod.clone()).unwrap();
+        world.hear_workload(Kind::Pods, Heard::Event(Event::Apply(pod)));
+    };
+    let kept = allocation_counter::measure(|| pods().for_each(|pod| heard(&pod))).bytes_current;
+    println!("of 20,000 pods {kept} bytes are kept");
+    assert_eq!(world.seen().workloads, 4_000);
+    assert!(kept < 16 << 20, "{kept} bytes");
+}
+
+fn pod(number: usize) -> Value {
+    let database = number.is_multiple_of(5);
+    let hook = r#"["/usr/bin/env","QUIESCENT_TIMEOUT=595","QUIESCENT_LOCK_WAIT=1m","/bin/sh","/quiescent/postgresql-dump/pre.sh"]"#;
+    let variables: Vec<Value> = (0..40)
+        .map(|n| json!({"name": format!("VARIABLE_{n}"), "value": "x".repeat(40)}))
+        .collect();
+    json!({
+        "metadata": {
+            "name": format!("pod-{number}"), "namespace": format!("namespace-{}", number / 20),
+            "labels": {"app.kubernetes.io/name": "pod", "controller-revision-hash": "pod-6f7d9c5b8"},
+            "annotations": {
+                "pre.hook.backup.velero.io/command": hook,
+                "post.hook.backup.velero.io/command": hook,
+                "post.hook.restore.velero.io/command": hook,
+            },
+            "managedFields": [{"manager": "kubectl", "fieldsV1": {"f:metadata": {}}}],
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "pod", "uid": "7f2b3c1e-5a64-4d0f-9f43-0c5c3f6a1d11"}],
+        },
+        "spec": {
+            "containers": [{
+                "name": "main", "env": variables,
+                "image": if database { "docker.io/library/postgres:17" } else { "registry.example.com/shop/web:1.2.3" },
+                "volumeMounts": [{"name": "data", "mountPath": "/var/lib/data"}],
+            }],
+            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
+        },
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    })
 }

@@ -18,6 +18,7 @@ use crate::{
 mod auditing;
 mod callers;
 mod changing;
+mod controller;
 mod failing;
 pub mod kit;
 mod shapes;
@@ -30,14 +31,10 @@ type Scenario = fn(&ApiServer, &Webhook);
 
 #[test]
 fn a_real_api_server_gets_pods_with_hooks() {
-    let built = kit::built("envtest/build", &["kube-apiserver", "etcd", "kubectl"]);
-    if !support::require(
-        built,
-        "a kube-apiserver (tests/kit/envtest/build makes it, once, in 3 minutes)",
-    ) {
+    if !there_is_an_api_server() {
         return;
     }
-    let api = ApiServer::start();
+    let api = ApiServer::start(&[]);
     let library = Webhook::start([
         "--listen",
         "127.0.0.1:0",
@@ -108,11 +105,23 @@ fn a_real_api_server_gets_pods_with_hooks() {
             failing::fail_refuses_pods,
         ),
     ];
+    try_all(&scenarios, |scenario| scenario(&api, &library));
+}
+
+fn there_is_an_api_server() -> bool {
+    let built = kit::built("envtest/build", &["kube-apiserver", "etcd", "kubectl"]);
+    support::require(
+        built,
+        "a kube-apiserver (tests/kit/envtest/build makes it, once, in 3 minutes)",
+    )
+}
+
+/// One broken claim must not hide the next: all are tried, then the test fails.
+fn try_all<S>(scenarios: &[(&str, S)], mut run: impl FnMut(&S)) {
     let mut failed = Vec::new();
     for (claim, scenario) in scenarios {
         let began = Instant::now();
-        // One broken claim must not hide the next: all are tried, then the test fails.
-        let outcome = catch_unwind(AssertUnwindSafe(|| scenario(&api, &library)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(scenario)));
         let took = began.elapsed();
         println!(
             "{} {claim} ({took:.1?})",
@@ -136,7 +145,8 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    fn start() -> Self {
+    /// With more flags for kube-apiserver.
+    fn start(flags: &[String]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let admission = tempfile::tempdir().expect("a temporary directory");
         let identity = fixture::with_intermediate();
@@ -144,7 +154,8 @@ impl ApiServer {
         start
             .arg(directory.path())
             .arg("--admission-control-config-file")
-            .arg(callers::admission(admission.path(), &identity));
+            .arg(callers::admission(admission.path(), &identity))
+            .args(flags);
         let kubeconfig = run(&mut start).expect("the API server starts");
         Self {
             kubectl: Kubectl::new(PathBuf::from(kubeconfig.trim())),
@@ -163,7 +174,7 @@ impl ApiServer {
         self.kubeconfig_of("quiescent", "quiescent")
     }
 
-    /// The kubeconfig of a ServiceAccount.
+    /// The kubeconfig of a ServiceAccount, which must be there.
     fn kubeconfig_of(&self, namespace: &str, account: &str) -> String {
         let token = self
             .kubectl

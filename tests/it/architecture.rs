@@ -19,12 +19,12 @@ const LAYERS: &[&[&str]] = &[
     &["plan"],
     &["patch"],
     &["inject", "uninject"],
-    &["workload", "report", "admission", "library"],
+    &["workload", "report", "admission", "library", "replica"],
     &["lint"],
     &["audit"],
     &["files", "shutdown", "telemetry", "kubernetes"],
     &["certs", "policy_files"],
-    &["server"],
+    &["server", "controller"],
     &["cli"],
 ];
 
@@ -69,6 +69,7 @@ const EFFECTFUL: &[&str] = &[
     "anstream",
     "clap",
     "rcgen",
+    "k8s_openapi",
 ];
 
 /// Modules whose neighbours on I/O layers have no word of ours, and may use nothing of the core.

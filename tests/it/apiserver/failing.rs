@@ -36,21 +36,23 @@ pub fn fail_refuses_pods(api: &ApiServer, _: &Webhook) {
 pub fn our_manifests_are_accepted(api: &ApiServer, _: &Webhook) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let manifest = |path: &str| fs::read_to_string(root.join(path)).expect("a manifest");
-    api.kubectl.apply(
-        "apply --warnings-as-errors -f -",
-        &manifest("deploy/server.yaml"),
-    );
+    for (file, name) in [
+        ("deploy/server.yaml", "quiescent"),
+        ("deploy/controller.yaml", "quiescent-controller"),
+    ] {
+        api.kubectl
+            .apply("apply --warnings-as-errors -f -", &manifest(file));
 
-    // The namespace takes only pods that are restricted, and ours has to be one of them.
-    let deployment = api
-        .kubectl
-        .json("get deployment -n quiescent quiescent", "");
-    let mut pod = deployment["spec"]["template"].clone();
-    pod["apiVersion"] = "v1".into();
-    pod["kind"] = "Pod".into();
-    pod["metadata"]["name"] = "quiescent".into();
-    api.dry_run("quiescent", &pod.to_string())
-        .expect("the pod of the Deployment is accepted");
+        // The namespace takes only pods that are restricted, and ours has to be one of them.
+        let deployment = format!("get deployment -n quiescent {name}");
+        let deployment = api.kubectl.json(&deployment, "");
+        let mut pod = deployment["spec"]["template"].clone();
+        pod["apiVersion"] = "v1".into();
+        pod["kind"] = "Pod".into();
+        pod["metadata"]["name"] = name.into();
+        api.dry_run("quiescent", &pod.to_string())
+            .expect("the pod of the Deployment is accepted");
+    }
 
     let webhook = manifest("deploy/webhook.yaml");
     let placeholder = api

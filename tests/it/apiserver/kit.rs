@@ -3,6 +3,7 @@ use std::{
     ffi::OsStr,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    ops::{Deref, DerefMut},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
@@ -148,17 +149,61 @@ impl Kubectl {
 
 /// `quiescent serve` as a process of its own, ready, until it is dropped or killed.
 pub struct Webhook {
-    child: Child,
+    process: Process,
     /// Where the webhook answers, as it says itself.
     pub url: String,
-    admin: String,
-    log: Arc<Mutex<String>>,
 }
 
 impl Webhook {
     pub fn start<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        let (process, banner) = Process::start("serve", arguments);
+        let url = banner.lines().find_map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next() == Some("webhook")).then(|| words.next().map(str::to_owned))?
+        });
+        process.ready();
+        Self {
+            process,
+            url: url.expect("serve says where it answers"),
+        }
+    }
+
+    /// The certificate that an API server has to trust.
+    pub fn ca(&self) -> String {
+        self.admin("/ca.pem").expect("/ca.pem")
+    }
+}
+
+impl Deref for Webhook {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Webhook {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+/// A command of the program that goes on until it is told to stop, dropped or killed.
+pub struct Process {
+    child: Child,
+    command: &'static str,
+    admin: String,
+    log: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// The process, and what it said until it named its admin port.
+    pub fn start<A: AsRef<OsStr>>(
+        command: &'static str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> (Self, String) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_quiescent"))
-            .arg("serve")
+            .arg(command)
             .args(arguments)
             // So that pods that get nothing have a line too.
             .env("QUIESCENT_LOG_LEVEL", "info,quiescent=debug")
@@ -181,39 +226,45 @@ impl Webhook {
         });
 
         let mut banner = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
-        let (mut url, mut admin, mut printed) = (None, None, String::new());
-        while url.is_none() || admin.is_none() {
+        let (mut admin, mut printed) = (None, String::new());
+        while admin.is_none() {
             let Some(Ok(line)) = banner.next() else {
                 let _ = child.wait();
                 let log = log.lock().expect("nobody panics with the log");
-                panic!("quiescent serve ended before it listened:\n{printed}{log}");
+                panic!("quiescent {command} ended before it listened:\n{printed}{log}");
             };
             let mut words = line.split_whitespace();
-            match words.next() {
-                Some("webhook") => url = words.next().map(str::to_owned),
-                Some("admin") => admin = words.next().map(str::to_owned),
-                _ => {}
+            if words.next() == Some("admin") {
+                admin = words.next().map(str::to_owned);
             }
             printed.push_str(&line);
             printed.push('\n');
         }
         // The rest of the banner must go somewhere, or its writer would wait for a reader.
         thread::spawn(move || banner.for_each(drop));
-
-        let webhook = Self {
+        let process = Self {
             child,
-            url: url.expect("the loop ends with it"),
+            command,
             admin: admin.expect("the loop ends with it"),
             log,
         };
-        eventually("quiescent serve is ready", Duration::from_secs(30), || {
-            webhook.admin("/readyz")
+        (process, printed)
+    }
+
+    pub fn ready(&self) {
+        eventually("quiescent is ready", Duration::from_secs(30), || {
+            self.admin("/readyz")
         });
-        webhook
     }
 
     /// What a page of the admin port says, if it says 200.
     pub fn admin(&self, path: &str) -> Option<String> {
+        let (status, body) = self.answer(path)?;
+        (status == "200").then_some(body)
+    }
+
+    /// Status and text of a page of the admin port.
+    pub fn answer(&self, path: &str) -> Option<(String, String)> {
         let host = self.admin.strip_prefix("http://")?.trim_end_matches('/');
         let mut stream = TcpStream::connect(host).ok()?;
         // HTTP/1.0 has no chunks: what follows the empty line is the body.
@@ -221,15 +272,8 @@ impl Webhook {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
-        head.split_whitespace()
-            .nth(1)
-            .filter(|status| *status == "200")?;
-        Some(body.to_owned())
-    }
-
-    /// The certificate that an API server has to trust.
-    pub fn ca(&self) -> String {
-        self.admin("/ca.pem").expect("/ca.pem")
+        let status = head.split_whitespace().nth(1)?;
+        Some((status.to_owned(), body.to_owned()))
     }
 
     pub fn log(&self) -> String {
@@ -254,6 +298,19 @@ impl Webhook {
         }
     }
 
+    /// Sends a signal, as `kill` names it.
+    pub fn signal(&self, name: &str) {
+        let told = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status();
+        assert!(told.is_ok_and(|status| status.success()), "kill -s {name}");
+    }
+
+    /// Whether it ended well, when it has ended.
+    pub fn ended(&mut self) -> bool {
+        self.child.wait().is_ok_and(|status| status.success())
+    }
+
     /// SIGKILL: no draining, no goodbye.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
@@ -261,7 +318,7 @@ impl Webhook {
     }
 }
 
-impl Drop for Webhook {
+impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
         if thread::panicking() {
@@ -269,8 +326,9 @@ impl Drop for Webhook {
             let lines: Vec<_> = log.lines().collect();
             let end = &lines[lines.len().saturating_sub(40)..];
             println!(
-                "the end of the log of quiescent serve at {}:\n{}",
-                self.url,
+                "the end of the log of quiescent {} at {}:\n{}",
+                self.command,
+                self.admin,
                 end.join("\n")
             );
         }

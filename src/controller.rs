@@ -1,0 +1,113 @@
+//! The cluster side: observes what is there, asks what is to be done, does one thing at a time.
+//!
+//! All replicas observe; only the one that leads writes.
+mod metrics;
+mod observer;
+mod scripts;
+mod workloads;
+mod world;
+
+use std::{sync::Arc, time::Duration};
+
+use kube::Client;
+use tokio::sync::oneshot;
+
+pub use self::{
+    metrics::{ControllerMetrics, Levels},
+    world::{Kind, World},
+};
+use self::{observer::Observer, scripts::Scripts};
+use crate::{
+    kubernetes::{Election, Leadership, Terms},
+    policy_files::InForce,
+    select::Settings,
+    shutdown::Shutdown,
+};
+
+/// What an operator decides about it.
+pub struct Plan {
+    pub settings: Settings,
+    /// How often everything is looked at, whatever was heard.
+    pub interval: Duration,
+    /// How long scripts stay that nothing uses.
+    pub keep_scripts: Duration,
+    pub lease: Terms,
+}
+
+/// What works for one cluster, and does nothing until it is run.
+pub struct Controller {
+    election: Election,
+    observer: Observer,
+    scripts: Scripts,
+    world: Arc<World>,
+    leadership: Leadership,
+}
+
+impl Controller {
+    pub fn new(client: Client, policies: InForce, plan: Plan, metrics: ControllerMetrics) -> Self {
+        let Plan {
+            settings,
+            interval,
+            keep_scripts,
+            lease,
+        } = plan;
+        let world = Arc::new(World::new(policies.clone(), settings));
+        let patience = lease.duration / 4;
+        let (election, leadership) = Election::new(client.clone(), lease);
+        Self {
+            election,
+            observer: Observer {
+                client: client.clone(),
+                world: Arc::clone(&world),
+                interval,
+                metrics: metrics.clone(),
+            },
+            scripts: Scripts {
+                client,
+                world: Arc::clone(&world),
+                policies,
+                leadership: leadership.clone(),
+                interval,
+                patience,
+                keep: keep_scripts,
+                metrics,
+            },
+            world,
+            leadership,
+        }
+    }
+
+    pub fn world(&self) -> Arc<World> {
+        Arc::clone(&self.world)
+    }
+
+    pub fn leadership(&self) -> Leadership {
+        self.leadership.clone()
+    }
+
+    /// Works until the first signal; then finishes the step under way and gives the lease back.
+    pub async fn run(self, shutdown: Shutdown) {
+        let Self {
+            election,
+            observer,
+            scripts,
+            world: _,
+            leadership: _,
+        } = self;
+        let (written, all_written) = oneshot::channel::<()>();
+        let write = async move {
+            tokio::select! {
+                () = scripts.run(shutdown.clone()) => {}
+                () = observer.run() => {}
+            }
+            drop(written);
+        };
+        // A task of its own: a lease has to be renewed also while a long list is read.
+        let election = tokio::spawn(election.run(async {
+            // The sender is dropped, never used.
+            let _ = all_written.await;
+        }));
+        let lead = async { election.await.expect("an election does not panic") };
+        tokio::join!(write, lead);
+    }
+}

@@ -1,0 +1,517 @@
+//! `quiescent controller` on a real API server, with the rights of deploy/controller.yaml and no more.
+//!
+//! There is no controller manager: what a StatefulSet would make is made by hand, and a deleted
+//! namespace stays what it is on its way to be.
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    fs,
+    os::unix::process::CommandExt as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    ApiServer,
+    kit::{Process, eventually, kit, run},
+    there_is_an_api_server, try_all,
+};
+use crate::support::quiescent;
+
+/// How long a watch, a lease and a pause may take on a machine that is busy.
+const SOON: Duration = Duration::from_mins(2);
+
+const ACCOUNT: &str = "system:serviceaccount:quiescent:quiescent-controller";
+
+/// What the scenarios share: they run one after the other, and the later ones end processes.
+struct Stage {
+    api: ApiServer,
+    policies: tempfile::TempDir,
+    audit: tempfile::TempDir,
+    kubeconfig: String,
+    replicas: RefCell<Vec<Process>>,
+    /// The API server that was started again, if it was.
+    restarted: RefCell<Option<Child>>,
+}
+
+type Scenario = fn(&Stage);
+
+#[test]
+fn a_controller_keeps_the_scripts() {
+    if !there_is_an_api_server() {
+        return;
+    }
+    let stage = Stage::new();
+    let scenarios: [(&str, Scenario); 12] = [
+        (
+            "a namespace with a database gets what quiescent scripts prints",
+            scripts_are_there,
+        ),
+        ("a namespace gets them when it opts in", opting_in_counts),
+        ("what is deleted comes back", what_is_deleted_comes_back),
+        ("what was changed by hand is put right", changes_are_undone),
+        (
+            "excluded and terminating namespaces are left alone",
+            others_are_left_alone,
+        ),
+        (
+            "an old version stays while a pod uses it, is marked, and goes",
+            old_versions_go,
+        ),
+        (
+            "when the leader is killed the other one takes over",
+            the_other_takes_over,
+        ),
+        (
+            "a leader that slept does not write any more",
+            whoever_slept_does_not_write,
+        ),
+        ("the API server may go and come back", the_api_server_may_go),
+        (
+            "who may not read is not ready, and says why",
+            who_may_not_read_says_so,
+        ),
+        (
+            "a leader that is told to stop gives the lease back",
+            the_lease_is_given_back,
+        ),
+        (
+            "the rights of deploy/controller.yaml are those that are used",
+            no_right_too_many,
+        ),
+    ];
+    try_all(&scenarios, |scenario| scenario(&stage));
+}
+
+impl Stage {
+    fn new() -> Self {
+        let audit = tempfile::tempdir().unwrap();
+        let rules = json!({
+            "apiVersion": "audit.k8s.io/v1", "kind": "Policy",
+            "rules": [{"level": "Metadata", "users": [ACCOUNT]}, {"level": "None"}],
+        });
+        let path = audit.path().join("policy.yaml");
+        fs::write(&path, rules.to_string()).unwrap();
+        let api = ApiServer::start(&[
+            format!("--audit-policy-file={}", path.display()),
+            format!("--audit-log-path={}", audit.path().join("log").display()),
+        ]);
+        for file in ["server.yaml", "controller.yaml"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("deploy")
+                .join(file);
+            let manifest = fs::read_to_string(path).unwrap();
+            api.kubectl
+                .apply("apply --warnings-as-errors -f -", &manifest);
+        }
+        let kubeconfig = api.kubeconfig_of("quiescent", "quiescent-controller");
+        let policies = tempfile::tempdir().unwrap();
+        let folder = policies.path().join("postgresql-dump");
+        let folder = folder.to_str().unwrap();
+        let exported = quiescent(&["library", "export", "postgresql-dump", folder]).output();
+        assert!(exported.unwrap().status.success());
+
+        let stage = Self {
+            api,
+            policies,
+            audit,
+            kubeconfig,
+            replicas: RefCell::default(),
+            restarted: RefCell::default(),
+        };
+        // It goes before anybody looks at it.
+        stage.database("leaving", &json!({"quiescent.dev/inject": "enabled"}));
+        stage
+            .api
+            .kubectl
+            .run("delete namespace leaving --wait=false");
+        for _ in 0..2 {
+            let replica = stage.replica(&stage.kubeconfig);
+            replica.ready();
+            stage.replicas.borrow_mut().push(replica);
+        }
+        stage
+    }
+
+    fn replica(&self, kubeconfig: &str) -> Process {
+        let policies = self.policies.path().to_str().unwrap();
+        let arguments = [
+            "--admin=127.0.0.1:0",
+            "--mode=opt-in",
+            "--lease-namespace=quiescent",
+            "--lease-duration=8s",
+            "--interval=2s",
+            "--reload=100ms",
+            "--keep-scripts=1s",
+            "--kubeconfig",
+            kubeconfig,
+            "--policies",
+            policies,
+        ];
+        Process::start("controller", arguments).0
+    }
+
+    /// A namespace with a StatefulSet of PostgreSQL.
+    fn database(&self, namespace: &str, labels: &Value) {
+        self.api.namespace(namespace, labels);
+        let labels = json!({"app": "pg"});
+        let set = json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "pg"},
+            "spec": {
+                "selector": {"matchLabels": labels}, "serviceName": "pg",
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {"containers": [{"name": "postgres", "image": "postgres:17"}]},
+                },
+            },
+        });
+        let create = format!("create -n {namespace} -f -");
+        self.api.kubectl.apply(&create, &set.to_string());
+    }
+
+    fn opted_in(&self, namespace: &str) {
+        self.database(namespace, &json!({"quiescent.dev/inject": "enabled"}));
+    }
+
+    /// What the program prints for a namespace, for the policies as they are now.
+    fn printed(&self, namespace: &str) -> Value {
+        let policies = self.policies.path().to_str().unwrap();
+        let print = ["scripts", "-n", namespace, "-o", "json", "--policies"];
+        let output = quiescent(&[&print[..], &[policies]].concat()).output();
+        let list: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+        list["items"][0].clone()
+    }
+
+    fn name(&self) -> String {
+        let printed = self.printed("any");
+        printed["metadata"]["name"].as_str().unwrap().to_owned()
+    }
+
+    fn config_map(&self, namespace: &str, name: &str) -> Option<Value> {
+        let get = format!("get configmap -n {namespace} {name} -o json");
+        let text = self.api.kubectl.attempt(&get, "").ok()?;
+        Some(serde_json::from_str(&text).unwrap())
+    }
+
+    /// Waits until the object is there, with another uid than one that was there before.
+    #[track_caller]
+    fn there(&self, namespace: &str, before: Option<&Value>) -> Value {
+        let name = self.name();
+        let uid = before.map(|it| it["metadata"]["uid"].clone());
+        eventually(&format!("{name} is in {namespace}"), SOON, || {
+            self.config_map(namespace, &name)
+                .filter(|now| Some(&now["metadata"]["uid"]) != uid.as_ref())
+        })
+    }
+
+    /// Deletes the scripts of a namespace and waits until they are back.
+    #[track_caller]
+    fn comes_back(&self, namespace: &str) -> Value {
+        let name = self.name();
+        let before = self.there(namespace, None);
+        self.api
+            .kubectl
+            .run(&format!("delete configmap -n {namespace} {name}"));
+        self.there(namespace, Some(&before))
+    }
+
+    fn ours(&self, namespace: &str) -> Vec<Value> {
+        let ours = "-l app.kubernetes.io/managed-by=quiescent";
+        let get = format!("get configmap -n {namespace} {ours}");
+        let list = self.api.kubectl.json(&get, "");
+        list["items"].as_array().unwrap().clone()
+    }
+
+    /// The position of the replica that leads.
+    fn leader(&self) -> usize {
+        eventually("one replica leads", SOON, || {
+            let replicas = self.replicas.borrow();
+            replicas.iter().position(leads)
+        })
+    }
+
+    /// Sends a signal to all replicas.
+    fn all(&self, signal: &str) {
+        for replica in &*self.replicas.borrow() {
+            replica.signal(signal);
+        }
+    }
+
+    fn holder(&self) -> Value {
+        let lease = "get lease -n quiescent quiescent-controller";
+        let lease = self.api.kubectl.json(lease, "");
+        lease["spec"]["holderIdentity"].clone()
+    }
+}
+
+fn metric(replica: &Process, name: &str) -> Option<f64> {
+    let metrics = replica.admin("/metrics")?;
+    let line = metrics.lines().find(|line| line.starts_with(name))?;
+    line.rsplit(' ').next()?.parse().ok()
+}
+
+fn leads(replica: &Process) -> bool {
+    metric(replica, "quiescent_controller_leader ") == Some(1.0)
+}
+
+fn put_right(replica: &Process) -> usize {
+    replica.log().matches("scripts put right").count()
+}
+
+fn scripts_are_there(stage: &Stage) {
+    stage.opted_in("shop");
+    let mut made = stage.there("shop", None);
+    let printed = stage.printed("shop");
+    let metadata = made["metadata"].as_object_mut().unwrap();
+    for of_the_server in [
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+        "managedFields",
+    ] {
+        metadata.remove(of_the_server);
+    }
+    assert_eq!(made, printed);
+}
+
+fn opting_in_counts(stage: &Stage) {
+    stage.database("quiet", &json!({}));
+    // Whoever knows of this one has heard of that one before.
+    stage.opted_in("loud");
+    stage.there("loud", None);
+    assert_eq!(stage.ours("quiet"), Vec::<Value>::new());
+    stage
+        .api
+        .kubectl
+        .run("label namespace quiet quiescent.dev/inject=enabled");
+    stage.there("quiet", None);
+}
+
+fn what_is_deleted_comes_back(stage: &Stage) {
+    stage.opted_in("deleted");
+    stage.comes_back("deleted");
+}
+
+fn changes_are_undone(stage: &Stage) {
+    stage.opted_in("changed");
+    let kubectl = &stage.api.kubectl;
+    let name = stage.name();
+    let made = stage.there("changed", None);
+    let printed = stage.printed("changed");
+
+    // Immutable: who changes it makes another one, and must be faster than we are.
+    let mut other = printed.clone();
+    other["data"]["pre.sh"] = "exit 0\n".into();
+    stage.all("STOP");
+    kubectl.apply("replace --force -f -", &other.to_string());
+    stage.all("CONT");
+    let now = eventually("it says what its name says", SOON, || {
+        stage
+            .config_map("changed", &name)
+            .filter(|now| now["data"] == printed["data"])
+    });
+    assert_ne!(now["metadata"]["uid"], made["metadata"]["uid"]);
+
+    // Nobody would find it again.
+    kubectl.run(&format!(
+        "label configmap -n changed {name} app.kubernetes.io/managed-by-"
+    ));
+    eventually("it has its labels again", SOON, || {
+        stage
+            .config_map("changed", &name)
+            .filter(|now| now["metadata"]["labels"] == printed["metadata"]["labels"])
+    });
+}
+
+fn others_are_left_alone(stage: &Stage) {
+    for namespace in ["kube-data", "velero"] {
+        stage.opted_in(namespace);
+    }
+    // Whoever knows of this one has heard of those before.
+    stage.opted_in("witness");
+    stage.there("witness", None);
+    for namespace in ["kube-data", "velero", "leaving"] {
+        assert_eq!(stage.ours(namespace), Vec::<Value>::new(), "{namespace}");
+        for replica in &*stage.replicas.borrow() {
+            let field = format!("\"namespace\":\"{namespace}\"");
+            assert!(!replica.log().contains(&field), "{}", replica.log());
+        }
+    }
+}
+
+fn old_versions_go(stage: &Stage) {
+    stage.opted_in("ageing");
+    let kubectl = &stage.api.kubectl;
+    let old = stage.name();
+    stage.there("ageing", None);
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pg-0"},
+        "spec": {
+            "containers": [{"name": "postgres", "image": "postgres:17"}],
+            "volumes": [{"name": "quiescent-postgresql-dump", "configMap": {"name": old, "optional": true}}],
+        },
+    });
+    kubectl.apply("create -n ageing -f -", &pod.to_string());
+
+    let script = stage.policies.path().join("postgresql-dump/scripts/pre.sh");
+    let text = fs::read_to_string(&script).unwrap();
+    fs::write(&script, text + "# another version\n").unwrap();
+    assert_ne!(stage.name(), old);
+    stage.there("ageing", None);
+    // Others had it too, and nothing that uses it: there it is gone when its time is over.
+    eventually("the old version is gone where nobody uses it", SOON, || {
+        stage.config_map("shop", &old).is_none().then_some(())
+    });
+    let kept = stage.config_map("ageing", &old).expect("a pod uses it");
+    assert_eq!(kept["metadata"]["annotations"], Value::Null);
+
+    kubectl.run("delete pod -n ageing pg-0 --force --grace-period=0");
+    eventually("the old version is gone", SOON, || {
+        stage.config_map("ageing", &old).is_none().then_some(())
+    });
+    let leader = stage.leader();
+    let replicas = stage.replicas.borrow();
+    for step in ["mark_unused", "delete"] {
+        replicas[leader].logged(&["ageing", &old, step]);
+    }
+}
+
+fn the_other_takes_over(stage: &Stage) {
+    stage.opted_in("inherited");
+    stage.there("inherited", None);
+    let leader = stage.leader();
+    let mut killed = stage.replicas.borrow_mut().remove(leader);
+    let holder = stage.holder();
+    killed.kill();
+    stage.comes_back("inherited");
+    assert_ne!(stage.holder(), holder);
+    stage.leader();
+}
+
+fn whoever_slept_does_not_write(stage: &Stage) {
+    stage.opted_in("awake");
+    stage.there("awake", None);
+    let sleeper = stage.leader();
+    let sleeper = stage.replicas.borrow_mut().remove(sleeper);
+    let written = put_right(&sleeper);
+    sleeper.signal("STOP");
+    let other = stage.replica(&stage.kubeconfig);
+    stage.replicas.borrow_mut().push(other);
+    stage.comes_back("awake");
+    // It wakes up in the belief that it leads, and with news of something to do.
+    stage.opted_in("tempting");
+    sleeper.signal("CONT");
+    sleeper.logged(&["not leading any more"]);
+    stage.there("tempting", None);
+    stage.comes_back("awake");
+    assert_eq!(put_right(&sleeper), written, "{}", sleeper.log());
+    stage.replicas.borrow_mut().push(sleeper);
+}
+
+fn the_api_server_may_go(stage: &Stage) {
+    stage.opted_in("patient");
+    stage.there("patient", None);
+    let directory = stage.api.directory.path();
+    let pid = directory.join("kube-apiserver.pid");
+    let words = fs::read_to_string(&pid).unwrap();
+    let words = fs::read(format!("/proc/{}/cmdline", words.trim())).unwrap();
+    let words: Vec<String> = words
+        .split(|byte| *byte == 0)
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .filter(|word| !word.is_empty())
+        .collect();
+    run(Command::new(kit("envtest/stop"))
+        .arg(directory)
+        .arg("kube-apiserver"))
+    .unwrap();
+    for replica in &*stage.replicas.borrow() {
+        replica.logged(&["the watch of pods broke"]);
+        eventually("nobody leads", SOON, || (!leads(replica)).then_some(()));
+        assert!(replica.admin("/livez").is_some());
+    }
+    let log = fs::File::create(directory.join("kube-apiserver.log")).unwrap();
+    let again = Command::new(&words[0])
+        .args(&words[1..])
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    fs::write(pid, again.id().to_string()).unwrap();
+    *stage.restarted.borrow_mut() = Some(again);
+    eventually("the API server is back", SOON, || {
+        stage.api.kubectl.attempt("get --raw /readyz", "").ok()
+    });
+    stage.comes_back("patient");
+    for replica in &*stage.replicas.borrow() {
+        eventually("the watch of pods works again", SOON, || {
+            let log = replica.log();
+            log.contains("the watch of pods works again").then_some(())
+        });
+        replica.ready();
+    }
+}
+
+fn who_may_not_read_says_so(stage: &Stage) {
+    stage.api.namespace("powerless", &json!({}));
+    let powerless = stage.replica(&stage.api.kubeconfig_of("powerless", "default"));
+    powerless.logged(&["may we list and watch statefulsets?"]);
+    powerless.logged(&["may we get, create and update leases in its namespace?"]);
+    let (status, sentence) = powerless.answer("/readyz").unwrap();
+    assert_eq!(status, "503");
+    assert!(
+        sentence.starts_with("not ready: namespaces, configmaps, pods"),
+        "{sentence}"
+    );
+}
+
+fn the_lease_is_given_back(stage: &Stage) {
+    let leader = stage.leader();
+    let mut replicas = stage.replicas.borrow_mut();
+    let mut leader = replicas.remove(leader);
+    // With nobody else there it stays given back.
+    replicas.clear();
+    leader.signal("TERM");
+    assert!(leader.ended(), "{}", leader.log());
+    assert_eq!(stage.holder(), "");
+}
+
+/// What the API server was asked for by our account, and what the account may do.
+fn no_right_too_many(stage: &Stage) {
+    let log = fs::read_to_string(stage.audit.path().join("log")).unwrap();
+    let events = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let used: BTreeSet<(String, String)> = events
+        .map(|event| (text(&event["objectRef"]["resource"]), text(&event["verb"])))
+        .collect();
+    let mut allowed = BTreeSet::new();
+    for role in ["clusterrole", "role -n quiescent"] {
+        let get = format!("get {role} quiescent-controller");
+        let role = stage.api.kubectl.json(&get, "");
+        for rule in role["rules"].as_array().unwrap() {
+            for resource in rule["resources"].as_array().unwrap() {
+                for verb in rule["verbs"].as_array().unwrap() {
+                    allowed.insert((text(resource), text(verb)));
+                }
+            }
+        }
+    }
+    assert_eq!(used, allowed);
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.replicas.borrow_mut().clear();
+        if let Some(mut server) = self.restarted.borrow_mut().take() {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
