@@ -26,7 +26,7 @@ pub use self::{
     client_ca::{ClientCaError, client_ca},
     directory::{Directory, Files, LoadError},
     follow::{CertificateMetrics, Follower, Poll, Served},
-    kept::{bundle, data, kept, trusting},
+    kept::{CA, CA_KEY, CHAIN, KEY, NEXT, NEXT_KEY, bundle, kept, trusting},
     self_made::{SelfMadeError, VALIDITY, self_made},
     shown::shown,
 };

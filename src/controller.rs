@@ -1,6 +1,8 @@
 //! The cluster side: observes what is there, asks what is to be done, does one thing at a time.
 //!
 //! All replicas observe; only the one that leads writes.
+mod asking;
+mod certificates;
 mod metrics;
 mod observer;
 mod scripts;
@@ -12,11 +14,12 @@ use std::{sync::Arc, time::Duration};
 use kube::Client;
 use tokio::sync::oneshot;
 
+use self::{asking::Asking, certificates::Certificates, observer::Observer, scripts::Scripts};
 pub use self::{
-    metrics::{ControllerMetrics, Levels},
+    certificates::CertificatePlan,
+    metrics::{ControllerMetrics, Levels, RotationMetrics},
     world::{Kind, World},
 };
-use self::{observer::Observer, scripts::Scripts};
 use crate::{
     kubernetes::{Election, Leadership, Terms},
     policy_files::InForce,
@@ -32,6 +35,8 @@ pub struct Plan {
     /// How long scripts stay that nothing uses.
     pub keep_scripts: Duration,
     pub lease: Terms,
+    /// Absent where nobody is to look after certificates.
+    pub certificates: Option<(CertificatePlan, RotationMetrics)>,
 }
 
 /// What works for one cluster, and does nothing until it is run.
@@ -39,6 +44,7 @@ pub struct Controller {
     election: Election,
     observer: Observer,
     scripts: Scripts,
+    certificates: Option<Certificates>,
     world: Arc<World>,
     leadership: Leadership,
 }
@@ -50,10 +56,15 @@ impl Controller {
             interval,
             keep_scripts,
             lease,
+            certificates,
         } = plan;
         let world = Arc::new(World::new(policies.clone(), settings));
         let patience = lease.duration / 4;
         let (election, leadership) = Election::new(client.clone(), lease);
+        let asking = Asking {
+            leadership: leadership.clone(),
+            patience,
+        };
         Self {
             election,
             observer: Observer {
@@ -62,13 +73,19 @@ impl Controller {
                 interval,
                 metrics: metrics.clone(),
             },
+            certificates: certificates.map(|(plan, metrics)| Certificates {
+                client: client.clone(),
+                plan,
+                asking: asking.clone(),
+                interval,
+                metrics,
+            }),
             scripts: Scripts {
                 client,
                 world: Arc::clone(&world),
                 policies,
-                leadership: leadership.clone(),
+                asking,
                 interval,
-                patience,
                 keep: keep_scripts,
                 metrics,
             },
@@ -91,15 +108,24 @@ impl Controller {
             election,
             observer,
             scripts,
+            certificates,
             world: _,
             leadership: _,
         } = self;
         let (written, all_written) = oneshot::channel::<()>();
         let write = async move {
-            tokio::select! {
-                () = scripts.run(shutdown.clone()) => {}
-                () = observer.run() => {}
-            }
+            let certificates = async {
+                if let Some(certificates) = certificates {
+                    certificates.run(shutdown.clone()).await;
+                }
+            };
+            let scripts = async {
+                tokio::select! {
+                    () = scripts.run(shutdown.clone()) => {}
+                    () = observer.run() => {}
+                }
+            };
+            tokio::join!(certificates, scripts);
             drop(written);
         };
         // A task of its own: a lease has to be renewed also while a long list is read.

@@ -85,6 +85,30 @@ pub enum Step {
     Absent,
 }
 
+impl Step {
+    pub const NAMES: [&'static str; 5] = ["issue", "trust", "prepare", "promote", "renew"];
+
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Issue => "issue",
+            Self::Trust(_) => "trust",
+            Self::Prepare => "prepare",
+            Self::Promote => "promote",
+            Self::Renew => "renew",
+            Self::Wait(_) => "wait",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+/// Whether nobody of yesterday is trusted, so that it does not matter what the replicas show.
+#[must_use]
+pub fn is_settled(kept: &Kept, bundles: &[Bundle]) -> bool {
+    let ours: BTreeSet<_> = ids(&kept.authorities).chain(ids(&kept.next)).collect();
+    trusted(bundles).all(|held| ours.contains(&held.id))
+}
+
 /// Says what to do next. `settle` is how long every API server may take to hear of a changed entry.
 #[must_use]
 pub fn next(issuer: Issuer, observed: &Observed<'_>, settle: Duration) -> Step {
@@ -100,8 +124,9 @@ pub fn next(issuer: Issuer, observed: &Observed<'_>, settle: Duration) -> Step {
     let authority = kept.authorities.iter().find(alive);
     let (Some(leaf), Some(authority)) = (leaf, authority) else {
         return match issuer {
-            Issuer::Ourselves => Step::Issue,
             Issuer::Another => Step::Absent,
+            Issuer::Ourselves if authority.is_some() => Step::Renew,
+            Issuer::Ourselves => Step::Issue,
         };
     };
 
@@ -149,13 +174,17 @@ fn wanted(observed: &Observed<'_>) -> BTreeSet<Fingerprint> {
     let leaf = kept.leaf.map(|leaf| leaf.id);
     let all_show_it = shown.is_some_and(|shown| shown.iter().copied().eq(leaf));
     if !all_show_it {
-        let trusted = bundles.iter().flat_map(|bundle| match bundle {
-            Bundle::Trusts(held) => held.as_slice(),
-            Bundle::Unreadable => &[],
-        });
-        wanted.extend(trusted.filter(|held| held.until > now).map(|held| held.id));
+        let alive = trusted(bundles).filter(|held| held.until > now);
+        wanted.extend(alive.map(|held| held.id));
     }
     wanted
+}
+
+fn trusted(bundles: &[Bundle]) -> impl Iterator<Item = &Held> {
+    bundles.iter().flat_map(|bundle| match bundle {
+        Bundle::Trusts(held) => held.as_slice(),
+        Bundle::Unreadable => &[],
+    })
 }
 
 fn ids<'a>(held: impl IntoIterator<Item = &'a Held>) -> impl Iterator<Item = Fingerprint> {

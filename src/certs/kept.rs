@@ -15,7 +15,6 @@ use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{
-    Pair,
     certificate::{pem, unix_seconds},
     provider,
 };
@@ -134,16 +133,6 @@ fn held(der: &CertificateDer<'_>) -> Option<Held> {
         from: parsed.validity().not_before.timestamp(),
         until: parsed.validity().not_after.timestamp(),
     })
-}
-
-/// The Secret's data where nothing but an authority and a leaf is kept.
-pub fn data(authority: &Pair, leaf: &Pair) -> [(&'static str, String); 4] {
-    [
-        (CA, authority.certificate.clone()),
-        (CA_KEY, authority.key.clone()),
-        (CHAIN, leaf.certificate.clone()),
-        (KEY, leaf.key.clone()),
-    ]
 }
 
 #[cfg(test)]

@@ -1,16 +1,19 @@
 //! `quiescent controller`: the cluster side, from its arguments to the last step.
 
+mod certificates;
+
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 
+use self::certificates::CertificateArgs;
 use super::{
     Ended, SettingsArgs, output,
     policies::{PolicyArgs, PolicyMetrics},
     serve::address,
 };
 use crate::{
-    controller::{Controller, ControllerMetrics, Kind, Levels, Plan, World},
+    controller::{Controller, ControllerMetrics, Kind, Levels, Plan, RotationMetrics, World},
     kubernetes::{self, Terms},
     policy_files::{InForce, Reload, Watcher},
     server::{Admin, Readiness},
@@ -84,6 +87,8 @@ pub struct Args {
         env = "QUIESCENT_RELOAD"
     )]
     reload: Timeout,
+    #[command(flatten)]
+    certificates: CertificateArgs,
     /// How to log: text or json; text on a terminal when absent
     #[arg(long, value_name = "FORMAT", env = "QUIESCENT_LOG")]
     log: Option<log::Format>,
@@ -114,6 +119,7 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         lease_name,
         lease_duration,
         reload,
+        certificates,
         log: _,
         policies,
         settings,
@@ -160,11 +166,15 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         bound.address(),
     ))?;
 
+    let certificates = certificates
+        .plan(&lease.namespace)?
+        .map(|plan| (plan, RotationMetrics::register(metrics.registry())));
     let plan = Plan {
         settings: settings.settings(),
         interval: interval.to_std(),
         keep_scripts: keep_scripts.to_std(),
         lease,
+        certificates,
     };
     let controller = Controller::new(client, in_force, plan, controller_metrics);
     let world = controller.world();

@@ -13,12 +13,13 @@ use prometheus_client::{
 };
 
 use super::{
-    scripts::Failure,
+    asking::Failure,
     world::{Kind, Seen, World},
 };
 use crate::{
     kubernetes::Leadership,
     replica::Action,
+    rotation::{Held, Kept, Step},
     telemetry::metrics::{Closed, Counters},
 };
 
@@ -72,6 +73,78 @@ impl ControllerMetrics {
 
     pub(super) fn passed(&self, now: Timestamp) {
         self.last_pass.set(now.as_second());
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct RotationMetrics {
+    steps: Counters<Done>,
+    failures: Counters<Failure>,
+    leaf_ends: Gauge<i64, AtomicI64>,
+    authority_ends: Gauge<i64, AtomicI64>,
+}
+
+/// The name of a step of the rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Done(&'static str);
+
+impl RotationMetrics {
+    pub fn register(registry: &mut Registry) -> Self {
+        let gauge = |registry: &mut Registry, name: &str, help: &str| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        Self {
+            leaf_ends: gauge(
+                registry,
+                "controller_certificate_not_after_seconds",
+                "When the certificate in the Secret ends, 0 when it has none that can be served",
+            ),
+            authority_ends: gauge(
+                registry,
+                "controller_authority_not_after_seconds",
+                "When the authority beside it ends, 0 when there is none",
+            ),
+            steps: Counters::register(
+                registry,
+                "controller_certificate_steps",
+                "What was done about the webhook's certificate and whom its entries trust",
+            ),
+            failures: Counters::register(
+                registry,
+                "controller_certificate_failures",
+                "What could not be done about them, by reason",
+            ),
+        }
+    }
+
+    pub(super) fn done(&self, step: &'static str) {
+        self.steps.increment(Done(step));
+    }
+
+    pub(super) fn failed(&self, failure: Failure) {
+        self.failures.increment(failure);
+    }
+
+    pub(super) fn looked(&self, kept: &Kept) {
+        let end = |held: Option<&Held>| held.map_or(0, |held| held.until);
+        self.leaf_ends.set(end(kept.leaf.as_ref()));
+        self.authority_ends.set(end(kept.authorities.first()));
+    }
+}
+
+impl Closed for Done {
+    const ALL: &'static [Self] = &[
+        Self(Step::NAMES[0]),
+        Self(Step::NAMES[1]),
+        Self(Step::NAMES[2]),
+        Self(Step::NAMES[3]),
+        Self(Step::NAMES[4]),
+    ];
+
+    fn labels(self) -> Vec<(&'static str, &'static str)> {
+        vec![("step", self.0)]
     }
 }
 

@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 use tokio::time::{self, Instant, MissedTickBehavior};
 
 use super::{
+    asking::{Asking, Failure, Halt, pause},
     metrics::ControllerMetrics,
     world::{Script, World, moment, version},
 };
 use crate::{
-    kubernetes::{Leadership, with_causes},
     policy::{Policy, PolicySet},
     policy_files::InForce,
     replica::{Action, Step, UNUSED_SINCE},
@@ -29,68 +29,14 @@ use crate::{
 /// Between two writes, so that the first minute of a large cluster is no burst.
 const PACE: Duration = Duration::from_millis(20);
 
-/// After the first failure; twice as long after each further one, up to the interval.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-
 pub struct Scripts {
     pub client: Client,
     pub world: Arc<World>,
     pub policies: InForce,
-    pub leadership: Leadership,
+    pub asking: Asking,
     pub interval: Duration,
-    /// How long a request may take: less than the lease lasts when it is not renewed any more.
-    pub patience: Duration,
     pub keep: Duration,
     pub metrics: ControllerMetrics,
-}
-
-/// Why the API server did not do what it was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    Forbidden,
-    /// Somebody else was faster.
-    Conflict,
-    /// It does not take what we wrote.
-    Invalid,
-    TooManyRequests,
-    /// An error of its own.
-    Server,
-    Unreachable,
-    TimedOut,
-}
-
-impl Failure {
-    pub const ALL: &'static [Self] = &[
-        Self::Forbidden,
-        Self::Conflict,
-        Self::Invalid,
-        Self::TooManyRequests,
-        Self::Server,
-        Self::Unreachable,
-        Self::TimedOut,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Forbidden => "forbidden",
-            Self::Conflict => "conflict",
-            Self::Invalid => "invalid",
-            Self::TooManyRequests => "too_many_requests",
-            Self::Server => "server",
-            Self::Unreachable => "unreachable",
-            Self::TimedOut => "timed_out",
-        }
-    }
-}
-
-/// Why a namespace is left as it is for now.
-#[derive(Debug)]
-enum Halt {
-    /// Somebody else leads, or will soon.
-    NotLeading,
-    /// The namespace is gone, or on its way.
-    Gone,
-    Failed(Failure, String),
 }
 
 /// Until when a namespace is not tried again.
@@ -112,10 +58,10 @@ impl Scripts {
                 () = shutdown.draining() => return,
                 _ = ticks.tick() => true,
                 () = self.world.stirred() => false,
-                () = self.leadership.changed() => false,
+                () = self.asking.leadership.changed() => false,
                 () = time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => false,
             };
-            if !self.world.is_whole() || !self.leadership.is_held() {
+            if !self.world.is_whole() || !self.asking.leadership.is_held() {
                 led = false;
                 // What was heard meanwhile is looked at with everything else.
                 pauses.clear();
@@ -170,8 +116,8 @@ impl Scripts {
                 Err(Halt::Failed(failure, reason)) => {
                     self.metrics.failed(failure);
                     let failures = pauses.get(namespace).map_or(0, |pause| pause.failures);
-                    let pause = pause(failures, self.interval);
-                    let until = Instant::now() + pause;
+                    let again = pause(failures, self.interval);
+                    let until = Instant::now() + again;
                     pauses.insert(
                         namespace.clone(),
                         Pause {
@@ -183,11 +129,11 @@ impl Scripts {
                         namespace,
                         failure = failure.as_str(),
                         reason,
-                        again = ?pause,
+                        ?again,
                         "the scripts of a namespace are not as they should be"
                     );
                     // It may be the same everywhere.
-                    time::sleep(self::pause(in_a_row, self.interval) / 5).await;
+                    time::sleep(pause(in_a_row, self.interval) / 5).await;
                     in_a_row += 1;
                 }
             }
@@ -262,14 +208,16 @@ impl Scripts {
         name: &str,
         wanted: &ConfigMap,
     ) -> Result<ConfigMap, Halt> {
-        let found = self.ask(api.get_opt(name)).await?;
+        let found = self.asking.ask(api.get_opt(name)).await?;
         if let Some(found) = found {
             if Script::new(&found, 0).is_some_and(|script| script.present.whole) {
                 return Ok(found);
             }
             self.delete(api, name, version(&found)).await?;
         }
-        self.ask(api.create(&PostParams::default(), wanted)).await
+        self.asking
+            .ask(api.create(&PostParams::default(), wanted))
+            .await
     }
 
     /// Deletes that version and no other.
@@ -280,7 +228,7 @@ impl Scripts {
         version: Preconditions,
     ) -> Result<(), Halt> {
         let parameters = DeleteParams::default().preconditions(version);
-        match self.ask(api.delete(name, &parameters)).await {
+        match self.asking.ask(api.delete(name, &parameters)).await {
             Ok(_) | Err(Halt::Gone) => Ok(()),
             Err(halt) => Err(halt),
         }
@@ -295,27 +243,13 @@ impl Scripts {
     ) -> Result<Option<ConfigMap>, Halt> {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {UNUSED_SINCE: since}}}));
         let patched = self
+            .asking
             .ask(api.patch(name, &PatchParams::default(), &patch))
             .await;
         match patched {
             Ok(object) => Ok(Some(object)),
             Err(Halt::Gone) => Ok(None),
             Err(halt) => Err(halt),
-        }
-    }
-
-    /// Asks the API server while we lead, and waits no longer than we do for sure.
-    async fn ask<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, Halt> {
-        if !self.leadership.is_held() {
-            return Err(Halt::NotLeading);
-        }
-        match time::timeout(self.patience, request).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(halt(&error)),
-            Err(_) => Err(Halt::Failed(
-                Failure::TimedOut,
-                format!("no answer within {:?}", self.patience),
-            )),
         }
     }
 }
@@ -332,76 +266,4 @@ fn manifest(policy: &Policy, namespace: &str) -> Option<ConfigMap> {
     let manifest = policy.config_map_manifest(Some(namespace))?;
     let object = serde_json::from_value(manifest);
     Some(object.expect("what is written as a ConfigMap can be read as one"))
-}
-
-fn pause(failures: u32, at_most: Duration) -> Duration {
-    FIRST_PAUSE
-        .saturating_mul(1 << failures.min(16))
-        .min(at_most)
-}
-
-fn halt(error: &kube::Error) -> Halt {
-    let kube::Error::Api(status) = error else {
-        return Halt::Failed(Failure::Unreachable, with_causes(error));
-    };
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    let terminating = causes
-        .clone()
-        .any(|cause| cause.reason == "NamespaceTerminating");
-    let failure = match status.code {
-        404 => return Halt::Gone,
-        403 if terminating => return Halt::Gone,
-        401 | 403 => Failure::Forbidden,
-        409 => Failure::Conflict,
-        429 => Failure::TooManyRequests,
-        400..=499 => Failure::Invalid,
-        _ => Failure::Server,
-    };
-    Halt::Failed(failure, status.message.clone())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(code: u16, cause: Option<&str>) -> String {
-        let status = json!({
-            "status": "Failure", "code": code, "message": "because", "reason": "R",
-            "details": {"causes": cause.map(|it| json!({"reason": it})).into_iter().collect::<Vec<_>>()},
-        });
-        let status = serde_json::from_value(status).unwrap();
-        match halt(&kube::Error::Api(Box::new(status))) {
-            Halt::NotLeading => "not leading".to_owned(),
-            Halt::Gone => "gone".to_owned(),
-            Halt::Failed(failure, reason) => format!("{} {reason}", failure.as_str()),
-        }
-    }
-
-    #[test]
-    fn a_namespace_that_goes_is_no_failure() {
-        assert_eq!(check(404, None), "gone");
-        assert_eq!(check(403, Some("NamespaceTerminating")), "gone");
-    }
-
-    #[test]
-    fn answers_of_the_api_server_have_their_reason() {
-        for (code, reason) in [
-            (401, "forbidden because"),
-            (403, "forbidden because"),
-            (409, "conflict because"),
-            (422, "invalid because"),
-            (429, "too_many_requests because"),
-            (500, "server because"),
-            (503, "server because"),
-        ] {
-            assert_eq!(check(code, None), reason);
-        }
-    }
-
-    #[test]
-    fn pauses_grow_to_the_interval() {
-        let pauses = [0, 1, 2, 99].map(|failures| pause(failures, Duration::from_mins(1)));
-        let seconds = pauses.map(|it| it.as_secs_f32().to_string());
-        assert_eq!(seconds, ["0.5", "1", "2", "60"]);
-    }
 }

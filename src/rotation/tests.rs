@@ -65,15 +65,17 @@ fn nothing_happens_before_two_thirds_of_a_life_are_over() {
 
 #[test]
 fn without_a_pair_that_can_be_served_one_is_made_or_waited_for() {
-    for damage in [
-        |kept: &mut Kept| kept.leaf = None,
-        |kept: &mut Kept| kept.authorities.clear(),
-        |kept: &mut Kept| kept.leaf = Some(held(2, 901)),
-        |kept: &mut Kept| kept.authorities = vec![held(1, 901)],
-    ] {
+    type Damage = fn(&mut Kept);
+    let damages: [(Damage, Step); 4] = [
+        (|kept| kept.leaf = None, Step::Renew),
+        (|kept| kept.leaf = Some(held(2, 901)), Step::Renew),
+        (|kept| kept.authorities.clear(), Step::Issue),
+        (|kept| kept.authorities = vec![held(1, 901)], Step::Issue),
+    ];
+    for (damage, step) in damages {
         let mut world = World::at_rest();
         damage(&mut world.kept);
-        assert_eq!(world.next(Issuer::Ourselves), Step::Issue);
+        assert_eq!(world.next(Issuer::Ourselves), step);
         assert_eq!(world.next(Issuer::Another), Step::Absent);
     }
 }
