@@ -116,7 +116,7 @@ impl Controller {
         let write = async move {
             let certificates = async {
                 if let Some(certificates) = certificates {
-                    certificates.run(shutdown.clone()).await;
+                    Box::pin(certificates.run(shutdown.clone())).await;
                 }
             };
             let scripts = async {

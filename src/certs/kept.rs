@@ -104,8 +104,8 @@ fn leaf<'a>(
     let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
     let accepted = names.iter().all(|name| {
         ServerName::try_from(name.as_str()).is_ok_and(|name| {
-            let verified = verifier.verify_server_cert(first, between, &name, &[], now);
-            verified.is_ok()
+            let answer = verifier.verify_server_cert(first, between, &name, &[], now);
+            answer.is_ok()
         })
     });
     accepted.then(|| held(first)).flatten()

@@ -237,7 +237,7 @@ impl Certificates {
             match certs::shown(address, &self.name()).await {
                 Ok(id) => shown.insert(id),
                 Err(reason) => {
-                    tracing::info!(%address, %reason, "a replica does not show its certificate, all authorities stay trusted");
+                    tracing::debug!(%address, %reason, "a replica does not show its certificate, all authorities stay trusted");
                     return Ok(None);
                 }
             };

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::{self, Instant, MissedTickBehavior};
 
 use super::{
-    asking::{Asking, Failure, Halt, pause},
+    asking::{Asking, Halt, pause},
     metrics::ControllerMetrics,
     world::{Script, World, moment, version},
 };

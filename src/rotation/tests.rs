@@ -1,6 +1,6 @@
 use super::*;
 
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_mins(1);
 const NOW: Time = 1_000_000;
 
 /// A certificate of 900 seconds, of which these are over.

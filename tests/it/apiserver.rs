@@ -17,6 +17,7 @@ use crate::{
 
 mod auditing;
 mod callers;
+mod certificates;
 mod changing;
 mod controller;
 mod failing;

@@ -14,12 +14,12 @@ fn names() -> Vec<String> {
 /// An authority with a leaf, as a Secret keeps them.
 fn secret(now: SystemTime) -> Data {
     let signer = authority(10 * DAY, now).unwrap();
-    let signed = leaf(&signer, &names(), DAY, now).unwrap();
+    let served = leaf(&signer, &names(), DAY, now).unwrap();
     [
         (CA, signer.certificate),
         (CA_KEY, signer.key),
-        (CHAIN, signed.certificate),
-        (KEY, signed.key),
+        (CHAIN, served.certificate),
+        (KEY, served.key),
     ]
     .into()
 }
