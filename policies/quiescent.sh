@@ -216,6 +216,10 @@ lock_store() {
         ln -s "$mine" "$STORE/lock" 2>/dev/null || fail 3 "another run has just begun in this container: wait for it to end"
     fi
     LOCKED=yes
+    # One that was killed while it took over has left its name of the lock.
+    for other in "$STORE"/lock.*; do
+        [ -d "/proc/${other##*.}" ] || rm -f "$other"
+    done
 }
 
 # Opens the store for a new dump, which goes into NEW.

@@ -117,7 +117,7 @@ fn the_page_lists_every_reason_and_every_engine() {
         let begin = format!("<!-- {mark} -->\n");
         let (before, after) = rest.split_once(&begin).unwrap();
         let (_, after) = after.split_once("\n\n").unwrap();
-        fresh += &format!("{before}{begin}{}\n", rows.concat());
+        fresh.extend([before, &begin, &rows.concat(), "\n"]);
         rest = after;
     }
     golden(&path, &(fresh + rest));
