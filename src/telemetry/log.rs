@@ -24,6 +24,9 @@ use paced::Paced;
 /// How many lines may wait while nobody takes them from standard error.
 const WAITING: usize = 4096;
 
+/// What is logged when nobody says. The client tells of each failed connection too, and we say it once.
+const USUAL: &str = "info,kube_client::client::builder=off";
+
 /// What a log line looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -113,7 +116,7 @@ fn filter(
             .map(|value| (name, value))
     });
     let Some((variable, directives)) = chosen else {
-        return Ok(EnvFilter::new("info"));
+        return Ok(EnvFilter::new(USUAL));
     };
     EnvFilter::try_new(&directives).map_err(|because| LogError::Level {
         variable: (*variable).to_owned(),
@@ -193,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_first_variable_that_is_set_decides() {
-        assert_eq!(level(&[]).unwrap(), "info");
+        assert_eq!(level(&[]).unwrap(), EnvFilter::new(USUAL).to_string());
         assert_eq!(level(&[("RUST_LOG", "debug")]).unwrap(), "debug");
         assert_eq!(
             level(&[("OURS", "warn"), ("RUST_LOG", "debug")]).unwrap(),
