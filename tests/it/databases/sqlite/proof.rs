@@ -46,11 +46,8 @@ impl<const WAL: bool> Engine for WithJournal<WAL> {
     }
 
     fn version(&self) -> String {
-        let journal = if WAL { "log" } else { "journal" };
-        format!(
-            "SQLite with a {journal} {}",
-            self.0.sql("select sqlite_version()")
-        )
+        let journal = if WAL { "" } else { " with a rollback journal" };
+        format!("SQLite{journal} {}", self.0.sql("select sqlite_version()"))
     }
 
     fn pod(&self) -> Value {
