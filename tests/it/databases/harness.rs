@@ -22,7 +22,7 @@ use crate::support;
 pub const NOBODY: u32 = 65534;
 
 /// How long anything in these tests may take.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Whether hooks can run here beside a server that needs `tools`.
 pub fn possible(tools: &[&str]) -> bool {
