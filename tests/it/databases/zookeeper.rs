@@ -82,8 +82,14 @@ impl Zookeeper {
     }
 
     fn version() -> String {
-        let jar = fs::canonicalize("/usr/share/java/zookeeper.jar").unwrap();
-        let name = jar.file_stem().unwrap().to_str().unwrap();
-        name.trim_start_matches("zookeeper-").to_owned()
+        let jars = fs::read_dir("/usr/share/java").unwrap();
+        let names = jars.map(|jar| jar.unwrap().file_name().into_string().unwrap());
+        let mut versions = names.filter_map(|name| {
+            let version = name.strip_prefix("zookeeper-")?.strip_suffix(".jar")?;
+            version
+                .starts_with(|it: char| it.is_ascii_digit())
+                .then(|| version.to_owned())
+        });
+        versions.next().expect("Debian names the jar's version")
     }
 }
