@@ -35,7 +35,7 @@ const FILL: &str = r#"
 const CHECK: &str = r#"
     var shop = db.getSiblingDB('shop'), odd = shop['awk"ward \\ name.with.dots'].findOne({_id: '😀\0'});
     if (!odd || odd.n.toString() !== 'NumberLong("9007199254740993")' || odd.b.base64() !== '/wA=' || odd.big.length !== 2999999) throw 'the awkward document is not what it was';
-    if (shop.fill.count() !== 2000 || shop.fill.getIndexes().length !== 2) throw 'the collection is not what it was';
+    if (shop.fill.find().itcount() !== 2000 || shop.fill.getIndexes().length !== 2) throw 'the collection is not what it was';
     if (shop.view.findOne()._id !== 7) throw 'the view is not what it was';
     ['fill', 'lines', 'purse'].forEach(function(name) { if (!shop[name].validate(true).valid) throw name + ' is not valid' });
     var result = [];
