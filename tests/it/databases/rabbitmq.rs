@@ -106,7 +106,10 @@ impl Rabbit {
         ]);
         let ready = || stomp::Client::try_connect(port).is_some();
         let server = Server::try_start(command, (folder, port), "-KILL", ready)?;
-        Ok(Self { server, was, epmd })
+        let node = Self { server, was, epmd };
+        // It answers clients a moment before it answers its tools.
+        node.control(&["await_startup"]);
+        Ok(node)
     }
 
     /// A pod beside this node.
