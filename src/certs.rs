@@ -26,10 +26,15 @@ pub use self::{
     client_ca::{ClientCaError, client_ca},
     directory::{Directory, Files, LoadError},
     follow::{CertificateMetrics, Follower, Poll, Served},
-    kept::{CA, CA_KEY, CHAIN, KEY, NEXT, NEXT_KEY, bundle, kept, trusting},
+    kept::{CA_KEY, NEXT, NEXT_KEY, bundle, kept, trusting},
     self_made::{SelfMadeError, VALIDITY, self_made},
     shown::shown,
 };
+
+/// What a Secret with a certificate calls its parts, and so the files where it is mounted.
+pub const CHAIN: &str = "tls.crt";
+pub const KEY: &str = "tls.key";
+pub const CA: &str = "ca.crt";
 
 /// The cryptography that everything of ours uses, passed explicitly.
 fn provider() -> Arc<CryptoProvider> {

@@ -54,8 +54,7 @@ pub fn authority(life: Duration, now: SystemTime) -> Result<Pair, MakeError> {
 
 /// Has an authority sign a certificate for a server with these DNS names.
 ///
-/// Whoever asks for more than the authority's own life gets a certificate that ends no sooner, which
-/// is as good as one that ends with it.
+/// A life beyond the authority's own helps nobody: it is trusted no longer than that.
 pub fn leaf(
     authority: &Pair,
     names: &[String],
@@ -95,6 +94,6 @@ fn named(name: &str) -> DistinguishedName {
 }
 
 /// A short life must not lie behind us for the most part.
-fn valid(life: Duration, now: SystemTime) -> Range<SystemTime> {
+pub(super) fn valid(life: Duration, now: SystemTime) -> Range<SystemTime> {
     now - BACKDATED.min(life / 10)..now + life
 }

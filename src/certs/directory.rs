@@ -16,11 +16,7 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{Certificate, certificate::unix_seconds, provider};
-
-const CHAIN: &str = "tls.crt";
-const KEY: &str = "tls.key";
-const CA: &str = "ca.crt";
+use super::{CA, CHAIN, Certificate, KEY, certificate::unix_seconds, provider};
 
 /// Where the certificate is read from, again and again by path.
 ///

@@ -15,15 +15,13 @@ use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{
+    CA, CHAIN, KEY,
     certificate::{pem, unix_seconds},
     provider,
 };
 use crate::rotation::{Bundle, Fingerprint, Held, Issuer, Kept};
 
-/// The keys of the Secret's data. The first three are those of everybody's Secrets of this kind.
-pub const CHAIN: &str = "tls.crt";
-pub const KEY: &str = "tls.key";
-pub const CA: &str = "ca.crt";
+/// The keys of the Secret's data that only we write.
 pub const CA_KEY: &str = "ca.key";
 pub const NEXT: &str = "next.crt";
 pub const NEXT_KEY: &str = "next.key";

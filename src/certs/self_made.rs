@@ -13,13 +13,10 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::{Certificate, provider};
+use super::{Certificate, authority::valid, provider};
 
 /// How long a certificate made in memory holds.
 pub const VALIDITY: Duration = Duration::from_hours(30 * 24);
-
-/// Callers' clocks may be behind ours.
-const BACKDATED: Duration = Duration::from_hours(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum SelfMadeError {
@@ -34,18 +31,18 @@ pub enum SelfMadeError {
 /// Makes a certificate for this machine's loopback names and the `names` given.
 pub fn self_made(names: &[String], now: SystemTime) -> Result<Certificate, SelfMadeError> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(SelfMadeError::Make)?;
-    let not_after = now + VALIDITY;
+    let valid = valid(VALIDITY, now);
 
     let mut params = params(names)?;
-    params.not_before = (now - BACKDATED).into();
-    params.not_after = not_after.into();
+    params.not_before = valid.start.into();
+    params.not_after = valid.end.into();
     let signed = params.self_signed(&key).map_err(SelfMadeError::Make)?;
 
     let der = CertificateDer::from(signed);
     let private = PrivatePkcs8KeyDer::from(key.serialize_der());
     let certified = CertifiedKey::from_der(vec![der.clone()], private.into(), &provider())
         .map_err(SelfMadeError::Serve)?;
-    Ok(Certificate::new(certified, not_after, &[der]))
+    Ok(Certificate::new(certified, valid.end, &[der]))
 }
 
 fn params(names: &[String]) -> Result<CertificateParams, SelfMadeError> {

@@ -155,6 +155,9 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         name: lease_name,
         duration: lease_duration,
     };
+    let certificates = certificates
+        .plan(&lease.namespace)?
+        .map(|plan| (plan, RotationMetrics::register(metrics.registry())));
     let bound = Admin::bind(admin).await?;
     output::print(&format!(
         "quiescent {}\n  policies   {} of {}\n  lease      {}/{}\n  admin      http://{}  /livez /readyz /metrics\n",
@@ -166,9 +169,6 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         bound.address(),
     ))?;
 
-    let certificates = certificates
-        .plan(&lease.namespace)?
-        .map(|plan| (plan, RotationMetrics::register(metrics.registry())));
     let plan = Plan {
         settings: settings.settings(),
         interval: interval.to_std(),

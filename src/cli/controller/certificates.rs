@@ -126,3 +126,38 @@ impl CertificateArgs {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(certificate: &str, authority: &str, delay: &str) -> String {
+        let arguments = CertificateArgs {
+            certificates: Certificates::Issue,
+            tls_secret: "quiescent-tls".to_owned(),
+            service: "quiescent".to_owned(),
+            webhook: "quiescent".to_owned(),
+            certificate_life: certificate.parse().unwrap(),
+            authority_life: authority.parse().unwrap(),
+            trust_delay: delay.parse().unwrap(),
+        };
+        match arguments.plan("quiescent") {
+            Ok(_) => "fine".to_owned(),
+            Err(refusal) => refusal.to_string(),
+        }
+    }
+
+    #[test]
+    fn times_that_leave_no_room_for_a_renewal_are_refused() {
+        assert_eq!(said("2160h", "26280h", "30s"), "fine");
+        for (certificate, authority, delay, part) in [
+            ("1m", "26280h", "30s", "--certificate-life 1m"),
+            ("2160h", "1m", "30s", "--authority-life 1m"),
+            ("2160h", "100h", "30s", "as long as what it signs"),
+            ("2160h", "26280h", "-1s", "--trust-delay -1s"),
+        ] {
+            let said = said(certificate, authority, delay);
+            assert!(said.contains(part), "{said}");
+        }
+    }
+}
