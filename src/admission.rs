@@ -4,11 +4,15 @@
 //! some is read only when a policy selects it: if that cannot be, the pod stays as it is, with a
 //! warning. A pod is never refused for a fault of ours.
 
+mod guarded;
+
 use std::borrow::Cow;
+
+pub use guarded::{Guard, Guarded, Judged, Judgement, judge, parse as parse_guarded};
 
 use crate::{
     inject::{Injection, inject},
-    json::{self, Attempt, Error, Text, view},
+    json::{self, Attempt, Error, Later, Text, view},
     pod::{OwnerReference, PodView},
     policy::{Policy, PolicySet},
     recognise::Known,
@@ -111,6 +115,12 @@ view! {
         operation: Text<'a> = "operation",
         dry_run: bool = "dryRun",
         object: Option<Attempt<PodView<'a>>> = "object",
+        old_object: Option<Later<'a, PodView<'a>>> = "oldObject",
+        user_info: Option<Later<'a, UserInfo<'a>>> = "userInfo",
+    }
+
+    struct UserInfo<'a> {
+        username: Text<'a> = "username",
     }
 
     struct GroupKind<'a> {
@@ -124,6 +134,23 @@ view! {
 /// # Errors
 /// What keeps it from being answered.
 pub fn parse(body: &[u8]) -> Result<Review<'_>, Refusal> {
+    let (mut request, body) = request(body)?;
+    let pod = if &*request.operation == "CREATE" && request.is_whole() {
+        Subject::Pod(request.pod(body)?)
+    } else {
+        Subject::NotACreation
+    };
+    Ok(Review {
+        uid: request.uid,
+        namespace: request.namespace,
+        name: request.name.filter(|name| !name.is_empty()),
+        dry_run: request.dry_run,
+        pod,
+    })
+}
+
+/// Reads the request of a review of pods, and the text that it stands in.
+fn request(body: &[u8]) -> Result<(Request<'_>, &str), Refusal> {
     let body = simdutf8::basic::from_utf8(body).map_err(|_| Refusal::NotUtf8)?;
     let envelope: Envelope<'_> = json::read(body).map_err(Refusal::NotJson)?;
     if &*envelope.api_version != API_VERSION || &*envelope.kind != KIND {
@@ -142,20 +169,20 @@ pub fn parse(body: &[u8]) -> Result<Review<'_>, Refusal> {
         let kind = kind.map_or_else(|| "nothing".to_owned(), |it| it.kind.to_string());
         return Err(Refusal::NotAPod(kind));
     }
-    let whole = request.sub_resource.as_ref().is_none_or(|it| it.is_empty());
-    let pod = if &*request.operation == "CREATE" && whole {
-        let Attempt(pod) = request.object.ok_or(Refusal::NoObject)?;
-        Subject::Pod(pod.map_err(|fault| Refusal::BadPod(Error::new(fault, body)))?)
-    } else {
-        Subject::NotACreation
-    };
-    Ok(Review {
-        uid: request.uid,
-        namespace: request.namespace,
-        name: request.name.filter(|name| !name.is_empty()),
-        dry_run: request.dry_run,
-        pod,
-    })
+    Ok((request, body))
+}
+
+impl<'a> Request<'a> {
+    /// Whether it is about the pod itself, and not about a subresource.
+    fn is_whole(&self) -> bool {
+        self.sub_resource.as_ref().is_none_or(|it| it.is_empty())
+    }
+
+    /// Takes the pod out.
+    fn pod(&mut self, body: &str) -> Result<PodView<'a>, Refusal> {
+        let Attempt(pod) = self.object.take().ok_or(Refusal::NoObject)?;
+        pod.map_err(|fault| Refusal::BadPod(Error::new(fault, body)))
+    }
 }
 
 /// What was done about a review.
@@ -254,7 +281,9 @@ fn about<'a>(
             reason: reason.map(Reason::as_str),
             policies: &policies,
         }),
-        status: plan.denied.map(Status::denied_by),
+        status: plan
+            .denied
+            .map(|policy| Status::forbidden(denied_by(policy))),
         warnings: warnings(injection),
     };
     let body = write(&response, injection.patch_text(pod).as_deref());
@@ -296,16 +325,20 @@ struct Status {
 }
 
 impl Status {
-    fn denied_by(policy: &Policy) -> Self {
+    fn forbidden(message: String) -> Self {
         Self {
             code: 403,
             reason: "Forbidden",
-            message: format!(
-                "the policy {:?} refuses pods with Velero hooks of their own: remove the annotations under hook.backup.velero.io, or exclude the pod from the policy",
-                policy.name
-            ),
+            message,
         }
     }
+}
+
+fn denied_by(policy: &Policy) -> String {
+    format!(
+        "the policy {:?} refuses pods with Velero hooks of their own: remove the annotations under hook.backup.velero.io, or exclude the pod from the policy",
+        policy.name
+    )
 }
 
 /// How many bytes an answer has beside its patch, usually.

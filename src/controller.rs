@@ -3,6 +3,7 @@
 //! All replicas observe; only the one that leads writes.
 mod asking;
 mod certificates;
+mod entries;
 mod metrics;
 mod observer;
 mod scripts;

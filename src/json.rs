@@ -7,6 +7,7 @@
 
 mod base64;
 mod block;
+mod later;
 mod list;
 mod reader;
 mod string;
@@ -16,6 +17,7 @@ mod word;
 mod write;
 
 pub use base64::base64;
+pub use later::Later;
 pub use list::List;
 pub use reader::{Error, Fault, Key, Kind, Reader};
 pub use string::unquote;
@@ -112,7 +114,7 @@ impl FromJson<'_> for There {
 }
 
 /// A value that is read if it can be; why not is for whoever asks for it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Attempt<T>(pub Result<T, Fault>);
 
 impl<'a, T: FromJson<'a>> FromJson<'a> for Attempt<T> {

@@ -13,6 +13,7 @@
 //! | `plan` | what is to be added, what is left alone and why |
 //! | `patch` | RFC 6902 |
 //! | `inject`, `uninject` | all of these for one pod, and the way back |
+//! | `guard` | whether hooks are what policies give |
 //! | `replica` | what is to be done about ConfigMaps with scripts |
 //! | `workload`, `report`, `admission` | manifests, words for people, `AdmissionReview` |
 //! | `library` | the policies that are compiled in |
@@ -31,6 +32,7 @@ pub mod cli;
 pub mod controller;
 pub mod diagnostic;
 pub mod files;
+pub mod guard;
 pub mod inject;
 pub mod json;
 pub mod kubernetes;

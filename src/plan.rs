@@ -58,7 +58,7 @@ pub const PROVENANCE: &str = "quiescent.dev/policies";
 
 /// Which of the pod's hooks we wrote: a fingerprint of each command, so that one that was changed
 /// since counts as its author's.
-const WRITTEN: &str = "quiescent.dev/hooks";
+pub const WRITTEN: &str = "quiescent.dev/hooks";
 
 /// The outcome for one pod.
 #[derive(Clone, Debug, Default, PartialEq)]

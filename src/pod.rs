@@ -254,6 +254,12 @@ impl<'a> PodView<'a> {
         annotations.into_iter().flat_map(Pairs::texts)
     }
 
+    pub fn annotations(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        let metadata = self.metadata.as_ref();
+        let annotations = metadata.and_then(|it| it.annotations.as_ref());
+        annotations.into_iter().flat_map(Pairs::iter)
+    }
+
     #[must_use]
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.metadata.as_ref()?.annotations.as_ref()?.get(key)

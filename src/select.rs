@@ -44,8 +44,9 @@ pub enum Namespace<'a> {
 }
 
 impl Namespace<'_> {
-    /// Why nothing can be said of its labels.
-    const fn why_unknown(self) -> Reason {
+    /// Why nothing can be said of its labels, where nothing can.
+    #[must_use]
+    pub const fn why_unknown(self) -> Reason {
         match self {
             Self::NotSeen => Reason::NamespaceNotSeen,
             Self::Unknown | Self::Known { .. } => Reason::NamespaceUnknown,

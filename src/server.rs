@@ -36,8 +36,11 @@ use self::{
 };
 use crate::{shutdown::Shutdown, telemetry::metrics::Metrics};
 
-/// Where reviews are answered.
+/// Where the reviews of pods that may be changed are answered.
 pub const PATH: &str = "/mutate";
+
+/// Who answers reviews, by the path that they are sent to.
+pub type Reviewers = Vec<(&'static str, Arc<dyn Reviewer>)>;
 
 /// What the server gives each caller at most.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +116,7 @@ pub struct Bound {
 
 /// What is served on them.
 pub struct Service {
-    pub reviewer: Arc<dyn Reviewer>,
+    pub reviewers: Reviewers,
     pub tls: Arc<ServerConfig>,
     /// Reviews are answered on so many threads, and on no other.
     pub threads: NonZeroUsize,
@@ -153,7 +156,7 @@ impl Bound {
     pub async fn run(self, service: Service, shutdown: Shutdown) -> Result<Ending, ServerError> {
         let Self { webhook, admin } = self;
         let Service {
-            reviewer,
+            reviewers,
             tls,
             threads,
             limits,
@@ -170,7 +173,7 @@ impl Bound {
         let counted = server_metrics.connections.clone();
         let reviews = Connections {
             transport: Transport::tls(tls, &server_metrics),
-            site: Webhook::new(reviewer, limits, server_metrics),
+            site: Webhook::new(reviewers, limits, server_metrics),
             limits,
             leaving: shutdown.clone(),
             stop: webhook_stop,

@@ -65,6 +65,27 @@ pub const KNOWN_KEYS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The hooks that annotations can make, by their prefixes.
+pub const HOOKS: [&str; 4] = [
+    HookPhase::Pre.prefix(),
+    HookPhase::Post.prefix(),
+    HookPhase::PostRestore.prefix(),
+    INIT_PREFIX,
+];
+
+/// Which of [`HOOKS`] an annotation is a part of, if Velero reads it at all.
+#[must_use]
+pub fn hook_of(key: &str) -> Option<&'static str> {
+    let (domain, name) = key.split_once('/')?;
+    let (domain, names) = KNOWN_KEYS.iter().find(|(known, _)| *known == domain)?;
+    let hook = if *domain == LEGACY_PREFIX {
+        HookPhase::Pre.prefix()
+    } else {
+        domain
+    };
+    names.contains(&name).then_some(hook)
+}
+
 /// The init container that holds a restored pod back until its volumes are filled.
 pub const RESTORE_WAIT: &str = "restore-wait";
 

@@ -16,11 +16,14 @@ pub async fn serve(answer: Bytes) {
     let mut metrics = Metrics::new("constant");
     let service = Service {
         server_metrics: ServerMetrics::register(metrics.registry()),
-        reviewer: Arc::new(move |_: &[u8]| Reply {
-            status: StatusCode::OK,
-            content_type: JSON,
-            body: answer.clone(),
-        }),
+        reviewers: vec![(
+            PATH,
+            Arc::new(move |_: &[u8]| Reply {
+                status: StatusCode::OK,
+                content_type: JSON,
+                body: answer.clone(),
+            }),
+        )],
         tls: super::tls(),
         threads: NonZeroUsize::MIN,
         limits: Limits::default(),

@@ -3,6 +3,7 @@
 mod banner;
 mod counters;
 mod files;
+mod guards;
 mod reviews;
 mod sample;
 mod size;
@@ -24,11 +25,14 @@ use super::{
     policies::{PolicyArgs, PolicyMetrics},
 };
 use crate::{
+    admission::Guard,
     certs::{self, Certificate, CertificateMetrics, Directory, Follower, Served},
     kubernetes::{self, Namespaces},
     policy::PARAMETER_PREFIX,
     policy_files::{InForce, Watcher},
-    server::{Bound, JSON, Limits, Readiness, Route, ServerMetrics, Service},
+    server::{
+        Bound, JSON, Limits, PATH, Readiness, Reviewer, Reviewers, Route, ServerMetrics, Service,
+    },
     shutdown::{self, Shutdown},
     telemetry::{log, metrics::Metrics},
     velero::Timeout,
@@ -208,12 +212,14 @@ async fn serve(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
     let service = Service {
         tls: certs::server_config(identity.served.clone(), callers)?,
         routes: routes(identity.served),
-        reviewer: Arc::new(reviews::Reviews {
-            policies: in_force,
-            settings: settings.settings(),
-            namespaces,
+        reviewers: reviewers(
+            reviews::Basis {
+                policies: in_force,
+                settings: settings.settings(),
+                namespaces,
+            },
             counters,
-        }),
+        ),
         threads,
         limits,
         drain: drain.to_std(),
@@ -232,6 +238,26 @@ async fn serve(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
             bail!("the task that follows the namespaces ended")
         }
     }
+}
+
+fn reviewers(basis: reviews::Basis, counters: counters::Counters) -> Reviewers {
+    let basis = Arc::new(basis);
+    let guards = [
+        (guards::WARN, Guard::Warn),
+        (guards::ENFORCE, Guard::Enforce),
+    ];
+    let guards = guards.map(|(path, guard)| {
+        let guards = guards::Guards {
+            guard,
+            basis: Arc::clone(&basis),
+            counters: counters.clone(),
+        };
+        (path, Arc::new(guards) as Arc<dyn Reviewer>)
+    });
+    let mut reviewers = Vec::from(guards);
+    let reviews = reviews::Reviews { basis, counters };
+    reviewers.insert(0, (PATH, Arc::new(reviews)));
+    reviewers
 }
 
 fn limits(body_memory: &Size) -> anyhow::Result<Limits> {

@@ -7,10 +7,7 @@ use std::{
 
 use k8s_openapi::{
     ByteString,
-    api::{
-        admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Secret,
-        discovery::v1::EndpointSlice,
-    },
+    api::{core::v1::Secret, discovery::v1::EndpointSlice},
 };
 use kube::{
     Api, Client,
@@ -20,7 +17,7 @@ use kube::{
         watcher::{self, watcher},
     },
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{
     sync::Notify,
     time::{self, Instant},
@@ -28,6 +25,7 @@ use tokio::{
 
 use super::{
     asking::{Asking, Failure, Halt, pause},
+    entries::{Configured, Entries},
     metrics::RotationMetrics,
 };
 use crate::{
@@ -52,7 +50,7 @@ pub struct CertificatePlan {
     pub namespace: String,
     pub secret: String,
     pub service: String,
-    /// The MutatingWebhookConfiguration whose entries trust the certificate.
+    /// The webhook configurations whose entries trust the certificate.
     pub webhook: String,
     pub life: Duration,
     pub authority_life: Duration,
@@ -71,7 +69,7 @@ pub struct Certificates {
 /// What was there when it was looked at.
 struct Seen {
     secret: Option<Secret>,
-    webhook: Option<MutatingWebhookConfiguration>,
+    webhooks: Vec<Configured>,
     kept: Kept,
     bundles: Vec<Bundle>,
     shown: Option<BTreeSet<Fingerprint>>,
@@ -89,28 +87,16 @@ impl Certificates {
 
     /// Says when the Secret or the webhook's entries have changed.
     async fn watch(&self, stirred: &Notify) {
-        let named =
-            |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
         let CertificatePlan {
-            namespace,
-            secret,
-            webhook,
-            ..
+            namespace, secret, ..
         } = &self.plan;
+        let named = watcher::Config::default().fields(&format!("metadata.name={secret}"));
         let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(self.client.clone(), namespace);
-        let webhooks =
-            Api::<PartialObjectMeta<MutatingWebhookConfiguration>>::all(self.client.clone());
+        let secrets = watcher(secrets, named).default_backoff();
+        let entries = self.entries();
         tokio::join!(
-            follow(
-                "secrets",
-                watcher(secrets, named(secret)).default_backoff(),
-                |_| stirred.notify_one()
-            ),
-            follow(
-                "mutatingwebhookconfigurations",
-                watcher(webhooks, named(webhook)).default_backoff(),
-                |_| stirred.notify_one()
-            ),
+            follow("secrets", secrets, |_| stirred.notify_one()),
+            entries.watch(|| stirred.notify_one()),
         );
     }
 
@@ -200,18 +186,13 @@ impl Certificates {
     }
 
     async fn look(&self) -> Result<Seen, Halt> {
-        let CertificatePlan {
-            issuer, webhook, ..
-        } = &self.plan;
-        let secret = self
-            .asking
-            .ask(self.secrets().get_opt(&self.plan.secret))
-            .await?;
-        let webhook = self.asking.ask(self.webhooks().get_opt(webhook)).await?;
+        let CertificatePlan { issuer, secret, .. } = &self.plan;
+        let secret = self.asking.ask(self.secrets().get_opt(secret)).await?;
+        let webhooks = self.entries().look(&self.asking).await?;
         let data = secret.as_ref().and_then(|it| it.data.as_ref());
         let get = |key: &str| Some(data?.get(key)?.0.as_slice());
         let kept = certs::kept(*issuer, &[self.name()], get, SystemTime::now());
-        let bundles: Vec<Bundle> = bundles(webhook.as_ref()).map(certs::bundle).collect();
+        let bundles: Vec<Bundle> = bundles(&webhooks).map(certs::bundle).collect();
         let shown = if rotation::is_settled(&kept, &bundles) {
             None
         } else {
@@ -219,7 +200,7 @@ impl Certificates {
         };
         Ok(Seen {
             secret,
-            webhook,
+            webhooks,
             kept,
             bundles,
             shown,
@@ -340,36 +321,24 @@ impl Certificates {
 
     /// Has every entry of the webhook trust exactly these.
     async fn trust(&self, seen: &Seen, wanted: &BTreeSet<Fingerprint>) -> Result<(), Halt> {
-        let Some(webhook) = &seen.webhook else {
-            return Ok(());
-        };
         let secret = [CA, NEXT].map(|key| text(seen.secret.as_ref(), key));
         let texts = secret.iter().map(String::as_bytes);
-        let texts = texts.chain(bundles(Some(webhook)));
+        let texts = texts.chain(bundles(&seen.webhooks));
         let bundle = certs::trusting(texts, |id| wanted.contains(id));
         let bundle = ByteString(bundle.into_bytes());
-        let entries = webhook.webhooks.iter().flatten();
-        let entries: Vec<Value> = entries
-            .map(|entry| json!({"name": entry.name, "clientConfig": {"caBundle": bundle}}))
-            .collect();
-        let version = webhook.metadata.resource_version.as_ref();
-        let patch = json!({"metadata": {"resourceVersion": version}, "webhooks": entries});
-        self.asking
-            .ask(self.webhooks().patch(
-                &self.plan.webhook,
-                &PatchParams::default(),
-                &Patch::Strategic(patch),
-            ))
-            .await?;
-        Ok(())
+        let entries = self.entries();
+        entries.trust(&self.asking, &seen.webhooks, &bundle).await
     }
 
     fn secrets(&self) -> Api<Secret> {
         Api::namespaced(self.client.clone(), &self.plan.namespace)
     }
 
-    fn webhooks(&self) -> Api<MutatingWebhookConfiguration> {
-        Api::all(self.client.clone())
+    fn entries(&self) -> Entries {
+        Entries {
+            client: self.client.clone(),
+            name: self.plan.webhook.clone(),
+        }
     }
 
     /// What the API server calls the webhook.
@@ -381,12 +350,9 @@ impl Certificates {
 /// What becomes of keys of the Secret's data.
 type Changes = BTreeMap<&'static str, Option<String>>;
 
-fn bundles(webhook: Option<&MutatingWebhookConfiguration>) -> impl Iterator<Item = &[u8]> {
-    let entries = webhook.and_then(|it| it.webhooks.as_ref());
-    entries.into_iter().flatten().map(|entry| {
-        let bundle = entry.client_config.ca_bundle.as_ref();
-        bundle.map_or(&[][..], |bytes| &bytes.0)
-    })
+/// What each entry trusts.
+fn bundles(webhooks: &[Configured]) -> impl Iterator<Item = &[u8]> {
+    webhooks.iter().flat_map(Configured::bundles)
 }
 
 fn addresses(slice: &EndpointSlice) -> Vec<SocketAddr> {

@@ -61,7 +61,7 @@ impl<'a> FromJson<'a> for Text<'a> {
 }
 
 /// A mapping of strings to strings: labels, annotations. Few enough to be searched one by one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Pairs<'a>(Vec<(Text<'a>, Text<'a>)>);
 
 impl<'a> Pairs<'a> {
@@ -74,6 +74,11 @@ impl<'a> Pairs<'a> {
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.texts().map(|(key, value)| (&**key, &**value))
+    }
+
+    /// Forgets the pairs of which a key is not wanted.
+    pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.0.retain(|(key, _)| wanted(key));
     }
 
     /// The pairs, not yet decoded.

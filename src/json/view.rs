@@ -9,7 +9,7 @@ macro_rules! view {
         }
     )*) => {$(
         $(#[$meta])*
-        #[derive(Debug, Default)]
+        #[derive(Clone, Debug, Default)]
         $visibility struct $name<'a> {
             $($(#[$field_meta])* pub $field: $type,)*
             /// Not every view borrows something.

@@ -142,7 +142,8 @@ impl ImagePattern {
             .filter(|name| !glob::has_wildcard(name))
     }
 
-    /// Whether nothing is said that tells one image from another, unless by how many components it has.
+    /// Whether nothing is said that tells one image from another, unless by how many components
+    /// it has, or by whether it has a tag.
     #[must_use]
     pub fn is_any(&self) -> bool {
         let free = |component: &String| component.bytes().all(|c| c == b'*');

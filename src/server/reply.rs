@@ -79,7 +79,9 @@ impl Refusal {
 
     fn sentence(self) -> &'static str {
         match self {
-            Self::Path => "there is nothing at this path: reviews go to POST /mutate\n",
+            Self::Path => {
+                "there is nothing at this path: reviews go to POST /mutate, those of a guard to /guard/warn or /guard/enforce\n"
+            }
             Self::Method => "reviews are sent with POST\n",
             Self::ContentType => "a review has the content type application/json\n",
             Self::BodyTooLarge => "the body is too large for a review\n",

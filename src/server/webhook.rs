@@ -1,7 +1,6 @@
 //! The path of one review: checks of the request, the body, the reviewer, the answer.
 use std::{
     panic::{self, AssertUnwindSafe},
-    sync::Arc,
     time::Duration,
 };
 
@@ -17,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Limits, PATH, body,
+    Limits, Reviewers, body,
     connection::Site,
     deadline::allowance,
     metrics::ServerMetrics,
@@ -26,7 +25,7 @@ use super::{
 };
 
 pub(super) struct Webhook {
-    reviewer: Arc<dyn Reviewer>,
+    reviewers: Reviewers,
     /// One permit for each review that may be under way.
     reviews: Semaphore,
     body_limit: usize,
@@ -36,9 +35,9 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    pub(super) fn new(reviewer: Arc<dyn Reviewer>, limits: Limits, metrics: ServerMetrics) -> Self {
+    pub(super) fn new(reviewers: Reviewers, limits: Limits, metrics: ServerMetrics) -> Self {
         Self {
-            reviewer,
+            reviewers,
             reviews: Semaphore::new(limits.reviews),
             body_limit: limits.body,
             room: Room::new(limits.bodies),
@@ -51,12 +50,11 @@ impl Webhook {
 impl Site for Webhook {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, mut body) = request.into_parts();
-        let reply = if head.uri.path() != PATH {
-            Err(Refusal::Path)
-        } else if head.method != Method::POST {
-            Err(Refusal::Method)
-        } else {
-            self.review(&head, &mut body).await
+        let mut reviewers = self.reviewers.iter();
+        let reply = match reviewers.find(|(path, _)| *path == head.uri.path()) {
+            None => Err(Refusal::Path),
+            Some(_) if head.method != Method::POST => Err(Refusal::Method),
+            Some((_, reviewer)) => self.review(&**reviewer, &head, &mut body).await,
         };
         match reply {
             Ok(reply) => {
@@ -69,7 +67,12 @@ impl Site for Webhook {
 }
 
 impl Webhook {
-    async fn review(&self, head: &Parts, body: &mut Incoming) -> Result<Reply, Refusal> {
+    async fn review(
+        &self,
+        reviewer: &dyn Reviewer,
+        head: &Parts,
+        body: &mut Incoming,
+    ) -> Result<Reply, Refusal> {
         let started = Instant::now();
         if !is_json(&head.headers) {
             return Err(Refusal::ContentType);
@@ -84,7 +87,7 @@ impl Webhook {
             .await
             .map_err(|_| Refusal::Late)??;
 
-        let reply = panic::catch_unwind(AssertUnwindSafe(|| self.reviewer.review(&body)))
+        let reply = panic::catch_unwind(AssertUnwindSafe(|| reviewer.review(&body)))
             .map_err(|_| Refusal::Panicked)?;
         let now = Instant::now();
         self.metrics.duration.observe((now - started).as_secs_f64());

@@ -21,6 +21,7 @@ mod certificates;
 mod changing;
 mod controller;
 mod failing;
+mod guarding;
 pub mod kit;
 mod shapes;
 mod stored;
@@ -44,7 +45,7 @@ fn a_real_api_server_gets_pods_with_hooks() {
         "--kubeconfig",
         &api.kubeconfig(),
     ]);
-    let scenarios: [(&str, Scenario); 15] = [
+    let scenarios: [(&str, Scenario); 16] = [
         (
             "the manifests of deploy and certs are accepted",
             failing::our_manifests_are_accepted,
@@ -96,6 +97,10 @@ fn a_real_api_server_gets_pods_with_hooks() {
         (
             "an audit finds what has no hook, no scripts and no Schedule, and says what it may not see",
             auditing::an_audit_tells_what_is_protected,
+        ),
+        (
+            "hooks that no policy gives are named or refused where a namespace is guarded",
+            guarding::strange_hooks_are_named_or_refused,
         ),
         (
             "without its server Ignore lets pods pass",

@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["plan"],
     &["patch"],
     &["inject", "uninject"],
+    &["guard"],
     &["workload", "report", "admission", "library", "replica"],
     &["lint"],
     &["audit"],
@@ -29,7 +30,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// So many layers are pure: no clock, no file, no client, nothing async, no logger.
-const CORE: usize = 11;
+const CORE: usize = 12;
 
 /// Outside paths that a pure module may begin a path with, of the crates that could do more.
 const CORE_MAY_USE: &[&str] = &[

@@ -13,14 +13,14 @@ mod written;
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use base64::Engine as _;
-use proptest::{prelude::*, test_runner::RngSeed};
+use proptest::{prelude::*, sample::select, test_runner::RngSeed};
 use quiescent::{
-    admission,
+    admission, guard,
     inject::{Injection, explain, inject},
     library,
     pod::PodView,
     policy::{Input, Place, PolicySet, parse},
-    select::{Facts, Verdict},
+    select::{Facts, Namespace, Verdict},
     velero::{HookPhase, Timeout, decode_command},
 };
 use serde_json::{Value, json};
@@ -41,6 +41,14 @@ static PLACES: LazyLock<Vec<Place>> = LazyLock::new(|| {
 });
 
 static POLICIES: LazyLock<PolicySet> = LazyLock::new(|| PolicySet::new(PLACES.clone()).0);
+
+/// Parts of each hook that make Velero run something.
+const HOOK_KEYS: &[&str] = &[
+    "pre.hook.backup.velero.io/command",
+    "post.hook.backup.velero.io/command",
+    "post.hook.restore.velero.io/command",
+    "init.hook.restore.velero.io/container-image",
+];
 
 /// Asks for a pod as it is in JSON, and hands on what came out while its text lives.
 fn injected<T>(
@@ -89,6 +97,37 @@ proptest! {
             replacing.map(|it| it["path"].as_str().unwrap().to_owned()).collect()
         });
         extends(&case.pod, &after, "", &replaced)?;
+    }
+
+    #[test]
+    fn the_guard_allows_what_the_webhook_writes_and_nothing_else(case in pods::case(), key in select(HOOK_KEYS)) {
+        let mut before = case.pod.clone();
+        let metadata = &mut before["metadata"];
+        for (map, prefix) in [("annotations", "quiescent.dev/"), ("annotations", "velero.io/"), ("labels", "velero.io/")] {
+            if let Some(map) = metadata[map].as_object_mut() {
+                map.retain(|key, _| !key.contains(prefix));
+            }
+        }
+        let mut after = patched(&case, &before);
+        let judged = |pod: &Value| {
+            let text = pod.to_string();
+            guard::judge(&POLICIES, &PodView::parse(&text).unwrap(), None, case.facts())
+        };
+        let known = matches!(case.facts().about_namespace, Namespace::Known { .. });
+        if known {
+            prop_assert_eq!(judged(&after), Ok(None), "{}", after);
+        }
+        if !after["metadata"].is_object() {
+            after["metadata"] = json!({});
+        }
+        if !after["metadata"]["annotations"].is_object() {
+            after["metadata"]["annotations"] = json!({});
+        }
+        after["metadata"]["annotations"][key] = "somebody's".into();
+        match judged(&after) {
+            Ok(strange) => prop_assert!(strange.is_some_and(|it| it.key == key) && known),
+            Err(_) => prop_assert!(!known),
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use prometheus_client::registry::Registry;
 
 use crate::{
-    admission::{Outcome, Refusal},
+    admission::{Judgement, Outcome, Refusal},
     select::Reason,
     telemetry::metrics::{self, Closed},
 };
@@ -13,7 +13,12 @@ pub struct Counters {
     outcomes: metrics::Counters<Outcome>,
     reasons: metrics::Counters<Reason>,
     refusals: metrics::Counters<Refused>,
+    guarded: metrics::Counters<Guarded>,
 }
+
+/// What became of a review of a guard: judged, or nobody could tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guarded(pub Option<Judgement>);
 
 /// The name of a [`Refusal`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +42,11 @@ impl Counters {
                 "reviews_refused",
                 "Bodies that were no review, by what was wrong",
             ),
+            guarded: metrics::Counters::register(
+                registry,
+                "guarded",
+                "Reviews of guarded namespaces answered, by what was said of the hooks",
+            ),
         }
     }
 
@@ -45,6 +55,10 @@ impl Counters {
         if let Some(reason) = reason {
             self.reasons.increment(reason);
         }
+    }
+
+    pub fn guarded(&self, guarded: Guarded) {
+        self.guarded.increment(guarded);
     }
 
     pub fn refused(&self, refusal: &Refusal) {
@@ -65,6 +79,20 @@ impl Closed for Reason {
 
     fn labels(self) -> Vec<(&'static str, &'static str)> {
         vec![("reason", self.as_str())]
+    }
+}
+
+impl Closed for Guarded {
+    const ALL: &'static [Self] = &[
+        Self(Some(Judgement::Allowed)),
+        Self(Some(Judgement::Named)),
+        Self(Some(Judgement::Refused)),
+        Self(None),
+    ];
+
+    fn labels(self) -> Vec<(&'static str, &'static str)> {
+        let judgement = self.0.map_or("undecided", Judgement::as_str);
+        vec![("judgement", judgement)]
     }
 }
 

@@ -1,22 +1,29 @@
 //! One review: read, decided, logged in a line where there is something to tell, counted. Nothing is asked of the API server.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use tracing::{debug, info, warn};
 
 use super::counters::Counters;
 use crate::{
-    admission::{self, Answer, Outcome, Review},
+    admission::{self, Answer, Outcome, Refusal, Review},
     kubernetes::{Lookup, Namespaces},
     policy_files::InForce,
     select::{Facts, Namespace, Reason, Settings},
     server::{JSON, Reply, Reviewer, TEXT},
 };
 
-pub struct Reviews {
+/// What is asked about every pod.
+pub struct Basis {
     pub policies: InForce,
     pub settings: Settings,
     /// Absent without a cluster.
     pub namespaces: Option<Namespaces>,
+}
+
+pub struct Reviews {
+    pub basis: Arc<Basis>,
     pub counters: Counters,
 }
 
@@ -24,28 +31,35 @@ impl Reviewer for Reviews {
     fn review(&self, body: &[u8]) -> Reply {
         match admission::parse(body) {
             Ok(review) => self.answer(&review),
-            Err(refusal) => {
-                self.counters.refused(&refusal);
-                warn!(
-                    reason = refusal.as_str(),
-                    "a body that is no review: {refusal}"
-                );
-                Reply {
-                    status: StatusCode::BAD_REQUEST,
-                    content_type: TEXT,
-                    body: format!("{refusal}\n").into(),
-                }
-            }
+            Err(refusal) => refuse(&refusal, &self.counters),
         }
     }
 }
 
 impl Reviews {
     fn answer(&self, review: &Review<'_>) -> Reply {
-        let looked_up = self
-            .namespaces
-            .as_ref()
-            .map(|namespaces| namespaces.get(&review.namespace));
+        let Self { basis, counters } = self;
+        let policies = basis.policies.get();
+        basis.about(&review.namespace, |facts| {
+            let answer = admission::answer(review, &policies, facts);
+            if !review.dry_run {
+                counters.answered(answer.outcome, answer.reason);
+            }
+            log(review, &answer);
+            Reply {
+                status: StatusCode::OK,
+                content_type: JSON,
+                body: answer.body.into(),
+            }
+        })
+    }
+}
+
+impl Basis {
+    /// Decides with what is known of a namespace.
+    pub fn about<T>(&self, namespace: &str, decide: impl FnOnce(Facts<'_>) -> T) -> T {
+        let namespaces = self.namespaces.as_ref();
+        let looked_up = namespaces.map(|namespaces| namespaces.get(namespace));
         let about_namespace = match &looked_up {
             Some(Lookup::Known(metadata)) => Namespace::Known {
                 labels: &metadata.labels,
@@ -54,23 +68,26 @@ impl Reviews {
             Some(Lookup::Unknown | Lookup::NotSynced) => Namespace::NotSeen,
             None => Namespace::Unknown,
         };
-        let facts = Facts {
-            namespace: &review.namespace,
+        decide(Facts {
+            namespace,
             about_namespace,
             owner: None,
             settings: &self.settings,
-        };
-        let policies = self.policies.get();
-        let answer = admission::answer(review, &policies, facts);
-        if !review.dry_run {
-            self.counters.answered(answer.outcome, answer.reason);
-        }
-        log(review, &answer);
-        Reply {
-            status: StatusCode::OK,
-            content_type: JSON,
-            body: answer.body.into(),
-        }
+        })
+    }
+}
+
+/// Sends a body away that is no review.
+pub fn refuse(refusal: &Refusal, counters: &Counters) -> Reply {
+    counters.refused(refusal);
+    warn!(
+        reason = refusal.as_str(),
+        "a body that is no review: {refusal}"
+    );
+    Reply {
+        status: StatusCode::BAD_REQUEST,
+        content_type: TEXT,
+        body: format!("{refusal}\n").into(),
     }
 }
 

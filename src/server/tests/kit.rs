@@ -106,7 +106,7 @@ async fn run(
     let bound = Bound::bind(any, any).await.unwrap();
     let (webhook, admin) = (bound.webhook_address(), bound.admin_address());
     let service = Service {
-        reviewer: Arc::new(reviewer),
+        reviewers: vec![(PATH, Arc::new(reviewer))],
         tls: certs::server_config(served, None).unwrap(),
         threads,
         limits,

@@ -88,6 +88,7 @@ impl Stage {
             "controller.yaml",
             "certificates.yaml",
             "webhook.yaml",
+            "guard.yaml",
         ] {
             let text = fs::read_to_string(in_tree("deploy").join(file)).unwrap();
             let lines = text.lines().filter(|line| !line.contains("caBundle: "));
@@ -182,9 +183,10 @@ impl Stage {
 
     /// What each entry of the webhook trusts.
     fn bundles(&self) -> Vec<Vec<u8>> {
-        let webhook = "get mutatingwebhookconfiguration quiescent";
-        let webhook = self.api.kubectl.json(webhook, "");
-        let entries = webhook["webhooks"].as_array().unwrap().iter();
+        let webhooks = "get mutatingwebhookconfigurations,validatingwebhookconfigurations";
+        let webhooks = self.api.kubectl.json(webhooks, "");
+        let webhooks = webhooks["items"].as_array().unwrap().iter();
+        let entries = webhooks.flat_map(|webhook| webhook["webhooks"].as_array().unwrap());
         entries
             .map(|entry| decoded(&entry["clientConfig"]["caBundle"]))
             .collect()
@@ -239,6 +241,11 @@ impl Stage {
             {"name": "enforce.quiescent.dev", "clientConfig": {"caBundle": ""}},
         ]});
         let patch = format!("patch mutatingwebhookconfiguration quiescent -p {entries}");
+        self.api.kubectl.run(&patch);
+        let entries = json!({"webhooks": [
+            {"name": "warn.guard.quiescent.dev", "clientConfig": {"caBundle": ""}},
+        ]});
+        let patch = format!("patch validatingwebhookconfiguration quiescent -p {entries}");
         self.api.kubectl.run(&patch);
         eventually("all entries trust the same again", SOON, || {
             let bundle = self.bundle()?;
