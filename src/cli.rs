@@ -15,6 +15,7 @@ mod names;
 mod output;
 mod policies;
 mod progress;
+mod render;
 mod schema;
 mod scripts;
 mod serve;
@@ -81,6 +82,8 @@ enum Command {
     Lint(lint::Args),
     /// Print the ConfigMaps with the hook scripts for a namespace
     Scripts(scripts::Args),
+    /// Print the same policies as objects that need no webhook
+    Render(render::Args),
     /// Show the policies that are compiled in
     Library(library::Args),
     /// Print the JSON Schema of policy files
@@ -124,6 +127,7 @@ pub fn run() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Scripts(args) => scripts::run(&args),
+        Command::Render(args) => render::run(&args),
         Command::Library(args) => library::run(&args),
         Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(&args, Args::command()),

@@ -15,7 +15,7 @@
 //! | `inject`, `uninject` | all of these for one pod, and the way back |
 //! | `guard` | whether hooks are what policies give |
 //! | `replica` | what is to be done about ConfigMaps with scripts |
-//! | `workload`, `report`, `admission` | manifests, words for people, `AdmissionReview` |
+//! | `workload`, `report`, `admission`, `render` | manifests, words for people, `AdmissionReview`, policies as objects that need no webhook |
 //! | `library` | the policies that are compiled in |
 //! | `lint` | what is wrong with hooks that people wrote |
 //! | `audit` | which databases a backup saves, and which it only seems to save |
@@ -44,6 +44,7 @@ pub mod pod;
 pub mod policy;
 pub mod policy_files;
 pub mod recognise;
+pub mod render;
 pub mod replica;
 pub mod report;
 pub mod rotation;

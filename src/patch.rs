@@ -23,7 +23,11 @@ use crate::{
     },
 };
 
-pub use proof::{Flaw, prove};
+pub use proof::{Flaw, MOST_ANNOTATIONS, prove};
+
+/// Where a pod's annotations and volumes are.
+pub const ANNOTATIONS: &str = "/metadata/annotations";
+pub const VOLUMES: &str = "/spec/volumes";
 
 /// How many bytes a patch has at most, usually.
 const USUAL: usize = 4096;
@@ -380,13 +384,13 @@ impl Parents {
             take(parent("/metadata", json!({})));
         }
         if metadata.is_none_or(|metadata| metadata.annotations.is_none()) {
-            take(parent("/metadata/annotations", json!({})));
+            take(parent(ANNOTATIONS, json!({})));
         }
     }
 
     fn volumes<'a>(&mut self, pod: &PodView<'_>, take: &mut impl FnMut(Operation<'a>)) {
         if !std::mem::replace(&mut self.volumes, true) && pod.spec.volumes.is_none() {
-            take(parent("/spec/volumes", json!([])));
+            take(parent(VOLUMES, json!([])));
         }
     }
 
@@ -421,7 +425,7 @@ pub fn withdrawal(removals: &[Removal], pod: &Value) -> Patch<'static> {
     for removal in removals {
         match removal {
             Removal::Annotation { key, back: None } => {
-                let keys = gone.entry("/metadata/annotations".to_owned());
+                let keys = gone.entry(ANNOTATIONS.to_owned());
                 keys.or_default().insert(key.clone());
             }
             Removal::Annotation {
@@ -429,14 +433,14 @@ pub fn withdrawal(removals: &[Removal], pod: &Value) -> Patch<'static> {
                 back: Some(value),
             } => operations.push(Operation {
                 op: Op::Replace(New::Text(value.clone().into())),
-                path: below("/metadata/annotations", key),
+                path: below(ANNOTATIONS, key),
             }),
             Removal::Mount { container, mount } => {
                 let mounts = format!("/spec/containers/{container}/volumeMounts");
                 gone.entry(mounts).or_default().insert(mount.to_string());
             }
             Removal::Volume(volume) => {
-                let volumes = gone.entry("/spec/volumes".to_owned());
+                let volumes = gone.entry(VOLUMES.to_owned());
                 volumes.or_default().insert(volume.to_string());
             }
         }
@@ -451,7 +455,7 @@ pub fn withdrawal(removals: &[Removal], pod: &Value) -> Patch<'static> {
                 op: Op::Remove,
                 path: below(parent, child),
             }));
-        } else if parent == "/metadata/annotations" && pod.get("metadata").map_or(0, size) == 1 {
+        } else if parent == ANNOTATIONS && pod.get("metadata").map_or(0, size) == 1 {
             operations.push(remove("/metadata".to_owned()));
         } else {
             operations.push(remove(parent.clone()));

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 pub use file::{Delivery, OnConflict, ParameterType, Role};
 pub use fingerprint::fingerprint;
-pub use image::{Image, ImagePattern};
+pub use image::{Comparison, Image, ImagePattern, Version, Wanted};
 pub use invocation::{Invocation, TIMEOUT_VARIABLE, Usual, limit};
 pub use parse::{Input, parse};
 pub use rule::Rule;

@@ -17,6 +17,7 @@ use crate::{
 };
 use known::KNOWN;
 
+pub use command::{SHELLS, WRAPPERS};
 pub use engine::{Clues, Engine, Server, major, of_image, server};
 
 /// Something that is recognised.
@@ -27,15 +28,15 @@ pub struct Known {
     pub role: Role,
     /// What to do instead of a hook here, as a sentence.
     pub advice: &'static str,
-    evidence: &'static [Evidence],
+    pub evidence: &'static [Evidence],
 }
 
 /// A label's key and value.
-type Pair = (&'static str, &'static str);
+pub type Pair = (&'static str, &'static str);
 
 /// What gives it away; one piece is enough. `*` stands for any characters.
 #[derive(Debug, PartialEq, Eq)]
-enum Evidence {
+pub enum Evidence {
     /// A label of the pod, and its value.
     Label(&'static str, &'static str),
     /// Two labels, where one of them could be anybody's.

@@ -62,7 +62,11 @@ pub fn parse(body: &[u8]) -> Result<Guarded<'_>, Refusal> {
         user_info,
         ..
     } = request;
-    let user = user_info.as_ref().map(Later::read).transpose().map_err(bad)?;
+    let user = user_info
+        .as_ref()
+        .map(Later::read)
+        .transpose()
+        .map_err(bad)?;
     Ok(Guarded {
         uid,
         namespace,

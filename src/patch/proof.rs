@@ -12,7 +12,7 @@ use crate::{
 
 /// How many bytes all annotations of an object may have together, keys and values (Kubernetes'
 /// `TotalAnnotationSizeLimitB`).
-const MOST_ANNOTATIONS: usize = 256 * 1024;
+pub const MOST_ANNOTATIONS: usize = 256 * 1024;
 
 /// What is wrong with a plan. All but the size of annotations are bugs of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

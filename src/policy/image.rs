@@ -79,16 +79,18 @@ pub struct ImagePattern {
     version: Wanted,
 }
 
+/// Which tags and digests a pattern means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Wanted {
+pub enum Wanted {
     Any,
     Tag(String),
+    /// All of these bounds hold.
     Range(Vec<(Comparison, Version)>),
     Digest(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Comparison {
+pub enum Comparison {
     Less,
     LessOrEqual,
     Greater,
@@ -131,6 +133,28 @@ impl ImagePattern {
                 .is_some_and(|component| glob::matches(wanted, component))
         });
         suffix && (self.anywhere || given.next().is_none())
+    }
+
+    /// The only registry that is meant, where one is.
+    #[must_use]
+    pub fn registry(&self) -> Option<&str> {
+        self.registry.as_deref()
+    }
+
+    /// Whether any components may stand before its own.
+    #[must_use]
+    pub const fn is_anywhere(&self) -> bool {
+        self.anywhere
+    }
+
+    #[must_use]
+    pub fn components(&self) -> &[String] {
+        &self.components
+    }
+
+    #[must_use]
+    pub const fn version(&self) -> &Wanted {
+        &self.version
     }
 
     /// The last component, when it has no wildcard: images of another name need not be compared.
@@ -315,9 +339,14 @@ impl Comparison {
 
 /// The numbers with which a tag begins: 16.4.0 of `16.4.0-debian-12-r3`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Version(Vec<u64>);
+pub struct Version(Vec<u64>);
 
 impl Version {
+    #[must_use]
+    pub fn numbers(&self) -> &[u64] {
+        &self.0
+    }
+
     fn of_tag(tag: &str) -> Option<Self> {
         let tag = tag.strip_prefix('v').unwrap_or(tag);
         let end = tag

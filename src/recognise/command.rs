@@ -1,7 +1,7 @@
 //! Which program a container runs, as far as its command says.
 
 /// Programs that run what follows them.
-const WRAPPERS: [&str; 9] = [
+pub const WRAPPERS: [&str; 9] = [
     "catatonit",
     "docker-entrypoint.sh",
     "dumb-init",
@@ -13,7 +13,8 @@ const WRAPPERS: [&str; 9] = [
     "--",
 ];
 
-const SHELLS: [&str; 5] = ["ash", "bash", "busybox", "dash", "sh"];
+/// Programs that run a script, or what somebody types.
+pub const SHELLS: [&str; 5] = ["ash", "bash", "busybox", "dash", "sh"];
 
 /// Words of a shell after which a command begins.
 const BEFORE_A_COMMAND: [&str; 12] = [

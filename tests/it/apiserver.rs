@@ -23,6 +23,7 @@ mod controller;
 mod failing;
 mod guarding;
 pub mod kit;
+mod rendered;
 mod shapes;
 mod stored;
 

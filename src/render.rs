@@ -1,0 +1,5 @@
+//! Policies in other words: as objects that do without a webhook.
+
+mod admission_policy;
+
+pub use admission_policy::{ALWAYS, Backstop, Loss, Rendered, admission_policy};
