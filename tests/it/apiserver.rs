@@ -1,6 +1,7 @@
 //! A real kube-apiserver calls the webhook for pods of many shapes; what it then has stored is read
 //! back and checked. Scenarios share one API server, each with a namespace of its own.
 use std::{
+    collections::BTreeSet,
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -20,8 +21,10 @@ mod callers;
 mod certificates;
 mod changing;
 mod controller;
+mod entries;
 mod failing;
 mod guarding;
+mod installing;
 pub mod kit;
 mod rendered;
 mod shapes;
@@ -46,10 +49,14 @@ fn a_real_api_server_gets_pods_with_hooks() {
         "--kubeconfig",
         &api.kubeconfig(),
     ]);
-    let scenarios: [(&str, Scenario); 16] = [
+    let scenarios: [(&str, Scenario); 20] = [
         (
-            "the manifests of deploy and certs are accepted",
-            failing::our_manifests_are_accepted,
+            "the chart is installed and taken away, and nothing is left",
+            installing::a_chart_leaves_nothing,
+        ),
+        (
+            "all that deploy/ renders is accepted, and its pods are restricted",
+            installing::all_that_is_rendered_is_accepted,
         ),
         (
             "databases get hooks, and nothing else changes",
@@ -104,6 +111,14 @@ fn a_real_api_server_gets_pods_with_hooks() {
             guarding::strange_hooks_are_named_or_refused,
         ),
         (
+            "the entries show the webhook those pods alone that it may change",
+            entries::only_pods_of_interest_are_shown,
+        ),
+        (
+            "the webhook's rights are those that are used",
+            installing::no_right_too_many,
+        ),
+        (
             "without its server Ignore lets pods pass",
             failing::ignore_lets_pods_pass,
         ),
@@ -148,27 +163,41 @@ pub struct ApiServer {
     directory: tempfile::TempDir,
     /// What it shows to webhooks that ask for a certificate.
     identity: Pair,
-    _admission: tempfile::TempDir,
+    /// Files that kube-apiserver reads, and the log of what our accounts asked for.
+    configuration: tempfile::TempDir,
 }
 
 impl ApiServer {
     /// With more flags for kube-apiserver.
     fn start(flags: &[String]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let admission = tempfile::tempdir().expect("a temporary directory");
+        let configuration = tempfile::tempdir().expect("a temporary directory");
+        let of_ours = json!({
+            "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+            "rules": [
+                {"level": "Metadata", "userGroups": ["system:serviceaccounts:quiescent"]},
+                {"level": "None"},
+            ],
+        });
+        let audited = configuration.path().join("audit.yaml");
+        fs::write(&audited, of_ours.to_string()).expect("a policy");
         let identity = fixture::with_intermediate();
         let mut start = Command::new(kit("envtest/start"));
         start
             .arg(directory.path())
             .arg("--admission-control-config-file")
-            .arg(callers::admission(admission.path(), &identity))
+            .arg(callers::admission(configuration.path(), &identity))
+            .arg("--audit-policy-file")
+            .arg(audited)
+            .arg("--audit-log-path")
+            .arg(configuration.path().join("audit.log"))
             .args(flags);
         let kubeconfig = run(&mut start).expect("the API server starts");
         Self {
             kubectl: Kubectl::new(PathBuf::from(kubeconfig.trim())),
             directory,
             identity,
-            _admission: admission,
+            configuration,
         }
     }
 
@@ -176,7 +205,43 @@ impl ApiServer {
         self.kubectl.kubeconfig.display().to_string()
     }
 
-    /// The kubeconfig of the ServiceAccount in deploy/server.yaml, which must be there.
+    /// Applies objects of deploy/.
+    #[track_caller]
+    fn apply(&self, objects: &[Value]) {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+        self.kubectl
+            .apply("apply --warnings-as-errors -f -", &list.to_string());
+    }
+
+    /// Which verbs a ServiceAccount of ours asked for, on which resources.
+    fn asked_by(&self, account: &str) -> BTreeSet<(String, String)> {
+        let log = fs::read_to_string(self.configuration.path().join("audit.log")).unwrap();
+        let events = log
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let user = format!("system:serviceaccount:quiescent:{account}");
+        events
+            .filter(|event| event["user"]["username"] == user.as_str())
+            .map(|event| (text(&event["objectRef"]["resource"]), text(&event["verb"])))
+            .collect()
+    }
+
+    /// Which verbs some roles allow, on which resources.
+    fn allowed_by(&self, roles: &[&str]) -> BTreeSet<(String, String)> {
+        let mut allowed = BTreeSet::new();
+        for role in roles {
+            let role = self.kubectl.json(&format!("get {role}"), "");
+            for rule in role["rules"].as_array().unwrap() {
+                for resource in rule["resources"].as_array().unwrap() {
+                    let verbs = rule["verbs"].as_array().unwrap().iter();
+                    allowed.extend(verbs.map(|verb| (text(resource), text(verb))));
+                }
+            }
+        }
+        allowed
+    }
+
+    /// The kubeconfig of the webhook's ServiceAccount, which must be there.
     fn kubeconfig_of_the_webhook(&self) -> String {
         self.kubeconfig_of("quiescent", "quiescent")
     }
@@ -307,6 +372,10 @@ fn manifests(folder: &str) -> Vec<(String, String)> {
     found.sort();
     assert!(!found.is_empty(), "{}", folder.display());
     found
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 fn base64(text: &str) -> String {

@@ -13,6 +13,7 @@ mod broken;
 mod cases;
 mod commands;
 mod databases;
+mod deploy;
 mod engine;
 mod fixes;
 mod founding;

@@ -27,7 +27,7 @@ fn velero_backs_up_and_restores_a_database_that_nobody_annotated() {
     let steps = Steps(Instant::now());
     let cluster = Cluster::start(&steps);
     let webhook = cluster.install_quiescent();
-    steps.done("quiescent serves behind a Service, with deploy/webhook.yaml and a certificate of certs/make");
+    steps.done("quiescent serves behind a Service, with the entries of deploy/ and a certificate of certs/make");
 
     rows_come_back(&cluster, &webhook, &steps);
     a_failing_hook_is_not_a_backup(&cluster, &steps);

@@ -27,6 +27,7 @@ use super::{
     pod_named, there_is_an_api_server,
 };
 use crate::{
+    deploy,
     stress::fixture::{Pair, Volume},
     support,
 };
@@ -60,6 +61,7 @@ fn a_webhook_is_trusted_while_its_certificate_changes() {
         stage.what_was_changed_by_hand_is_put_right();
         stage.a_key_that_is_lost_is_made_anew();
         drop(controller);
+        stage.no_right_too_many();
         stage.another_authority_is_followed(&replicas);
         drop(guard);
     });
@@ -83,18 +85,7 @@ struct Stage {
 impl Stage {
     fn new(host: IpAddr) -> Self {
         let api = ApiServer::start(&["--enable-aggregator-routing=true".to_owned()]);
-        for file in [
-            "server.yaml",
-            "controller.yaml",
-            "certificates.yaml",
-            "webhook.yaml",
-            "guard.yaml",
-        ] {
-            let text = fs::read_to_string(in_tree("deploy").join(file)).unwrap();
-            let lines = text.lines().filter(|line| !line.contains("caBundle: "));
-            let text = lines.collect::<Vec<_>>().join("\n");
-            api.kubectl.apply("apply -f -", &text);
-        }
+        api.apply(&deploy::with_components(&["components/guard"]));
         let all = json!({"quiescent.dev/inject": "enabled", "quiescent.dev/enforce": "true"});
         api.namespace("shop", &all);
         let kubeconfig = api.kubeconfig_of("quiescent", "quiescent-controller");
@@ -262,6 +253,18 @@ impl Stage {
             let key = &self.secret()["data"]["tls.key"];
             (key != &data["data"]["tls.key"] && key != &before["data"]["tls.key"]).then_some(())
         });
+    }
+
+    /// What the controller may do about certificates is what it asked for.
+    fn no_right_too_many(&self) {
+        let allowed = self.api.allowed_by(&[
+            "role -n quiescent quiescent-certificates",
+            "role -n quiescent quiescent-issuer",
+            "clusterrole quiescent-certificates",
+        ]);
+        let mut used = self.api.asked_by("quiescent-controller");
+        used.retain(|(resource, _)| allowed.iter().any(|(other, _)| other == resource));
+        assert_eq!(used, allowed);
     }
 
     /// A certificate of somebody else is trusted beside that of before, which is forgotten when no

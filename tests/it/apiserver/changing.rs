@@ -113,7 +113,7 @@ pub fn namespace_labels_are_watched(api: &ApiServer, library: &Webhook) {
         policy("gold", &matching, "1m"),
     )
     .expect("a policy");
-    // With the rights of deploy/server.yaml and no more.
+    // With the rights that deploy/ gives it and no more.
     let gold = serve(
         directory.path(),
         &["--kubeconfig", &api.kubeconfig_of_the_webhook()],

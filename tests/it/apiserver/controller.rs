@@ -1,13 +1,11 @@
-//! `quiescent controller` on a real API server, with the rights of deploy/controller.yaml and no more.
+//! `quiescent controller` on a real API server, with the rights that deploy/ gives it and no more.
 //!
 //! There is no controller manager: what a StatefulSet would make is made by hand, and a deleted
 //! namespace stays what it is on its way to be.
 use std::{
     cell::RefCell,
-    collections::BTreeSet,
     fs,
     os::unix::process::CommandExt as _,
-    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -19,18 +17,15 @@ use super::{
     kit::{Process, eventually, kit, run},
     there_is_an_api_server, try_all,
 };
-use crate::support::quiescent;
+use crate::{deploy, support::quiescent};
 
 /// How long a watch, a lease and a pause may take on a machine that is busy.
 const SOON: Duration = Duration::from_mins(2);
-
-const ACCOUNT: &str = "system:serviceaccount:quiescent:quiescent-controller";
 
 /// What the scenarios share: they run one after the other, and the later ones end processes.
 struct Stage {
     api: ApiServer,
     policies: tempfile::TempDir,
-    audit: tempfile::TempDir,
     kubeconfig: String,
     replicas: RefCell<Vec<Process>>,
     /// The API server that was started again, if it was.
@@ -79,7 +74,7 @@ fn a_controller_keeps_the_scripts() {
             the_lease_is_given_back,
         ),
         (
-            "the rights of deploy/controller.yaml are those that are used",
+            "the rights that deploy/ gives it are those that are used",
             no_right_too_many,
         ),
     ];
@@ -88,25 +83,11 @@ fn a_controller_keeps_the_scripts() {
 
 impl Stage {
     fn new() -> Self {
-        let audit = tempfile::tempdir().unwrap();
-        let rules = json!({
-            "apiVersion": "audit.k8s.io/v1", "kind": "Policy",
-            "rules": [{"level": "Metadata", "users": [ACCOUNT]}, {"level": "None"}],
-        });
-        let path = audit.path().join("policy.yaml");
-        fs::write(&path, rules.to_string()).unwrap();
-        let api = ApiServer::start(&[
-            format!("--audit-policy-file={}", path.display()),
-            format!("--audit-log-path={}", audit.path().join("log").display()),
-        ]);
-        for file in ["server.yaml", "controller.yaml"] {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("deploy")
-                .join(file);
-            let manifest = fs::read_to_string(path).unwrap();
-            api.kubectl
-                .apply("apply --warnings-as-errors -f -", &manifest);
-        }
+        let api = ApiServer::start(&[]);
+        // Without the webhook's entries: it is not there.
+        let mut objects = deploy::overlay("opt-in");
+        objects.retain(|object| object["kind"] != "MutatingWebhookConfiguration");
+        api.apply(&objects);
         let kubeconfig = api.kubeconfig_of("quiescent", "quiescent-controller");
         let policies = tempfile::tempdir().unwrap();
         let folder = policies.path().join("postgresql-dump");
@@ -117,7 +98,6 @@ impl Stage {
         let stage = Self {
             api,
             policies,
-            audit,
             kubeconfig,
             replicas: RefCell::default(),
             restarted: RefCell::default(),
@@ -483,27 +463,14 @@ fn the_lease_is_given_back(stage: &Stage) {
 
 /// What the API server was asked for by our account, and what the account may do.
 fn no_right_too_many(stage: &Stage) {
-    let log = fs::read_to_string(stage.audit.path().join("log")).unwrap();
-    let events = log
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let used: BTreeSet<(String, String)> = events
-        .map(|event| (text(&event["objectRef"]["resource"]), text(&event["verb"])))
-        .collect();
-    let mut allowed = BTreeSet::new();
-    for role in ["clusterrole", "role -n quiescent"] {
-        let get = format!("get {role} quiescent-controller");
-        let role = stage.api.kubectl.json(&get, "");
-        for rule in role["rules"].as_array().unwrap() {
-            for resource in rule["resources"].as_array().unwrap() {
-                for verb in rule["verbs"].as_array().unwrap() {
-                    allowed.insert((text(resource), text(verb)));
-                }
-            }
-        }
-    }
-    assert_eq!(used, allowed);
+    let roles = [
+        "clusterrole quiescent-controller",
+        "role -n quiescent quiescent-controller",
+    ];
+    assert_eq!(
+        stage.api.asked_by("quiescent-controller"),
+        stage.api.allowed_by(&roles)
+    );
 }
 
 impl Drop for Stage {

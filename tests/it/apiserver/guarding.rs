@@ -1,6 +1,6 @@
-//! The guard of `deploy/guard.yaml`: hooks that no policy gives are named or refused, on the way in
+//! The guard of `deploy/components/guard`: hooks that no policy gives are named or refused, on the way in
 //! and later, and no other pod waits for it.
-use std::{fs, path::Path, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -10,6 +10,7 @@ use super::{
     pod_named,
     stored::has_all_hooks,
 };
+use crate::deploy;
 
 const COMMAND: &str = "pre.hook.backup.velero.io/command";
 
@@ -41,17 +42,17 @@ pub fn strange_hooks_are_named_or_refused(api: &ApiServer, webhook: &Webhook) {
         .run("delete validatingwebhookconfiguration quiescent");
 }
 
-/// Applies the manifest, with the address of the test's webhook in it.
+/// Applies the component, with the address of the test's webhook in it.
 fn guard(api: &ApiServer, webhook: &Webhook) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/guard.yaml");
-    let text = fs::read_to_string(file).expect("deploy/guard.yaml");
-    let text = text.replace("@CA_BUNDLE@", &base64(&webhook.ca()));
-    let mut guard = api.kubectl.json("create --dry-run=client -f -", &text);
+    let objects = deploy::with_components(&["components/guard"]);
+    let mut guard = objects
+        .into_iter()
+        .find(|object| object["kind"] == "ValidatingWebhookConfiguration")
+        .expect("the guard's entries");
     for entry in guard["webhooks"].as_array_mut().unwrap() {
-        let client = &mut entry["clientConfig"];
-        let path = client["service"]["path"].as_str().unwrap().to_owned();
-        client["url"] = webhook.url.replace("/mutate", &path).into();
-        client["service"] = Value::Null;
+        let path = entry["clientConfig"]["service"]["path"].as_str().unwrap();
+        let url = webhook.url.replace("/mutate", path);
+        entry["clientConfig"] = json!({"url": url, "caBundle": base64(&webhook.ca())});
     }
     api.kubectl
         .apply("create --warnings-as-errors -f -", &guard.to_string());

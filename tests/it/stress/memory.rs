@@ -32,7 +32,7 @@ async fn ten_thousand_policies_and_large_bodies_stay_small_and_do_not_grow() {
     write_policies(directory.path());
     let path = directory.path().to_str().unwrap();
     let mut command = serve(&["--library", "--policies", path]);
-    // As in deploy/server.yaml.
+    // As in deploy/base/server.yaml.
     command.env("MALLOC_MMAP_THRESHOLD_", "131072");
     command.env("QUIESCENT_LOG_LEVEL", "warn");
     let process = Process::spawn(command);

@@ -1,6 +1,6 @@
 //! Replicas that go and come while reviews are sent.
 //!
-//! The model is a rolling update of `deploy/server.yaml`: two replicas behind a Service, a new one
+//! The model is a rolling update of `deploy/base/server.yaml`: two replicas behind a Service, a new one
 //! takes part when it is ready, then an old one is told to go, and the Service hears of it late.
 //! The Service chooses once for each connection; the callers are those of `caller.rs`.
 

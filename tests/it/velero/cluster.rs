@@ -10,7 +10,10 @@ use std::{
 use serde_json::{Value, json};
 
 use super::Steps;
-use crate::apiserver::kit::{self, Kubectl, Webhook, kit, run, run_with_input};
+use crate::{
+    apiserver::kit::{self, Kubectl, Webhook, kit, run, run_with_input},
+    deploy,
+};
 
 /// Where a process of this machine is reached by the API server and by pods: the kit's bridge.
 const HOST: &str = "10.244.0.1";
@@ -112,12 +115,12 @@ impl Cluster {
             },
         ]});
         self.kubectl.apply("apply -f -", &objects.to_string());
-        let manifest =
-            fs::read_to_string(root.join("deploy/webhook.yaml")).expect("deploy/webhook.yaml");
-        self.kubectl.apply(
-            "apply -f -",
-            &manifest.replace("@CA_BUNDLE@", bundle.trim()),
-        );
+        let server = json!({
+            "service": {"name": "quiescent", "namespace": "quiescent", "path": "/mutate", "port": 443},
+            "caBundle": bundle.trim(),
+        });
+        let entries = deploy::entries("opt-in", &server);
+        self.kubectl.apply("apply -f -", &entries.to_string());
         webhook
     }
 

@@ -1,0 +1,110 @@
+//! `deploy/` on a real API server: what kustomize renders, what the chart installs, and what each
+//! account may do.
+use std::{collections::BTreeSet, process::Command};
+
+use serde_json::Value;
+
+use super::{
+    ApiServer,
+    kit::{Webhook, run},
+};
+use crate::deploy;
+
+/// The API server of the tests has no resources of others.
+const OF_OTHERS: [&str; 2] = ["cert-manager.io/v1", "monitoring.coreos.com/v1"];
+
+/// In a namespace of its own name.
+pub fn a_chart_leaves_nothing(api: &ApiServer, _: &Webhook) {
+    if !deploy::there_are_kubectl_and_helm() {
+        return;
+    }
+    api.namespace("charted", &serde_json::json!({}));
+    let before = everything(api);
+    let packed = tempfile::tempdir().unwrap();
+    run(deploy::helm()
+        .args(["package", "deploy/helm/quiescent", "--destination"])
+        .arg(packed.path())
+        .current_dir(env!("CARGO_MANIFEST_DIR")))
+    .unwrap();
+    let chart = packed
+        .path()
+        .join(concat!("quiescent-", env!("CARGO_PKG_VERSION"), ".tgz"));
+    let helm = |arguments: &[&str]| {
+        let mut helm: Command = deploy::helm();
+        helm.args(arguments)
+            .args(["quiescent", "--namespace", "charted"]);
+        helm.env("KUBECONFIG", api.kubeconfig());
+        helm
+    };
+    let said = run(helm(&["install"]).arg(&chart)).unwrap();
+    assert!(
+        said.contains("kubectl label namespace NAME quiescent.dev/inject=enabled"),
+        "{said}"
+    );
+    let secret = |api: &ApiServer| api.kubectl.json("get secret -n charted quiescent-tls", "");
+    // As the controller does; an upgrade must leave it there.
+    let data = r#"{"data":{"tls.crt":"b25l"}}"#;
+    api.kubectl.run(&format!(
+        "patch secret -n charted quiescent-tls --type=merge -p {data}"
+    ));
+    run(helm(&["upgrade"])
+        .arg(&chart)
+        .args(["--set", "mode=cluster-wide"]))
+    .unwrap();
+    assert_eq!(secret(api)["data"]["tls.crt"], "b25l");
+    let added = &everything(api) - &before;
+    assert!(added.len() > 15, "{added:#?}");
+    run(&mut helm(&["uninstall"])).unwrap();
+    let left = &everything(api) - &before;
+    assert_eq!(left, BTreeSet::new());
+}
+
+pub fn all_that_is_rendered_is_accepted(api: &ApiServer, _: &Webhook) {
+    // All but the entries, which would have every pod of the other scenarios wait for nobody.
+    let mut installed = deploy::overlay("opt-in");
+    installed.retain(|object| object["kind"] != "MutatingWebhookConfiguration");
+    api.apply(&installed);
+    let ways = deploy::WAYS.map(|(way, _)| (way, deploy::overlay(way)));
+    let more = deploy::with_components(&["components/guard", "components/policies"]);
+    for (way, mut objects) in ways.into_iter().chain([("with more components", more)]) {
+        objects.retain(|object| !OF_OTHERS.contains(&object["apiVersion"].as_str().unwrap()));
+        let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
+        let dry = "apply --dry-run=server --validate=strict --warnings-as-errors -f -";
+        println!("       {way}");
+        api.kubectl.apply(dry, &list.to_string());
+
+        // The namespace takes only pods that are restricted, and ours have to be among them.
+        for deployment in objects.iter().filter(|it| it["kind"] == "Deployment") {
+            let mut pod = deployment["spec"]["template"].clone();
+            pod["apiVersion"] = "v1".into();
+            pod["kind"] = "Pod".into();
+            pod["metadata"]["name"] = "one".into();
+            api.dry_run("quiescent", &pod.to_string())
+                .expect("the pod of the Deployment is accepted");
+        }
+    }
+}
+
+/// The name of every object of every kind.
+fn everything(api: &ApiServer) -> BTreeSet<String> {
+    let kinds = api.kubectl.run("api-resources --verbs=list,create -o name");
+    let kinds: Vec<&str> = kinds
+        .split_whitespace()
+        .filter(|kind| !kind.starts_with("events"))
+        .collect();
+    let columns = "-o custom-columns=KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name --no-headers";
+    let all = api
+        .kubectl
+        .run(&format!("get {} -A {columns}", kinds.join(",")));
+    all.lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+/// What the webhook's account asked for in all scenarios is what it may.
+pub fn no_right_too_many(api: &ApiServer, _: &Webhook) {
+    let used: BTreeSet<(String, String)> = api.asked_by("quiescent");
+    assert_eq!(used, api.allowed_by(&["clusterrole quiescent"]));
+    let role: Value = api.kubectl.json("get clusterrole quiescent", "");
+    assert_eq!(role["rules"].as_array().map(Vec::len), Some(1));
+}
