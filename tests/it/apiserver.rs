@@ -67,6 +67,10 @@ fn a_real_api_server_gets_pods_with_hooks() {
             shapes::others_stay_as_they_are,
         ),
         (
+            "a pod that is restricted stays one",
+            shapes::a_restricted_pod_stays_one,
+        ),
+        (
             "an author's hooks are kept",
             shapes::an_authors_hooks_are_kept,
         ),

@@ -146,11 +146,62 @@ fn versions_are_those_of_the_program() {
     if !there_are_kubectl_and_helm() {
         return;
     }
-    let expected = concat!("quiescent:", env!("CARGO_PKG_VERSION"));
+    let version = env!("CARGO_PKG_VERSION");
+    let about =
+        &objects(&fs::read_to_string(in_tree("deploy/helm/quiescent/Chart.yaml")).unwrap())[0];
+    assert_eq!(
+        (&about["version"], &about["appVersion"]),
+        (&version.into(), &version.into())
+    );
+    let expected = format!("quiescent:{version}");
     for objects in [overlay("opt-in"), chart("")] {
         for name in ["quiescent", "quiescent-controller"] {
             let pod = &deployment(&objects, name)["spec"]["template"]["spec"];
-            assert_eq!(pod["containers"][0]["image"], expected);
+            assert_eq!(pod["containers"][0]["image"], expected.as_str());
+        }
+    }
+}
+
+#[test]
+fn the_image_is_built_by_the_compiler_that_is_tested() {
+    let read = |path| fs::read_to_string(in_tree(path)).unwrap();
+    let toolchain = read("rust-toolchain.toml");
+    let channel = toolchain
+        .lines()
+        .find_map(|line| line.strip_prefix("channel = \""));
+    let (minor, _) = channel.unwrap().rsplit_once('.').unwrap();
+    let image = format!("\nFROM rust:{minor}-");
+    assert!(read("deploy/Dockerfile").contains(&image), "{image}");
+}
+
+#[test]
+fn links_of_its_pages_lead_somewhere() {
+    for page in [
+        "deploy/README.md",
+        "deploy/helm/quiescent/README.md",
+        "certs/README.md",
+        "docs/good-practice.md",
+        "docs/release.md",
+    ] {
+        let text = fs::read_to_string(in_tree(page)).unwrap();
+        let links = text
+            .split("](")
+            .skip(1)
+            .map(|rest| rest.split(')').next().unwrap());
+        let folder = in_tree(page).parent().unwrap().to_owned();
+        for link in links.filter(|link| !link.starts_with("https://")) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() {
+                in_tree(page)
+            } else {
+                folder.join(path)
+            };
+            assert!(target.exists(), "{page}: {link}");
+            if !anchor.is_empty() {
+                let words = fs::read_to_string(&target).unwrap().to_lowercase();
+                let heading = format!("# {}\n", anchor.replace('-', " "));
+                assert!(words.contains(&heading), "{page}: {link}");
+            }
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Pods of many shapes through one webhook with the library's policies.
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{
     ApiServer,
-    kit::Webhook,
+    kit::{Webhook, eventually},
     manifests, pod_named,
     stored::{annotation, as_written, essence, has_all_hooks, has_hooks},
 };
@@ -56,6 +58,25 @@ pub fn others_stay_as_they_are(api: &ApiServer, library: &Webhook) {
         )
         .expect_err("a warning");
     assert!(warned.contains("postgresql-dump not applied"), "{warned}");
+}
+
+/// The pod that comes out must be one that the namespace takes: Pod Security is asked after webhooks.
+pub fn a_restricted_pod_stays_one(api: &ApiServer, library: &Webhook) {
+    api.namespace("restricted", &json!({}));
+    api.register(library, "restricted", "Fail");
+    api.kubectl
+        .run("label namespace restricted pod-security.kubernetes.io/enforce=restricted");
+    let mut pod: Value = serde_json::from_str(&pod_named("pg")).expect("JSON");
+    eventually("the label counts", Duration::from_secs(30), || {
+        let refused = api.dry_run("restricted", &pod.to_string()).err()?;
+        refused.contains("violates PodSecurity").then_some(())
+    });
+    pod["spec"]["securityContext"] = json!({
+        "runAsNonRoot": true, "runAsUser": 999, "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    pod["spec"]["containers"][0]["securityContext"] =
+        json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+    has_all_hooks(&api.create("restricted", &pod.to_string()), "postgres");
 }
 
 pub fn an_authors_hooks_are_kept(api: &ApiServer, library: &Webhook) {
