@@ -119,10 +119,16 @@ fn what_was_made_without_it_is_missed_and_a_restart_mends_it() {
         finding.next.as_deref(),
         Some("kubectl -n shop rollout restart statefulset/pg")
     );
-    let mut fleeting = postgres();
-    fleeting["spec"]["volumes"] = json!([{"name": "data", "emptyDir": {}}]);
-    let next = judged(&fleeting, Backups::Unknown).next.unwrap();
-    assert!(next.starts_with("save its data"), "{next}");
+    for (kind, source) in [
+        ("emptyDir", json!({})),
+        ("ephemeral", json!({"volumeClaimTemplate": {}})),
+        ("csi", json!({"driver": "x"})),
+    ] {
+        let mut fleeting = postgres();
+        fleeting["spec"]["volumes"] = json!([{"name": "data", kind: source}]);
+        let next = judged(&fleeting, Backups::Unknown).next.unwrap();
+        assert!(next.starts_with("save its data"), "{next}");
+    }
 }
 
 #[test]

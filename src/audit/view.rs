@@ -31,6 +31,7 @@ view! {
         name: Text<'a> = "name",
         claim: Option<There> = "persistentVolumeClaim",
         ephemeral: Option<There> = "ephemeral",
+        csi: Option<There> = "csi",
         empty_dir: Option<There> = "emptyDir",
         host_path: Option<There> = "hostPath",
         config_map: Option<ConfigMap<'a>> = "configMap",
@@ -58,6 +59,11 @@ pub enum Kind {
 }
 
 impl Volume<'_> {
+    /// Whether it is gone when the pod is: such a claim is the pod's own, and a CSI volume without one too.
+    pub const fn is_fleeting(&self) -> bool {
+        self.empty_dir.is_some() || self.ephemeral.is_some() || self.csi.is_some()
+    }
+
     pub const fn kind(&self) -> Kind {
         if self.claim.is_some() || self.ephemeral.is_some() {
             Kind::Claim

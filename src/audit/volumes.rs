@@ -75,10 +75,8 @@ pub fn volumes(
         .iter()
         .flat_map(List::iter)
         .collect();
-    let kind_of = |name: &str| {
-        let volume = seen.volumes().iter().find(|it| *it.name == *name);
-        volume.map(super::view::Volume::kind)
-    };
+    let volume_of = |name: &str| seen.volumes().iter().find(|it| *it.name == *name);
+    let kind_of = |name: &str| volume_of(name).map(super::view::Volume::kind);
     let keeps = |name: &str| !matches!(kind_of(name), None | Some(Kind::Objects));
     let at_home = |path: &str| engine.is_some_and(|engine| engine.keeps_data_at(path));
     let candidates: Vec<_> = mounts
@@ -110,7 +108,7 @@ pub fn volumes(
             name: name.to_owned(),
             holds,
             saved: saved(pod, name, kind, holds, backups),
-            fleeting: kind == Kind::EmptyDir,
+            fleeting: volume_of(name).is_none_or(super::view::Volume::is_fleeting),
         }
     });
     all.collect()
