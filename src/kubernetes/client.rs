@@ -38,8 +38,9 @@ pub enum ClientError {
 ///
 /// Nothing is asked of the cluster yet: it may come later than we do. A kubeconfig that nobody
 /// named is not looked for, because talking to whatever cluster was last used is no default.
+/// Nothing is tried again behind its user's back: a refusal is an answer, and pauses are the user's.
 pub async fn client(kubeconfig: Option<&Path>) -> Result<Option<Client>, ClientError> {
-    let config = match kubeconfig {
+    let mut config = match kubeconfig {
         Some(path) => from_file(path)
             .await
             .map_err(|because| ClientError::Kubeconfig {
@@ -51,6 +52,7 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Option<Client>, ClientE
         }
         None => return Ok(None),
     };
+    config.default_retry = false;
     connect(config).map(Some)
 }
 
