@@ -4,18 +4,26 @@
 mod asking;
 mod certificates;
 mod entries;
+mod heal;
 mod metrics;
+mod missed;
 mod observer;
 mod scripts;
 mod workloads;
 mod world;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use kube::Client;
 use tokio::sync::oneshot;
 
-use self::{asking::Asking, certificates::Certificates, observer::Observer, scripts::Scripts};
+use self::{
+    asking::Asking, certificates::Certificates, heal::Heal, missed::Missed, observer::Observer,
+    scripts::Scripts,
+};
 pub use self::{
     certificates::CertificatePlan,
     metrics::{ControllerMetrics, Levels, RotationMetrics},
@@ -36,6 +44,10 @@ pub struct Plan {
     /// How long scripts stay that nothing uses.
     pub keep_scripts: Duration,
     pub lease: Terms,
+    /// Whether annotations of running pods are put right.
+    pub repair: bool,
+    /// Whether pods that lack their hooks are evicted, so that they are made anew.
+    pub heal: bool,
     /// Absent where nobody is to look after certificates.
     pub certificates: Option<(CertificatePlan, RotationMetrics)>,
 }
@@ -45,6 +57,7 @@ pub struct Controller {
     election: Election,
     observer: Observer,
     scripts: Scripts,
+    missed: Missed,
     certificates: Option<Certificates>,
     world: Arc<World>,
     leadership: Leadership,
@@ -57,10 +70,13 @@ impl Controller {
             interval,
             keep_scripts,
             lease,
+            repair,
+            heal,
             certificates,
         } = plan;
         let world = Arc::new(World::new(policies.clone(), settings));
         let patience = lease.duration / 4;
+        let namespace = lease.namespace.clone();
         let (election, leadership) = Election::new(client.clone(), lease);
         let asking = Asking {
             leadership: leadership.clone(),
@@ -81,6 +97,21 @@ impl Controller {
                 interval,
                 metrics,
             }),
+            missed: Missed {
+                client: client.clone(),
+                world: Arc::clone(&world),
+                asking: asking.clone(),
+                interval,
+                repair,
+                heal: heal.then(|| Heal {
+                    client: client.clone(),
+                    world: Arc::clone(&world),
+                    asking: asking.clone(),
+                    namespace,
+                    turn: AtomicUsize::new(0),
+                }),
+                metrics: metrics.clone(),
+            },
             scripts: Scripts {
                 client,
                 world: Arc::clone(&world),
@@ -109,6 +140,7 @@ impl Controller {
             election,
             observer,
             scripts,
+            missed,
             certificates,
             world: _,
             leadership: _,
@@ -122,7 +154,7 @@ impl Controller {
             };
             let scripts = async {
                 tokio::select! {
-                    () = scripts.run(shutdown.clone()) => {}
+                    ((), ()) = async { tokio::join!(scripts.run(shutdown.clone()), missed.run(shutdown.clone())) } => {}
                     () = observer.run() => {}
                 }
             };

@@ -19,11 +19,12 @@
 //! | `library` | the policies that are compiled in |
 //! | `lint` | what is wrong with hooks that people wrote |
 //! | `audit` | which databases a backup saves, and which it only seems to save |
+//! | `missed` | what is to be done about pods that run without their hooks |
 //! | `files`, `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
 //! | `certs`, `policy_files`, `server`, `controller` | I/O with one |
 //! | `cli` | all of it, for a person |
 //!
-//! From `json` to `audit` nothing waits, reads a clock or a file, or logs.
+//! From `json` to `missed` nothing waits, reads a clock or a file, or logs.
 
 pub mod admission;
 pub mod audit;
@@ -38,6 +39,7 @@ pub mod json;
 pub mod kubernetes;
 pub mod library;
 pub mod lint;
+pub mod missed;
 pub mod patch;
 pub mod plan;
 pub mod pod;

@@ -60,6 +60,19 @@ pub struct Args {
         env = "QUIESCENT_KEEP_SCRIPTS"
     )]
     keep_scripts: Timeout,
+    /// What is put right on running pods, as the webhook would have written it
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_enum,
+        default_value = "annotations",
+        env = "QUIESCENT_REPAIR"
+    )]
+    repair: Repair,
+    /// Evict pods that lack their hooks and would get them, one after the other, so that they are made
+    /// anew; it needs the rights of deploy/components/heal
+    #[arg(long, env = "QUIESCENT_HEAL")]
+    heal: bool,
     /// The namespace of the lease; the pod's own, or that of the kubeconfig, when absent
     #[arg(long, value_name = "NAMESPACE", env = "QUIESCENT_LEASE_NAMESPACE")]
     lease_namespace: Option<String>,
@@ -98,6 +111,15 @@ pub struct Args {
     settings: SettingsArgs,
 }
 
+/// What of a running pod is put right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Repair {
+    /// Its annotations, where it has all volumes that its hooks need.
+    Annotations,
+    /// Nothing.
+    Off,
+}
+
 pub fn run(args: Args) -> anyhow::Result<Ended> {
     let log = log::install(args.log, &["QUIESCENT_LOG_LEVEL", "RUST_LOG"])?;
     crate::certs::install_default_provider();
@@ -115,6 +137,8 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         kubeconfig,
         interval,
         keep_scripts,
+        repair,
+        heal,
         lease_namespace,
         lease_name,
         lease_duration,
@@ -174,6 +198,8 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         interval: interval.to_std(),
         keep_scripts: keep_scripts.to_std(),
         lease,
+        repair: repair == Repair::Annotations,
+        heal,
         certificates,
     };
     let controller = Controller::new(client, in_force, plan, controller_metrics);

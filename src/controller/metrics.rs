@@ -8,7 +8,10 @@ use k8s_openapi::jiff::Timestamp;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric as _},
-    metrics::gauge::{ConstGauge, Gauge},
+    metrics::{
+        MetricType,
+        gauge::{ConstGauge, Gauge},
+    },
     registry::Registry,
 };
 
@@ -18,6 +21,7 @@ use super::{
 };
 use crate::{
     kubernetes::Leadership,
+    missed,
     replica::Action,
     rotation::{Held, Kept, Step},
     telemetry::metrics::{Closed, Counters},
@@ -28,6 +32,8 @@ pub struct ControllerMetrics {
     steps: Counters<Action>,
     failures: Counters<Failure>,
     breaks: Counters<Kind>,
+    mended: Counters<missed::Action>,
+    unmended: Counters<Failure>,
     last_pass: Gauge<i64, AtomicI64>,
 }
 
@@ -55,8 +61,26 @@ impl ControllerMetrics {
                 "controller_watch_breaks",
                 "Watches that broke, by what they watched",
             ),
+            mended: Counters::register(
+                registry,
+                "missed_steps",
+                "What was done about pods that lack their hooks",
+            ),
+            unmended: Counters::register(
+                registry,
+                "missed_failures",
+                "What could not be done about them, by reason",
+            ),
             last_pass,
         }
+    }
+
+    pub(super) fn mended(&self, action: missed::Action) {
+        self.mended.increment(action);
+    }
+
+    pub(super) fn unmended(&self, failure: Failure) {
+        self.unmended.increment(failure);
     }
 
     pub(super) fn done(&self, action: Action) {
@@ -193,11 +217,33 @@ impl Collector for Levels {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
+        let mut unprotected = encoder.encode_descriptor(
+            "pods_unprotected",
+            "Pods with a database that lack the hooks they should have, or have old ones",
+            None,
+            MetricType::Gauge,
+        )?;
+        for ((namespace, policy, reason), pods) in self.world.unprotected() {
+            let labels = [
+                ("namespace", &*namespace),
+                ("policy", &*policy),
+                ("reason", reason.as_str()),
+            ];
+            ConstGauge::new(count(pods)).encode(unprotected.encode_family(&labels)?)?;
+        }
         Ok(())
     }
 }
 
 impl Closed for Action {
+    const ALL: &'static [Self] = Self::ALL;
+
+    fn labels(self) -> Vec<(&'static str, &'static str)> {
+        vec![("step", self.as_str())]
+    }
+}
+
+impl Closed for missed::Action {
     const ALL: &'static [Self] = Self::ALL;
 
     fn labels(self) -> Vec<(&'static str, &'static str)> {

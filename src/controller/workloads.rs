@@ -1,8 +1,9 @@
 //! Pods, and what makes pods, as they come from a watch: nothing is read of them but what a policy
-//! may ask for, and no environment, no secret and no status ever gets into memory.
+//! and an audit may ask for, and no value of a variable, no secret and no object's history ever gets
+//! into memory.
 use std::{borrow::Cow, collections::BTreeMap};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::{Resource, api::ObjectMeta, core::ApiResource};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ pub struct Workload {
     pub metadata: ObjectMeta,
     #[serde(default)]
     pub spec: Spec,
+    #[serde(default)]
+    status: Status,
 }
 
 /// Of a pod or of what makes pods.
@@ -59,6 +62,10 @@ struct Container {
     #[serde(skip_serializing_if = "Option::is_none")]
     ports: Option<Vec<Port>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    env: Option<Vec<Variable>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    env_from: Option<Vec<There>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     volume_mounts: Option<Vec<VolumeMount>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     volume_devices: Option<Vec<Device>>,
@@ -70,7 +77,15 @@ struct Container {
 #[serde(rename_all = "camelCase")]
 struct Port {
     #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     container_port: Option<i64>,
+}
+
+/// A variable without its value.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Variable {
+    name: String,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -102,12 +117,27 @@ struct Volume {
     empty_dir: Option<There>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ephemeral: Option<There>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    persistent_volume_claim: Option<There>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_path: Option<There>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    csi: Option<There>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<There>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    projected: Option<There>,
+    #[serde(rename = "downwardAPI", skip_serializing_if = "Option::is_none")]
+    downward_api: Option<There>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Named {
     #[serde(default)]
     name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_mode: Option<i64>,
 }
 
 /// An object of which nothing is read but that it is there.
@@ -119,11 +149,19 @@ struct Os {
     name: String,
 }
 
-/// A pod as the engine reads it.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct Status {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    phase: Option<String>,
+}
+
+/// A pod as the engine and an audit read it.
 #[derive(Serialize)]
 struct Pod<'w> {
     metadata: Meta<'w>,
     spec: &'w Spec,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'w Status>,
 }
 
 #[derive(Serialize)]
@@ -131,6 +169,8 @@ struct Pod<'w> {
 struct Meta<'w> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'w str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<&'w str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     labels: Option<&'w BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,10 +188,14 @@ struct Owner {
 impl Workload {
     /// The pod that it is or makes, in JSON, and without anything that no policy asks for.
     pub fn pod(&self) -> String {
-        let Self { metadata, spec } = self;
-        let (meta, spec) = match &spec.template {
-            Some(template) => (&template.metadata, &template.spec),
-            None => (metadata, spec),
+        let Self {
+            metadata,
+            spec,
+            status,
+        } = self;
+        let (meta, spec, status) = match &spec.template {
+            Some(template) => (&template.metadata, &template.spec, None),
+            None => (metadata, spec, status.phase.is_some().then_some(status)),
         };
         let owner = |it: &'_ OwnerReference| Owner {
             kind: it.kind.clone(),
@@ -161,11 +205,13 @@ impl Workload {
         let pod = Pod {
             metadata: Meta {
                 name: meta.name.as_deref(),
+                uid: meta.uid.as_deref(),
                 labels: meta.labels.as_ref(),
                 annotations: meta.annotations.as_ref(),
                 owner_references: owners.map(|owners| owners.iter().map(owner).collect()),
             },
             spec,
+            status,
         };
         serde_json::to_string(&pod).expect("texts and lists can be written as JSON")
     }
@@ -186,7 +232,10 @@ fn slim<'de, D: serde::Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Erro
     struct Slim {
         name: Option<String>,
         namespace: Option<String>,
+        uid: Option<String>,
         resource_version: Option<String>,
+        creation_timestamp: Option<Time>,
+        deletion_timestamp: Option<Time>,
         labels: Option<BTreeMap<String, String>>,
         annotations: Option<BTreeMap<String, String>>,
         owner_references: Option<Vec<OwnerReference>>,
@@ -194,7 +243,10 @@ fn slim<'de, D: serde::Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Erro
     let Slim {
         name,
         namespace,
+        uid,
         resource_version,
+        creation_timestamp,
+        deletion_timestamp,
         labels,
         mut annotations,
         owner_references,
@@ -205,7 +257,10 @@ fn slim<'de, D: serde::Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Erro
     Ok(ObjectMeta {
         name,
         namespace,
+        uid,
         resource_version,
+        creation_timestamp,
+        deletion_timestamp,
         labels,
         annotations,
         owner_references,
@@ -250,6 +305,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        audit::{Around, Backups, audit},
         inject::explain,
         library,
         pod::PodView,
@@ -259,9 +315,10 @@ mod tests {
         yaml,
     };
 
-    /// What every policy says about a pod and what would be done.
+    /// What every policy says about a pod, what would be done, and what an audit finds.
     fn answer(policies: &PolicySet, pod: &str) -> String {
-        let pod = PodView::parse(pod).unwrap();
+        let text = pod;
+        let pod = PodView::parse(text).unwrap();
         let settings = Settings::default();
         let facts = Facts {
             namespace: "shop",
@@ -270,19 +327,27 @@ mod tests {
             settings: &settings,
         };
         let injection = explain(policies, &pod, facts);
+        let around = Around {
+            facts,
+            backups: Backups::Unknown,
+            config_maps: None,
+        };
+        let found = audit(policies, text, around).unwrap();
         format!(
-            "{:?} {:?} {:?}",
+            "{:?} {:?} {:?} {found:?}",
             injection.gate, injection.verdicts, injection.plan
         )
     }
 
     #[test]
-    fn the_engine_says_the_same_of_what_is_left_of_a_pod() {
+    fn engine_and_audit_say_the_same_of_what_is_left_of_a_pod() {
         let (policies, _) = PolicySet::new(library::policies());
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let cases = library::FOLDERS.iter();
+        let cases = cases.map(|folder| root.join("policies").join(folder.name).join("cases"));
         let mut tried = 0;
-        for folder in library::FOLDERS {
-            for case in fs::read_dir(root.join(folder.name).join("cases")).unwrap() {
+        for folder in cases.chain([root.join("tests/it/audit/shop")]) {
+            for case in fs::read_dir(folder).unwrap() {
                 let path = case.unwrap().path();
                 if path.extension().is_none_or(|it| it != "yaml") {
                     continue;
@@ -338,7 +403,7 @@ mod tests {
         let expected = json!({
             "metadata": {"labels": {"app": "pg"}, "annotations": {"a": "b"}},
             "spec": {
-                "containers": [{"name": "db", "image": "postgres:17"}],
+                "containers": [{"name": "db", "image": "postgres:17", "env": [{"name": "P"}]}],
                 "volumes": [{"name": "s", "configMap": {"name": "quiescent-x"}}, {"name": "d", "emptyDir": {}}],
             },
         });

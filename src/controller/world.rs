@@ -1,6 +1,9 @@
 //! The cluster as last heard of, by namespace, and what policies say about it.
 //!
-//! Of a pod is kept what a policy may read, and that only of pods that one may select.
+//! Of a pod is kept what a policy and an audit may read, and that only of pods that a policy may select
+//! or that look like a database.
+mod running;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -18,10 +21,13 @@ use kube::{
 };
 use tokio::sync::{Notify, watch};
 
+use self::running::Running;
 use super::workloads::Workload;
 use crate::{
+    audit::{Around, Backups, Reason},
     inject::inject,
     kubernetes::{Heard, Metadata},
+    missed::{self, Annotations, Found, Standing},
     pod::PodView,
     policy::{PARAMETER_PREFIX, PolicySet, is_whole, may_have_scripts},
     policy_files::InForce,
@@ -140,8 +146,10 @@ struct About {
 /// A pod, or what makes pods.
 struct User {
     list: u64,
-    /// What a policy may read of it, where one may select it.
+    /// What is read of it, where a policy may select it or it looks like a database.
     pod: Option<Box<str>>,
+    /// Of a pod, and of nothing that makes pods.
+    running: Option<Box<Running>>,
     /// Names of the ConfigMaps that it would get if it were made now.
     wants: Box<[String]>,
     /// Names of those that it has among its volumes.
@@ -155,6 +163,17 @@ pub struct Script {
     pub present: Present,
     version: Preconditions,
 }
+
+/// What is to be written on a running pod.
+pub struct Repair {
+    pub uid: String,
+    /// The version that this is for, and no other.
+    pub version: String,
+    pub annotations: Annotations,
+}
+
+/// Namespace, policy and reason of pods that are counted.
+pub type Group = (String, String, Reason);
 
 /// How much there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -210,16 +229,91 @@ impl World {
 
     /// Says that other policies are in force.
     pub fn reloaded(&self) {
-        let policies = self.policies.get();
+        self.judge_all();
         let mut state = self.state();
-        for (name, space) in &mut state.spaces {
-            space.judge(name, &policies, &self.settings);
-        }
         state.stirred = state.spaces.keys().cloned().collect();
         drop(state);
         self.stirred.notify_one();
         // What no policy meant was not kept: it has to be listed again.
         self.reloads.send_replace(());
+    }
+
+    fn judge_all(&self) {
+        let policies = self.policies.get();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let asked = Asked::new(&policies, &self.settings, state);
+        for (name, space) in &mut state.spaces {
+            space.judge(name, asked);
+        }
+    }
+
+    /// How many pods lack what they should have. Nothing until everything is known.
+    pub fn unprotected(&self) -> BTreeMap<Group, usize> {
+        let mut groups = BTreeMap::new();
+        if self.is_whole() {
+            self.each_running(|namespace, _, running| {
+                let counted = running.standing.as_ref().filter(|it| it.is_counted());
+                if let Some(Standing { reason, policy, .. }) = counted {
+                    let policy = policy.as_deref().unwrap_or_default();
+                    let group = (namespace.to_owned(), policy.to_owned(), *reason);
+                    *groups.entry(group).or_default() += 1;
+                }
+            });
+        }
+        groups
+    }
+
+    /// The pods about which something is to be said or done.
+    pub fn missed(&self) -> Vec<Found> {
+        let mut missed = Vec::new();
+        self.each_running(|namespace, pod, running| missed.extend(running.found(namespace, pod)));
+        missed
+    }
+
+    /// Whether a pod of an owner, given by its uid, is on its way out: it may be ready to the end.
+    pub fn has_one_going(&self, owner: &str) -> bool {
+        let mut going = false;
+        self.each_running(|_, _, running| going |= running.going && running.is_of(owner));
+        going
+    }
+
+    /// What a pod is to get in place, as it was heard of last.
+    pub fn repair(&self, namespace: &str, pod: &str) -> Option<Repair> {
+        let policies = self.policies.get();
+        let state = self.state();
+        let space = state.spaces.get(namespace)?;
+        let key = (Kind::Pods, pod.to_owned());
+        let user = space.users.get(&key)?;
+        let running = user.running.as_ref()?;
+        let facts = space.facts(namespace, &key, &self.settings);
+        Some(Repair {
+            uid: running.uid().to_owned(),
+            version: running.version.to_string(),
+            annotations: missed::in_place(&policies, user.pod.as_deref()?, facts)?,
+        })
+    }
+
+    /// How a pod would stand in a namespace, given as its JSON.
+    pub fn standing(&self, namespace: &str, pod: &str) -> Option<Standing> {
+        let policies = self.policies.get();
+        let state = self.state();
+        let space = state.spaces.get(namespace)?;
+        let asked = Asked::new(&policies, &self.settings, &state);
+        let key = (Kind::Pods, String::new());
+        space.look(namespace, &key, pod, asked)
+    }
+
+    /// Every running pod with its namespace and name, of namespaces that are there.
+    fn each_running(&self, mut see: impl FnMut(&str, &str, &Running)) {
+        let state = self.state();
+        for (namespace, space) in state.spaces.iter().filter(|(_, it)| it.about.is_some()) {
+            for ((_, pod), user) in &space.users {
+                if let Some(running) = &user.running {
+                    see(namespace, pod, running);
+                }
+            }
+        }
     }
 
     pub fn reloads(&self) -> watch::Receiver<()> {
@@ -258,18 +352,14 @@ impl World {
 
     /// What the API server said in answer to a step; the watch says it again, later.
     pub fn answered(&self, namespace: &str, name: &str, object: Option<&ConfigMap>) {
-        let mut state = self.state();
+        let policies = self.policies.get();
+        let mut guard = self.state();
+        let state = &mut *guard;
         let list = state.list(Kind::ConfigMaps);
         let script = object.and_then(|object| Script::new(object, list));
+        let asked = Asked::new(&policies, &self.settings, state);
         if let Some(space) = state.spaces.get_mut(namespace) {
-            match script {
-                Some(script) => {
-                    space.scripts.insert(name.to_owned(), script);
-                }
-                None => {
-                    space.scripts.remove(name);
-                }
-            }
+            space.put(namespace, name, script, asked);
         }
     }
 
@@ -284,6 +374,7 @@ impl World {
 
     pub fn hear_namespace(&self, heard: Heard<PartialObjectMeta<NamespaceObject>>) {
         let policies = self.policies.get();
+        let asked = Asked::new(&policies, &self.settings, &self.state());
         self.hear(
             Kind::Namespaces,
             heard,
@@ -302,7 +393,7 @@ impl World {
                     now.is_some_and(|now| now.metadata == before.metadata)
                 };
                 if !before.is_some_and(same) {
-                    space.judge(&name, &policies, &self.settings);
+                    space.judge(&name, asked);
                 }
             },
             |space, _| space.about = None,
@@ -316,6 +407,7 @@ impl World {
 
     pub fn hear_workload(&self, kind: Kind, heard: Heard<Workload>) {
         let policies = self.policies.get();
+        let asked = Asked::new(&policies, &self.settings, &self.state());
         let namespace = |object: &Workload| object.metadata.namespace.clone();
         let key = |object: &Workload| (kind, object.metadata.name.clone().unwrap_or_default());
         self.hear(
@@ -325,8 +417,8 @@ impl World {
             |space, object, list| {
                 let namespace = namespace(&object).unwrap_or_default();
                 let key = key(&object);
-                let mut user = User::new(&object, list);
-                space.judge_user(&namespace, &key, &mut user, &policies, &self.settings);
+                let mut user = User::new(kind, &object, list);
+                space.judge_user(&namespace, &key, &mut user, asked);
                 if user.pod.is_some() || !user.uses.is_empty() {
                     space.users.insert(key, user);
                 } else {
@@ -344,21 +436,31 @@ impl World {
     }
 
     pub fn hear_config_map(&self, heard: Heard<ConfigMap>) {
+        let policies = self.policies.get();
+        let asked = Asked::new(&policies, &self.settings, &self.state());
         let name = |object: &ConfigMap| object.metadata.name.clone().unwrap_or_default();
+        let namespace = |object: &ConfigMap| object.metadata.namespace.clone();
+        let listed = matches!(heard, Heard::Event(Event::InitDone));
         self.hear(
             Kind::ConfigMaps,
             heard,
-            |object| object.metadata.namespace.clone(),
+            namespace,
             |space, object, list| {
                 if let Some(script) = Script::new(&object, list) {
-                    space.scripts.insert(name(&object), script);
+                    let namespace = namespace(&object).unwrap_or_default();
+                    space.put(&namespace, &name(&object), Some(script), asked);
                 }
             },
             |space, object| {
-                space.scripts.remove(&name(&object));
+                let namespace = namespace(&object).unwrap_or_default();
+                space.put(&namespace, &name(&object), None, asked);
             },
             |space, list| space.scripts.retain(|_, script| script.list >= list),
         );
+        if listed {
+            // Which scripts are missing is known from now on, or has changed unheard.
+            self.judge_all();
+        }
     }
 
     fn hear<K>(
@@ -458,24 +560,79 @@ impl Space {
         }
     }
 
+    /// Notes that a ConfigMap with scripts is there, or that it is not.
+    fn put(&mut self, namespace: &str, name: &str, script: Option<Script>, asked: Asked<'_>) {
+        let is_there = script.is_some();
+        let before = match script {
+            Some(script) => self.scripts.insert(name.to_owned(), script),
+            None => self.scripts.remove(name),
+        };
+        // An audit asks for no more than its name.
+        if before.is_some() != is_there {
+            self.judge(namespace, asked);
+        }
+    }
+
     /// Asks the policies again about everybody.
-    fn judge(&mut self, namespace: &str, policies: &PolicySet, settings: &Settings) {
+    fn judge(&mut self, namespace: &str, asked: Asked<'_>) {
         let mut users = std::mem::take(&mut self.users);
         for (key, user) in &mut users {
-            self.judge_user(namespace, key, user, policies, settings);
+            self.judge_user(namespace, key, user, asked);
         }
         self.users = users;
     }
 
-    fn judge_user(
+    fn judge_user(&self, namespace: &str, key: &(Kind, String), user: &mut User, asked: Asked<'_>) {
+        let Some(pod) = user.pod.as_deref() else {
+            return;
+        };
+        let facts = self.facts(namespace, key, asked.settings);
+        let wants = wants(asked.policies, pod, facts);
+        if let Some(running) = &mut user.running {
+            let standing = || self.look(namespace, key, pod, asked);
+            running.standing = (!running.going).then(standing).flatten();
+        }
+        let running = user.running.as_ref();
+        let is_database = running.is_some_and(|it| it.standing.is_some());
+        if wants.is_none() && !is_database {
+            user.pod = None;
+        }
+        user.wants = wants.unwrap_or_default();
+    }
+
+    /// How a pod stands; nothing is said of those in namespaces that are left alone.
+    fn look(
         &self,
         namespace: &str,
-        (kind, name): &(Kind, String),
-        user: &mut User,
-        policies: &PolicySet,
-        settings: &Settings,
-    ) {
-        let facts = Facts {
+        key: &(Kind, String),
+        pod: &str,
+        asked: Asked<'_>,
+    ) -> Option<Standing> {
+        let Asked {
+            policies,
+            settings,
+            scripts_known,
+        } = asked;
+        if namespace_left_alone(namespace, settings).is_some() {
+            return None;
+        }
+        let scripts = || self.scripts.keys().cloned().collect::<BTreeSet<_>>();
+        let scripts = scripts_known.then(scripts);
+        let around = Around {
+            facts: self.facts(namespace, key, settings),
+            backups: Backups::Unknown,
+            config_maps: scripts.as_ref(),
+        };
+        missed::look(policies, pod, around)
+    }
+
+    fn facts<'a>(
+        &'a self,
+        namespace: &'a str,
+        (kind, name): &'a (Kind, String),
+        settings: &'a Settings,
+    ) -> Facts<'a> {
+        Facts {
             namespace,
             about_namespace: match &self.about {
                 Some(about) => Namespace::Known {
@@ -486,14 +643,25 @@ impl Space {
             },
             owner: (*kind != Kind::Pods).then_some((kind.name(), &**name)),
             settings,
-        };
-        let wants = user
-            .pod
-            .as_deref()
-            .and_then(|pod| wants(policies, pod, facts));
-        match wants {
-            Some(wants) => user.wants = wants,
-            None => user.pod = None,
+        }
+    }
+}
+
+/// Who is asked about pods, and what is known beside them.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    policies: &'a PolicySet,
+    settings: &'a Settings,
+    /// Whether the ConfigMaps have been listed.
+    scripts_known: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn new(policies: &'a PolicySet, settings: &'a Settings, state: &State) -> Self {
+        Self {
+            policies,
+            settings,
+            scripts_known: state.synced.contains(&Kind::ConfigMaps),
         }
     }
 }
@@ -512,11 +680,14 @@ fn wants(policies: &PolicySet, pod: &str, facts: Facts<'_>) -> Option<Box<[Strin
 }
 
 impl User {
-    fn new(object: &Workload, list: u64) -> Self {
+    fn new(kind: Kind, object: &Workload, list: u64) -> Self {
         let uses = object.config_maps().filter(|name| may_have_scripts(name));
         Self {
             list,
             pod: Some(object.pod().into()),
+            running: (kind == Kind::Pods)
+                .then(|| Running::new(object).map(Box::new))
+                .flatten(),
             wants: Box::default(),
             uses: uses.map(str::to_owned).collect(),
         }

@@ -26,6 +26,7 @@ mod failing;
 mod guarding;
 mod installing;
 pub mod kit;
+mod missed;
 mod rendered;
 mod shapes;
 mod stored;
@@ -226,7 +227,14 @@ impl ApiServer {
         let user = format!("system:serviceaccount:quiescent:{account}");
         events
             .filter(|event| event["user"]["username"] == user.as_str())
-            .map(|event| (text(&event["objectRef"]["resource"]), text(&event["verb"])))
+            .map(|event| {
+                let object = &event["objectRef"];
+                let resource = match &*text(&object["subresource"]) {
+                    "" => text(&object["resource"]),
+                    part => format!("{}/{part}", text(&object["resource"])),
+                };
+                (resource, text(&event["verb"]))
+            })
             .collect()
     }
 

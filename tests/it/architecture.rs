@@ -30,6 +30,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["lint"],
     &["audit"],
+    &["missed"],
     &["files", "shutdown", "telemetry", "kubernetes"],
     &["certs", "policy_files"],
     &["server", "controller"],

@@ -36,11 +36,16 @@ fn kustomize_and_the_chart_render_the_same_objects() {
         same(name, &overlay(name), &chart(values));
     }
     // What is beside the overlays.
-    let mut with_all = with_components(&["components/guard", "components/policies", "monitoring"]);
+    let mut with_all = with_components(&[
+        "components/guard",
+        "components/heal",
+        "components/policies",
+        "monitoring",
+    ]);
     let config_map = "{apiVersion: v1, kind: ConfigMap, metadata: {name: quiescent-policies, namespace: quiescent, \
                       labels: {app.kubernetes.io/name: quiescent}}, data: {own.yaml: one}}";
     with_all.extend(objects(config_map));
-    let values = r"guard=true,monitoring=true,policies.own\.yaml=one";
+    let values = r"guard=true,heal=true,monitoring=true,policies.own\.yaml=one";
     same("components", &with_all, &chart(values));
 }
 

@@ -175,3 +175,120 @@ fn a_config_map_is_whole_when_it_says_what_its_name_stands_for() {
     assert_eq!(whole(&|it| it["metadata"]["labels"] = json!({})), None);
     assert_eq!(whole(&|it| it["metadata"]["name"] = "another".into()), None);
 }
+
+/// A pod that runs, as the API server tells of it.
+fn running(image: &str) -> Value {
+    let mut pod = pod(image, "none");
+    pod["metadata"]["uid"] = "1".into();
+    pod["metadata"]["resourceVersion"] = "1".into();
+    pod["metadata"]["ownerReferences"] = json!([
+        {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "pg", "uid": "2", "controller": true},
+    ]);
+    pod
+}
+
+/// The pods that are counted, as `POLICY REASON NUMBER`.
+fn counted(world: &World) -> Vec<String> {
+    let all = world.unprotected().into_iter();
+    all.map(|((namespace, policy, reason), pods)| {
+        assert_eq!(namespace, "shop");
+        format!("{policy} {} {pods}", reason.as_str())
+    })
+    .collect()
+}
+
+const MISSED: &str = "postgresql-dump missed 1";
+
+#[test]
+fn a_pod_without_its_hooks_is_counted_until_it_goes() {
+    let world = world(Mode::OptIn);
+    hear_pod(&world, &running("postgres:17"));
+    // Its namespace is not known.
+    assert_eq!(counted(&world), Vec::<String>::new());
+    hear_namespace(&world, "enabled");
+    assert_eq!(counted(&world), [MISSED]);
+    hear_namespace(&world, "other");
+    assert_eq!(counted(&world), [" not_enabled 1"]);
+    assert_eq!(world.missed(), []);
+    hear_namespace(&world, "disabled");
+    assert_eq!(counted(&world), Vec::<String>::new());
+    hear_namespace(&world, "enabled");
+    assert_eq!(world.missed().len(), 1);
+    let mut going = running("postgres:17");
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    hear_pod(&world, &going);
+    assert_eq!(counted(&world), Vec::<String>::new());
+    assert!(world.has_one_going("2") && !world.has_one_going("1"));
+    hear_pod(&world, &running("postgres:17"));
+    assert_eq!(counted(&world), [MISSED]);
+    list(|heard| world.hear_namespace(heard), &[]);
+    assert_eq!(counted(&world), Vec::<String>::new());
+}
+
+#[test]
+fn a_database_without_a_policy_is_known_before_its_namespace_is() {
+    let (policies, _) = PolicySet::new(Vec::new());
+    let world = World::new(InForce::new(policies), Settings::default());
+    for kind in Kind::WORKLOADS {
+        list(|heard| world.hear_workload(kind, heard), &[]);
+    }
+    list(|heard| world.hear_config_map(heard), &[]);
+    hear_pod(&world, &running("postgres:17"));
+    list(|heard| world.hear_namespace(heard), &[namespace("any")]);
+    assert_eq!(counted(&world), [" no_policy 1"]);
+}
+
+#[test]
+fn scripts_that_come_and_go_count_at_once() {
+    let world = world(Mode::OptOut);
+    hear_namespace(&world, "enabled");
+    let (policies, _) = PolicySet::new(library::defaults());
+    let policy = policies.get("postgresql-dump").unwrap();
+    let scripts = policy.config_map_manifest(Some("shop")).unwrap();
+    // As the webhook makes it.
+    let mut pod = running("postgres:17");
+    let text = pod.to_string();
+    let view = PodView::parse(&text).unwrap();
+    let settings = Settings::default();
+    let facts = Facts {
+        namespace: "shop",
+        about_namespace: Namespace::Unknown,
+        owner: None,
+        settings: &settings,
+    };
+    let injection = inject(&policies, &view, facts);
+    injection.patch(&view).apply(&mut pod, "").unwrap();
+    hear_pod(&world, &pod);
+    let missing = ["postgresql-dump missing_scripts 1"];
+    assert_eq!(counted(&world), missing);
+    let there = || parsed::<ConfigMap>(&scripts);
+    world.hear_config_map(Heard::Event(Event::Apply(there())));
+    assert_eq!(counted(&world), Vec::<String>::new());
+    world.hear_config_map(Heard::Event(Event::Delete(there())));
+    assert_eq!(counted(&world), missing);
+    let name = there().metadata.name.unwrap();
+    world.answered("shop", &name, Some(&there()));
+    assert_eq!(counted(&world), Vec::<String>::new());
+    list(|heard| world.hear_config_map(heard), &[]);
+    assert_eq!(counted(&world), missing);
+}
+
+#[test]
+fn nothing_is_counted_in_namespaces_that_are_left_alone_or_before_all_is_known() {
+    let world = World::new(
+        InForce::new(PolicySet::new(library::defaults()).0),
+        Settings::default(),
+    );
+    hear_namespace(&world, "enabled");
+    hear_pod(&world, &running("postgres:17"));
+    assert_eq!(counted(&world), Vec::<String>::new());
+    let world = self::world(Mode::OptOut);
+    let mut namespace = namespace("enabled");
+    namespace["metadata"]["name"] = "kube-data".into();
+    world.hear_namespace(Heard::Event(Event::Apply(parsed(&namespace))));
+    let mut pod = running("postgres:17");
+    pod["metadata"]["namespace"] = "kube-data".into();
+    hear_pod(&world, &pod);
+    assert!(world.unprotected().is_empty());
+    assert_eq!(world.missed(), []);
+}

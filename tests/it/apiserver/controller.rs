@@ -1,4 +1,5 @@
-//! `quiescent controller` on a real API server, with the rights that deploy/ gives it and no more.
+//! `quiescent controller` on a real API server, with the rights that deploy/ gives it and no more, and
+//! with those of its component heal where it heals.
 //!
 //! There is no controller manager: what a StatefulSet would make is made by hand, and a deleted
 //! namespace stays what it is on its way to be.
@@ -15,19 +16,19 @@ use serde_json::{Value, json};
 use super::{
     ApiServer,
     kit::{Process, eventually, kit, run},
-    there_is_an_api_server, try_all,
+    missed, there_is_an_api_server, try_all,
 };
 use crate::{deploy, support::quiescent};
 
 /// How long a watch, a lease and a pause may take on a machine that is busy.
-const SOON: Duration = Duration::from_mins(2);
+pub const SOON: Duration = Duration::from_mins(2);
 
 /// What the scenarios share: they run one after the other, and the later ones end processes.
-struct Stage {
-    api: ApiServer,
-    policies: tempfile::TempDir,
-    kubeconfig: String,
-    replicas: RefCell<Vec<Process>>,
+pub struct Stage {
+    pub api: ApiServer,
+    pub policies: tempfile::TempDir,
+    pub kubeconfig: String,
+    pub replicas: RefCell<Vec<Process>>,
     /// The API server that was started again, if it was.
     restarted: RefCell<Option<Child>>,
 }
@@ -40,7 +41,7 @@ fn a_controller_keeps_the_scripts() {
         return;
     }
     let stage = Stage::new();
-    let scenarios: [(&str, Scenario); 12] = [
+    let scenarios: [(&str, Scenario); 16] = [
         (
             "a namespace with a database gets what quiescent scripts prints",
             scripts_are_there,
@@ -57,6 +58,18 @@ fn a_controller_keeps_the_scripts() {
             old_versions_go,
         ),
         (
+            "pods made without the webhook are counted, and their owners told",
+            missed::they_are_counted_and_told_of,
+        ),
+        (
+            "they are told once, and by the leader alone",
+            missed::they_are_told_of_once_and_by_the_leader,
+        ),
+        (
+            "annotations of running pods are put right, and nothing that needs a volume",
+            missed::annotations_are_put_right_in_place,
+        ),
+        (
             "when the leader is killed the other one takes over",
             the_other_takes_over,
         ),
@@ -68,6 +81,10 @@ fn a_controller_keeps_the_scripts() {
         (
             "who may not read is not ready, and says why",
             who_may_not_read_says_so,
+        ),
+        (
+            "pods are made anew one by one, where asked for, allowed and of use",
+            missed::pods_are_made_anew_one_by_one,
         ),
         (
             "a leader that is told to stop gives the lease back",
@@ -117,6 +134,10 @@ impl Stage {
     }
 
     fn replica(&self, kubeconfig: &str) -> Process {
+        self.replica_with(kubeconfig, &[])
+    }
+
+    pub fn replica_with(&self, kubeconfig: &str, more: &[&str]) -> Process {
         let policies = self.policies.path().to_str().unwrap();
         let arguments = [
             "--admin=127.0.0.1:0",
@@ -131,7 +152,7 @@ impl Stage {
             "--policies",
             policies,
         ];
-        Process::start("controller", arguments).0
+        Process::start("controller", arguments.iter().chain(more)).0
     }
 
     /// A namespace with a StatefulSet of PostgreSQL.
@@ -152,7 +173,7 @@ impl Stage {
         self.api.kubectl.apply(&create, &set.to_string());
     }
 
-    fn opted_in(&self, namespace: &str) {
+    pub fn opted_in(&self, namespace: &str) {
         self.database(namespace, &json!({"quiescent.dev/inject": "enabled"}));
     }
 
@@ -178,7 +199,7 @@ impl Stage {
 
     /// Waits until the object is there, with another uid than one that was there before.
     #[track_caller]
-    fn there(&self, namespace: &str, before: Option<&Value>) -> Value {
+    pub fn there(&self, namespace: &str, before: Option<&Value>) -> Value {
         let name = self.name();
         let uid = before.map(|it| it["metadata"]["uid"].clone());
         eventually(&format!("{name} is in {namespace}"), SOON, || {
@@ -206,7 +227,7 @@ impl Stage {
     }
 
     /// The position of the replica that leads.
-    fn leader(&self) -> usize {
+    pub fn leader(&self) -> usize {
         eventually("one replica leads", SOON, || {
             let replicas = self.replicas.borrow();
             replicas.iter().position(leads)
@@ -233,7 +254,7 @@ fn metric(replica: &Process, name: &str) -> Option<f64> {
     line.rsplit(' ').next()?.parse().ok()
 }
 
-fn leads(replica: &Process) -> bool {
+pub fn leads(replica: &Process) -> bool {
     metric(replica, "quiescent_controller_leader ") == Some(1.0)
 }
 
@@ -465,6 +486,7 @@ fn the_lease_is_given_back(stage: &Stage) {
 fn no_right_too_many(stage: &Stage) {
     let roles = [
         "clusterrole quiescent-controller",
+        "clusterrole quiescent-heal",
         "role -n quiescent quiescent-controller",
     ];
     assert_eq!(
