@@ -65,26 +65,26 @@ fn what_containers_without_hooks_mount_is_not_kept() {
     assert!(most < 4 << 20, "{most} bytes");
 }
 
-/// A fifth of them databases, of which every other one was made without the webhook; the others anything.
+/// A fifth of them databases, none of which has a hook that works; the others anything.
 #[test]
-fn of_20_000_pods_little_is_kept() {
+fn of_2_000_pods_little_is_kept() {
     let (policies, _) = PolicySet::new(library::defaults());
     let world = World::new(InForce::new(policies), Settings::default());
-    for number in 0..1_000 {
+    for number in 0..100 {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("namespace-{number}")}});
         let namespace = serde_json::from_value(namespace).unwrap();
         world.hear_namespace(Heard::Event(Event::Apply(namespace)));
     }
-    let pods = || (0..20_000).map(pod);
+    let pods = || (0..2_000).map(pod);
     let heard = |pod: &Value| {
         let pod = serde_json::from_value(pod.clone()).unwrap();
         world.hear_workload(Kind::Pods, Heard::Event(Event::Apply(pod)));
     };
     let kept = allocation_counter::measure(|| pods().for_each(|pod| heard(&pod))).bytes_current;
-    println!("of 20,000 pods {kept} bytes are kept");
-    assert_eq!(world.seen().workloads, 4_000);
-    assert_eq!(world.missed().len(), 2_000);
-    assert!(kept < 16 << 20, "{kept} bytes");
+    println!("of 2,000 pods {kept} bytes are kept");
+    assert_eq!(world.seen().workloads, 400);
+    assert_eq!(world.missed().len(), 400);
+    assert!(kept < 2 << 20, "{kept} bytes");
 }
 
 fn pod(number: usize) -> Value {
