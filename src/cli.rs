@@ -86,11 +86,8 @@ enum Command {
     Render(render::Args),
     /// Show the policies that are compiled in
     Library(library::Args),
-    /// Print the JSON Schema of policy files
-    #[command(after_help = "\
-Examples:
-  quiescent schema > hookpolicy.schema.json")]
-    Schema,
+    /// Print the JSON Schema of policy files, or what a cluster must have to take policies as objects
+    Schema(schema::Args),
     /// Print a script that completes commands in a shell
     Completions(completions::Args),
     /// Write manual pages, one for each command
@@ -129,7 +126,7 @@ pub fn run() -> ExitCode {
         Command::Scripts(args) => scripts::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Library(args) => library::run(&args),
-        Command::Schema => schema::run(),
+        Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args, Args::command()),
         Command::Man(args) => man::run(&args, Args::command()),
         Command::Version => output::print(&format!("quiescent {}\n", env!("CARGO_PKG_VERSION"))),

@@ -2,6 +2,7 @@
 //!
 //! Everything that can be wrong with a policy is found here, so that nothing after it can fail.
 
+pub mod crd;
 pub mod file;
 mod fingerprint;
 pub mod glob;
@@ -10,12 +11,13 @@ mod invocation;
 mod lint;
 pub mod name;
 mod parse;
+pub mod resource;
 mod rule;
 mod scripts;
 mod selector;
 mod set;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 pub use file::{Delivery, OnConflict, ParameterType, Role};
 pub use fingerprint::fingerprint;
@@ -53,6 +55,8 @@ const PREFIX: &str = "quiescent-";
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     pub name: String,
+    /// The only one whose pods it selects; those of all when absent.
+    pub namespace: Option<Box<str>>,
     pub priority: i32,
     /// The first 12 hexadecimal digits of the SHA-256 of all that the policy says, its scripts included.
     pub digest: String,
@@ -213,6 +217,15 @@ impl Policy {
     pub fn is_config_map(&self, name: &str) -> bool {
         let rest = name.strip_prefix(self.scripts_volume());
         rest.is_some_and(|rest| rest.starts_with('-'))
+    }
+
+    /// How people tell it from others of its name: `pg`, or `shop/pg` when it is of a namespace.
+    #[must_use]
+    pub fn title(&self) -> Cow<'_, str> {
+        match &self.namespace {
+            Some(namespace) => format!("{namespace}/{}", self.name).into(),
+            None => Cow::Borrowed(&self.name),
+        }
     }
 
     fn runs_scripts(&self) -> bool {

@@ -112,7 +112,7 @@ pub fn select<'p>(
     let names = images.iter().map(Image::name);
     policies
         .candidates(names, pod.labels(), facts.namespace)
-        .map(|policy| judge(policy, pod, &images, facts))
+        .map(|policy| judge(policies, policy, pod, &images, facts))
         .collect()
 }
 
@@ -125,16 +125,20 @@ pub fn select_all<'p>(
 ) -> Vec<Verdict<'p>> {
     let images = images(pod);
     let all = policies.iter();
-    all.map(|policy| judge(policy, pod, &images, facts))
+    all.map(|policy| judge(policies, policy, pod, &images, facts))
         .collect()
 }
 
 fn judge<'p>(
+    policies: &PolicySet,
     policy: &'p Policy,
     pod: &PodView<'_>,
     images: &[Image<'_>],
     facts: Facts<'_>,
 ) -> Verdict<'p> {
+    if policies.is_replaced(policy, facts.namespace) {
+        return Verdict::Passed(policy, Reason::Replaced);
+    }
     if let Some(why) = mismatch(&policy.matching, pod, images, facts) {
         return Verdict::Passed(policy, why);
     }

@@ -109,6 +109,34 @@ impl Node {
         key.map_or(&parent.span, |(key, _)| &key.span)
     }
 
+    /// The way to a key or a value with this place, such as `spec.exclude[0]`; as far as there is one.
+    #[must_use]
+    pub fn path(&self, span: &Range<usize>) -> String {
+        let around = |it: &Self| it.span.start <= span.start && span.end <= it.span.end;
+        let (step, below) = match &self.value {
+            Value::Mapping(entries) => {
+                let entry = entries.iter();
+                let mut found = entry.filter(|(key, value)| key.span == *span || around(value));
+                match found.next() {
+                    Some((key, value)) => (key.name.clone(), value),
+                    None => return String::new(),
+                }
+            }
+            Value::Sequence(items) => match items.iter().position(around) {
+                Some(index) => (format!("[{index}]"), &items[index]),
+                None => return String::new(),
+            },
+            _ => return String::new(),
+        };
+        let rest = below.path(span);
+        let joint = if rest.is_empty() || rest.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        format!("{step}{joint}{rest}")
+    }
+
     /// The same tree as JSON, without places.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {

@@ -252,8 +252,9 @@ impl Looked<'_> {
         }
         let provenance = self.view.annotation(PROVENANCE).unwrap_or_default();
         let names = provenance.split(',').filter_map(|it| it.split_once('@'));
+        let namespace = self.around.facts.namespace;
         names
-            .filter_map(|(name, _)| self.policies.get(name))
+            .filter_map(|(name, _)| self.policies.get(name, namespace))
             .collect()
     }
 

@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use super::{Ended, names, output};
 use crate::{
     library::{Entry, entries, page},
-    policy::{SHELL_LIBRARY, shell_library},
+    policy::{SHELL_LIBRARY, resource::manifests, shell_library},
     report::Style,
 };
 
@@ -21,6 +21,7 @@ Examples:
   quiescent library list
   quiescent library list -o wide
   quiescent library show postgresql-dump
+  quiescent library show mysql-dump -o resource | kubectl apply -f -
   quiescent library export postgresql-dump fresh && quiescent lint fresh")]
 pub struct Args {
     #[command(subcommand)]
@@ -39,6 +40,12 @@ enum Command {
     Show {
         /// One of those that list names
         name: String,
+        /// What is printed: the page, or an object for the cluster with the scripts in it
+        #[arg(short, long, value_name = "FORMAT", default_value = "page")]
+        output: Shown,
+        /// Print a HookPolicy for this namespace rather than a ClusterHookPolicy
+        #[arg(short, long, value_name = "NAMESPACE")]
+        namespace: Option<String>,
     },
     /// Write a policy and its scripts into a folder, to be changed
     Export {
@@ -47,6 +54,12 @@ enum Command {
         /// A folder that does not exist yet, or is empty
         dir: PathBuf,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Shown {
+    Page,
+    Resource,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -66,7 +79,14 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
                 output::print_raw(&output::json(&values.into()))
             }
         },
-        Command::Show { name } => output::print_folded(&show(&entry(name)?)),
+        Command::Show {
+            name,
+            output,
+            namespace,
+        } => match output {
+            Shown::Page => output::print_folded(&show(&entry(name)?)),
+            Shown::Resource => resource(&entry(name)?, namespace.as_deref()),
+        },
         Command::Export { name, dir } => export(&entry(name)?, dir),
     }
 }
@@ -158,6 +178,12 @@ fn show(entry: &Entry) -> String {
         "\nquiescent library export {name} DIR writes it out to be changed."
     );
     text
+}
+
+fn resource(entry: &Entry, namespace: Option<&str>) -> anyhow::Result<Ended> {
+    let manifests = manifests(&entry.folder.input(), namespace);
+    let documents: anyhow::Result<Vec<String>> = manifests.iter().map(output::yaml).collect();
+    output::print_raw(&documents?.join("---\n"))
 }
 
 fn export(entry: &Entry, dir: &Path) -> anyhow::Result<Ended> {

@@ -89,7 +89,7 @@ pub fn withdraw(
         .split(',')
         .map(|one| {
             let (name, digest) = one.split_once('@').unwrap_or((one, ""));
-            let policy = policies.get(name);
+            let policy = policies.get(name, facts.namespace);
             Named {
                 name,
                 policy,

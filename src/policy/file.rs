@@ -10,13 +10,16 @@ use crate::velero::{OnError, Timeout};
 pub const API_VERSION: &str = "quiescent.dev/v1";
 pub const KIND: &str = "HookPolicy";
 
+/// The kind of a policy for pods of all namespaces, where it is an object of the cluster.
+pub const CLUSTER_KIND: &str = "ClusterHookPolicy";
+
 /// Which pods get which Velero hooks, and what those hooks need in the pod.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct HookPolicy {
     /// Always `quiescent.dev/v1`.
     pub api_version: String,
-    /// Always `HookPolicy`.
+    /// `HookPolicy`, or `ClusterHookPolicy` for one that can have no namespace.
     pub kind: String,
     pub metadata: Metadata,
     pub spec: Spec,
@@ -28,6 +31,9 @@ pub struct HookPolicy {
 pub struct Metadata {
     /// A DNS label of at most 40 characters; names of volumes and ConfigMaps are made from it.
     pub name: String,
+    /// Only pods of this namespace are selected. Without one, in a file, those of all namespaces are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// For people and tools; `quiescent.dev/description`, `/engine`, `/blocks`, `/needs` and `/proven` are shown by `quiescent library`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
@@ -95,7 +101,7 @@ pub enum Role {
 }
 
 /// A list, or its only item.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, JsonSchema)]
 #[serde(untagged)]
 pub enum OneOrMany<T> {
     One(T),
@@ -118,6 +124,13 @@ impl<T> OneOrMany<T> {
 
     pub fn is_empty(&self) -> bool {
         self.as_slice().is_empty()
+    }
+}
+
+/// As a list, whichever way it was written: both mean the same.
+impl<T: Serialize> Serialize for OneOrMany<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.as_slice().serialize(serializer)
     }
 }
 

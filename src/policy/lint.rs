@@ -8,9 +8,9 @@ mod volumes;
 use std::collections::BTreeMap;
 
 use super::{
-    About, Names, Policy, Rule, ScriptFile, Scripts,
-    file::{self, HookPolicy},
-    fingerprint, name,
+    About, Criteria, Names, PARAMETER_PREFIX, Policy, Rule, ScriptFile, Scripts,
+    file::{self, CLUSTER_KIND, HookPolicy, KIND, Metadata},
+    fingerprint, glob, name,
 };
 use crate::{
     diagnostic::{Finding, Findings},
@@ -59,12 +59,15 @@ impl Compiler<'_, '_> {
     fn policy(&mut self, file: &HookPolicy) -> Policy {
         let HookPolicy {
             api_version: _,
-            kind: _,
+            kind,
             metadata,
             spec,
         } = file;
         self.name(&metadata.name);
-        let matching = self.criteria(&spec.r#match, &["spec", "match"]);
+        let mut matching = self.criteria(&spec.r#match, &["spec", "match"]);
+        if let Some(namespace) = &metadata.namespace {
+            self.namespace(kind, namespace, &mut matching);
+        }
         let exclude = self.exclude(spec);
         self.not_everything(spec, &matching);
         let container = self.container(spec, &matching);
@@ -80,6 +83,7 @@ impl Compiler<'_, '_> {
         Policy {
             names: Names::new(&metadata.name, &digest, &scripts),
             name: metadata.name.clone(),
+            namespace: metadata.namespace.as_deref().map(Into::into),
             priority: spec.priority,
             digest,
             about: about(&metadata.annotations),
@@ -113,6 +117,35 @@ impl Compiler<'_, '_> {
         }
     }
 
+    /// A policy of a namespace selects pods there alone, whatever else it asks for.
+    fn namespace(&mut self, kind: &str, namespace: &str, matching: &mut Criteria) {
+        let path = ["metadata", "namespace"];
+        if kind == CLUSTER_KIND {
+            self.error(
+                Rule::BadNamespace,
+                &path,
+                format!("a {CLUSTER_KIND} has no namespace"),
+            )
+            .help(format!("write kind: {KIND}, or take the namespace out"));
+        } else if !name::is_dns_label(namespace) {
+            self.error(
+                Rule::BadNamespace,
+                &path,
+                format!("{namespace:?} cannot be the name of a namespace"),
+            );
+        }
+        let asked = &matching.namespaces;
+        if !asked.is_empty() && !asked.iter().any(|it| glob::matches(it, namespace)) {
+            self.error(
+                Rule::BadNamespace,
+                &["spec", "match", "namespaces"],
+                format!("a policy of the namespace {namespace:?} selects no pod of another"),
+            )
+            .help(format!("take this out, or write a {CLUSTER_KIND}"));
+        }
+        matching.namespaces = vec![namespace.to_owned()];
+    }
+
     fn something_to_do(&mut self, spec: &file::Spec) {
         let file::Hooks { pre, post, restore } = &spec.hooks;
         let nothing = pre.is_none()
@@ -141,8 +174,31 @@ fn about(annotations: &BTreeMap<String, String>) -> About {
     }
 }
 
-/// Over what the policy says, not over how it is written: comments and the order of keys do not count.
+/// Over what the policy says, not over how it is written: comments and the order of keys do not count,
+/// nor whether it is a file or an object of the cluster, with what tools note on that.
 fn digest(file: &HookPolicy, scripts: &Scripts) -> String {
-    let written = serde_json::to_vec(file).unwrap_or_default();
+    let HookPolicy {
+        api_version,
+        kind: _,
+        metadata,
+        spec,
+    } = file;
+    let own = metadata.annotations.iter();
+    let own = own.filter(|(key, _)| key.starts_with(PARAMETER_PREFIX));
+    let said = HookPolicy {
+        api_version: api_version.clone(),
+        kind: KIND.to_owned(),
+        metadata: Metadata {
+            name: metadata.name.clone(),
+            namespace: None,
+            annotations: own.map(|(key, it)| (key.clone(), it.clone())).collect(),
+            labels: BTreeMap::new(),
+        },
+        spec: file::Spec {
+            script_files: BTreeMap::new(),
+            ..spec.clone()
+        },
+    };
+    let written = serde_json::to_vec(&said).unwrap_or_default();
     fingerprint([written.as_slice(), scripts.digest().as_bytes()], 12)
 }

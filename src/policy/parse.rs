@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use super::{
     Place, Rule, ScriptFile,
-    file::{API_VERSION, HookPolicy, KIND},
+    file::{API_VERSION, CLUSTER_KIND, HookPolicy, KIND},
     lint,
 };
 use crate::{
@@ -115,7 +115,8 @@ fn is_policy(root: &Node, findings: &mut Findings<'_>) -> bool {
     let expected = [("apiVersion", API_VERSION), ("kind", KIND)];
     for (field, wanted) in expected {
         let node = root.get(field);
-        if node.and_then(Node::as_str) == Some(wanted) {
+        let said = node.and_then(Node::as_str);
+        if said == Some(wanted) || field == "kind" && said == Some(CLUSTER_KIND) {
             continue;
         }
         let (span, found) = match node {
@@ -135,7 +136,7 @@ fn is_another_api(root: &Node) -> bool {
     let field = |name: &str| root.get(name).and_then(Node::as_str).unwrap_or_default();
     let group = field("apiVersion").split('/').next().unwrap_or_default();
     let ours = API_VERSION.split('/').next().unwrap_or_default();
-    !group.is_empty() && group != ours && field("kind") != KIND
+    !group.is_empty() && group != ours && ![KIND, CLUSTER_KIND].contains(&field("kind"))
 }
 
 /// A whole mapping is too much to point at.

@@ -97,4 +97,6 @@ rules! {
     Empty = "QP027" Warning,
     /// An owner of a kind that is all but one that makes pods.
     NearKind = "QP028" Warning,
+    /// A namespace that goes with no policy of this kind, or with nothing that it asks for.
+    BadNamespace = "QP029" Error,
 }

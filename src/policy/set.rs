@@ -4,13 +4,14 @@ mod index;
 mod positions;
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use index::Index;
 
-use super::{Criteria, Policy, Rule, Volume, VolumeSource};
+use super::{Policy, Rule, Volume, VolumeSource};
 use crate::diagnostic::{Diagnostic, Source};
 
 /// A policy and where it was written.
@@ -23,39 +24,53 @@ pub struct Place {
 }
 
 /// Policies by priority, the higher first, then by name.
+///
+/// Two may have one name when they are not of the same namespace: there, the one of the namespace takes
+/// the place of the one for all.
 #[derive(Debug, Default)]
 pub struct PolicySet {
-    #[expect(
-        clippy::vec_box,
-        reason = "to sort and to grow a list of policies would take the room of a second one"
-    )]
-    policies: Vec<Box<Policy>>,
+    policies: Vec<Arc<Policy>>,
     index: Index,
+    /// By the name of a policy for all, the namespaces that have one of their own.
+    replaced: BTreeMap<String, BTreeSet<Box<str>>>,
 }
 
 impl PolicySet {
     /// Orders policies, and says which of them contradict each other. Of two with one name the first stays.
     #[must_use]
     pub fn new(mut places: Vec<Place>) -> (Self, Vec<Diagnostic>) {
-        places.sort_by(|one, other| {
-            let key = |place: &Place| {
-                (
-                    std::cmp::Reverse(place.policy.priority),
-                    place.policy.name.clone(),
-                )
-            };
-            key(one).cmp(&key(other))
-        });
+        places.sort_by(|one, other| order(&one.policy).cmp(&order(&other.policy)));
         let diagnostics = contradictions(&places);
-        let mut policies: Vec<Box<Policy>> = Vec::with_capacity(places.len());
+        let policies = places.into_iter().map(|place| Arc::from(place.policy));
+        (Self::of(policies.collect()), diagnostics)
+    }
+
+    /// The same policies, and these: each takes the place of one with its name and namespace.
+    #[must_use]
+    pub fn with(&self, others: &[Arc<Policy>]) -> Self {
+        let all = others.iter().chain(&self.policies);
+        Self::of(all.map(Arc::clone).collect())
+    }
+
+    /// Of two with one name and namespace the first stays.
+    fn of(mut policies: Vec<Arc<Policy>>) -> Self {
         let mut seen = BTreeSet::new();
-        for Place { policy, .. } in places {
-            if seen.insert(policy.name.clone()) {
-                policies.push(policy);
+        policies.retain(|policy| seen.insert((policy.name.clone(), policy.namespace.clone())));
+        policies.sort_by(|one, other| order(one).cmp(&order(other)));
+        let mut replaced: BTreeMap<String, BTreeSet<Box<str>>> = BTreeMap::new();
+        for (name, namespace) in &seen {
+            if let Some(namespace) = namespace
+                && seen.contains(&(name.clone(), None))
+            {
+                let namespaces = replaced.entry(name.clone()).or_default();
+                namespaces.insert(namespace.clone());
             }
         }
-        let index = Index::new(&policies);
-        (Self { policies, index }, diagnostics)
+        Self {
+            index: Index::new(&policies),
+            policies,
+            replaced,
+        }
     }
 
     pub fn iter(&self) -> <&Self as IntoIterator>::IntoIter {
@@ -72,9 +87,32 @@ impl PolicySet {
         self.policies.is_empty()
     }
 
+    /// The policy that pods of a namespace know by this name.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Policy> {
-        self.iter().find(|policy| policy.name == name)
+    pub fn get(&self, name: &str, namespace: &str) -> Option<&Policy> {
+        let reaches = |policy: &&Policy| {
+            let of = policy.namespace.as_deref();
+            policy.name == name
+                && of.is_none_or(|of| of == namespace)
+                && !self.is_replaced(policy, namespace)
+        };
+        self.iter().find(reaches)
+    }
+
+    /// Whether a policy of the namespace with the same name takes the place of this one there.
+    #[must_use]
+    pub fn is_replaced(&self, policy: &Policy, namespace: &str) -> bool {
+        policy.namespace.is_none()
+            && !self.replaced.is_empty()
+            && (self.replaced.get(&policy.name)).is_some_and(|it| it.contains(namespace))
+    }
+
+    /// Whether this policy takes the place of one for all namespaces in its own.
+    #[must_use]
+    pub fn replaces(&self, policy: &Policy) -> bool {
+        let namespace = policy.namespace.as_deref();
+        let replaced = self.replaced.get(&policy.name);
+        namespace.is_some_and(|namespace| replaced.is_some_and(|it| it.contains(namespace)))
     }
 
     /// Every policy that may match a pod of these images, labels and namespace, in order.
@@ -93,21 +131,33 @@ impl PolicySet {
 
 impl<'s> IntoIterator for &'s PolicySet {
     type Item = &'s Policy;
-    type IntoIter = std::iter::Map<std::slice::Iter<'s, Box<Policy>>, fn(&Box<Policy>) -> &Policy>;
+    type IntoIter = std::iter::Map<std::slice::Iter<'s, Arc<Policy>>, fn(&Arc<Policy>) -> &Policy>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.policies.iter().map(Box::as_ref)
+        self.policies.iter().map(Arc::as_ref)
     }
+}
+
+/// The order in which they are asked.
+fn order(policy: &Policy) -> (Reverse<i32>, &str, Option<&str>) {
+    let Policy {
+        priority,
+        name,
+        namespace,
+        ..
+    } = policy;
+    (Reverse(*priority), name, namespace.as_deref())
 }
 
 /// Pairs of policies that share a name, or that one pod could not follow both of.
 fn contradictions(places: &[Place]) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
-    let mut by_name: BTreeMap<&str, &Place> = BTreeMap::new();
+    let mut by_name: BTreeMap<(&str, Option<&str>), &Place> = BTreeMap::new();
     let mut by_volume: BTreeMap<&str, Vec<(&Place, &Volume)>> = BTreeMap::new();
     let mut by_path: BTreeMap<&str, Vec<(&Place, &Volume)>> = BTreeMap::new();
     for place in places {
-        if let Some(first) = by_name.get(place.policy.name.as_str()) {
+        let known_as = (&*place.policy.name, place.policy.namespace.as_deref());
+        if let Some(first) = by_name.get(&known_as) {
             diagnostics.push(place.contradicts(
                 first,
                 format!("two policies have the name {:?}", place.policy.name),
@@ -115,13 +165,13 @@ fn contradictions(places: &[Place]) -> Vec<Diagnostic> {
             ));
             continue;
         }
-        by_name.insert(&place.policy.name, place);
+        by_name.insert(known_as, place);
         for volume in &place.policy.volumes {
             let others = by_volume.entry(&volume.name).or_default();
             let contradicted = others.iter().find(|(other, theirs)| {
                 let differs = theirs.mount_path != volume.mount_path
                     || !same_kind(&theirs.source, &volume.source);
-                differs && may_meet(&other.policy.matching, &place.policy.matching)
+                differs && may_meet(&other.policy, &place.policy)
             });
             if let Some((other, _)) = contradicted {
                 diagnostics.push(place.contradicts(
@@ -136,8 +186,7 @@ fn contradictions(places: &[Place]) -> Vec<Diagnostic> {
             others.push((place, volume));
             let paths = by_path.entry(&volume.mount_path).or_default();
             let elsewhere = paths.iter().find(|(other, theirs)| {
-                theirs.name != volume.name
-                    && may_meet(&other.policy.matching, &place.policy.matching)
+                theirs.name != volume.name && may_meet(&other.policy, &place.policy)
             });
             if let Some((other, theirs)) = elsewhere {
                 diagnostics.push(place.contradicts(
@@ -161,13 +210,19 @@ fn same_kind(one: &VolumeSource, other: &VolumeSource) -> bool {
 }
 
 /// Whether some pod can be what both ask for; true when in doubt.
-fn may_meet(one: &Criteria, other: &Criteria) -> bool {
-    let mut pairs = one.pod_selector.pairs.iter();
+fn may_meet(one: &Policy, other: &Policy) -> bool {
+    let elsewhere = match (&one.namespace, &other.namespace) {
+        (Some(one), Some(other)) => one != other,
+        (None, None) => false,
+        // One of them takes the other's place.
+        (Some(_), None) | (None, Some(_)) => one.name == other.name,
+    };
+    let mut pairs = one.matching.pod_selector.pairs.iter();
     let apart = pairs.any(|(key, value)| {
-        let theirs = other.pod_selector.pair(key);
+        let theirs = other.matching.pod_selector.pair(key);
         theirs.is_some_and(|theirs| *theirs != **value)
     });
-    !apart
+    !elsewhere && !apart
 }
 
 impl Place {

@@ -1,6 +1,6 @@
 //! Gate by gate: what happens to a pod, and why.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ pub fn text(title: &str, injection: &Injection<'_>, pod: &PodView<'_>, facts: Fa
                 line(
                     &mut out,
                     Mark::Yes,
-                    &policy.name,
+                    &policy.title(),
                     &format!("{because}; container {name}"),
                 );
             }
@@ -45,10 +45,10 @@ pub fn text(title: &str, injection: &Injection<'_>, pod: &PodView<'_>, facts: Fa
                 let because = passed(policy, *reason, pod, facts);
                 match opens(injection, policy, *reason, pod, facts) {
                     Some(opening) => {
-                        line(&mut out, Mark::Passed, &policy.name, &because);
+                        line(&mut out, Mark::Passed, &policy.title(), &because);
                         next(&mut out, Some(opening));
                     }
-                    None => alike.add(&policy.name, because),
+                    None => alike.add(policy.title(), because),
                 }
             }
         }
@@ -62,11 +62,16 @@ pub fn text(title: &str, injection: &Injection<'_>, pod: &PodView<'_>, facts: Fa
     }
     let plan = &injection.plan;
     for (policy, reason) in &plan.passed {
-        line(&mut out, Mark::No, &policy.name, reason.sentence());
+        line(&mut out, Mark::No, &policy.title(), reason.sentence());
         next(&mut out, opening::policy(policy, *reason, pod, facts));
     }
     if let Some(policy) = plan.denied {
-        line(&mut out, Mark::No, &policy.name, Reason::Denied.sentence());
+        line(
+            &mut out,
+            Mark::No,
+            &policy.title(),
+            Reason::Denied.sentence(),
+        );
         next(
             &mut out,
             opening::policy(policy, Reason::Denied, pod, facts),
@@ -85,10 +90,10 @@ pub fn text(title: &str, injection: &Injection<'_>, pod: &PodView<'_>, facts: Fa
 
 /// Policies that nothing can be done about, by why they passed the pod over.
 #[derive(Default)]
-struct Alike<'p>(Vec<(Vec<&'p str>, String)>);
+struct Alike<'p>(Vec<(Vec<Cow<'p, str>>, String)>);
 
 impl<'p> Alike<'p> {
-    fn add(&mut self, policy: &'p str, because: String) {
+    fn add(&mut self, policy: Cow<'p, str>, because: String) {
         match self.0.iter_mut().find(|(_, other)| *other == because) {
             Some((policies, _)) => policies.push(policy),
             None => self.0.push((vec![policy], because)),
@@ -97,9 +102,9 @@ impl<'p> Alike<'p> {
 }
 
 /// The first of them, and how many more.
-fn several(names: &[&str]) -> String {
+fn several(names: &[Cow<'_, str>]) -> String {
     match names {
-        [one] => (*one).to_owned(),
+        [one] => one.to_string(),
         [one, others @ ..] => format!("{one} and {} more", others.len()),
         [] => String::new(),
     }
@@ -414,12 +419,12 @@ pub fn value(
         .iter()
         .map(|verdict| match verdict {
             Verdict::Selected(policy, container) => json!({
-                "policy": policy.name,
+                "policy": policy.title(),
                 "selected": true,
                 "container": &*pod.containers()[*container].name,
             }),
             Verdict::Passed(policy, reason) => json!({
-                "policy": policy.name,
+                "policy": policy.title(),
                 "selected": false,
                 "reason": reason.as_str(),
                 "opens": opens(injection, policy, *reason, pod, facts),
@@ -450,7 +455,7 @@ pub fn value(
     let passed: Vec<Value> = passed
         .map(|(policy, reason)| {
             json!({
-                "policy": policy.name,
+                "policy": policy.title(),
                 "reason": reason.as_str(),
                 "opens": opening::policy(policy, *reason, pod, facts),
             })
@@ -466,7 +471,7 @@ pub fn value(
         "recognised": recognised,
         "applied": applied,
         "notApplied": passed,
-        "denied": plan.denied.map(|policy| &policy.name),
+        "denied": plan.denied.map(Policy::title),
         "patch": injection.patch(pod).to_json(""),
     })
 }

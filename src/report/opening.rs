@@ -50,6 +50,7 @@ pub fn gate(reason: Reason, pod: &PodView<'_>, facts: Facts<'_>) -> Option<Strin
         | Reason::WindowsPod
         | Reason::NamespaceNotSeen
         | Reason::NoPolicyMatches
+        | Reason::Replaced
         | Reason::Excluded
         | Reason::Recognised
         | Reason::NamespaceName
@@ -113,6 +114,7 @@ pub fn policy(
             let wanted = wanted.unwrap_or_else(|| "key=value,…".to_owned());
             format!("tell the labels of namespace {namespace} with --namespace-labels; it asks for {wanted}")
         }
+        Reason::NamespaceName if policy.namespace.is_some() => return None,
         Reason::NamespaceName => format!("put {namespace} into its spec.match.namespaces"),
         Reason::Owner => {
             let owners = criteria.owners.iter().map(owner);
@@ -173,6 +175,7 @@ pub fn policy(
         | Reason::MethodOff
         | Reason::EndsByItself
         | Reason::NoPolicyMatches
+        | Reason::Replaced
         | Reason::Unreadable
         | Reason::ManyAnnotations
         | Reason::Unprovable => return None,

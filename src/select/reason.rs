@@ -50,6 +50,7 @@ reasons! {
     NoPolicyMatches = "no_policy_matches" "no policy matches",
     Unreadable = "unreadable" "a field of the pod has another type than Kubernetes gives it",
     // One policy.
+    Replaced = "replaced" "a policy of the pod's namespace with the same name takes its place",
     Excluded = "excluded" "excluded by the policy",
     NamespaceName = "namespace_name" "the namespace is not one of the policy's",
     NamespaceLabels = "namespace_labels" "the namespace's labels are not what the policy asks for",
@@ -113,6 +114,7 @@ impl Reason {
             | Self::MethodOff
             | Self::EndsByItself
             | Self::NoPolicyMatches
+            | Self::Replaced
             | Self::NamespaceName
             | Self::PodLabels
             | Self::Owner

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use quiescent::policy::file::HookPolicy;
+use quiescent::policy::{
+    file::HookPolicy,
+    resource::{Judged, judge, manifests},
+};
 use serde_json::Value;
 
 use crate::support::{golden, quiescent, run};
@@ -371,6 +374,49 @@ fn the_schema_in_the_tree_is_that_of_the_types() {
         let typed: HookPolicy = quiescent::yaml::decode(root).unwrap();
         assert_eq!(typed.metadata.name, folder.name);
     }
+}
+
+#[test]
+fn the_custom_resources_in_the_tree_are_those_of_the_types() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/crds.yaml");
+    let head = "# The custom resources of policies, as quiescent schema --crd prints them.\n";
+    golden(
+        &path,
+        &format!("{head}{}", stdout(&["schema", "--crd"], "")),
+    );
+}
+
+#[test]
+fn a_policy_of_the_library_means_the_same_as_an_object_of_a_cluster() {
+    let places = quiescent::library::policies();
+    for (folder, place) in quiescent::library::FOLDERS.iter().zip(places) {
+        for (namespace, kind) in [(None, "ClusterHookPolicy"), (Some("shop"), "HookPolicy")] {
+            let object = &manifests(&folder.input(), namespace)[0];
+            assert_eq!(object["kind"], kind);
+            let Judged { policy, remark } = judge(object);
+            let policy = policy.unwrap_or_else(|| panic!("{}: {remark:?}", folder.name));
+            assert_eq!(policy.namespace.as_deref(), namespace);
+            assert_eq!(policy.provenance(), place.policy.provenance());
+            assert_eq!(
+                policy.config_map_manifest(namespace),
+                place.policy.config_map_manifest(namespace)
+            );
+        }
+    }
+    let show = [
+        "library",
+        "show",
+        "influxdb-dump",
+        "-o",
+        "resource",
+        "-n",
+        "shop",
+    ];
+    let documents = quiescent::yaml::parse(&stdout(&show, "")).unwrap();
+    let mut folders = quiescent::library::FOLDERS.iter();
+    let folder = folders.find(|it| it.name == "influxdb-dump").unwrap();
+    let printed = documents[0].root.as_ref().unwrap().to_json();
+    assert_eq!(printed, manifests(&folder.input(), Some("shop"))[0]);
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn while_a_watch_is_broken_nothing_is_deleted() {
     let world = world(Mode::OptOut);
     hear_namespace(&world, "enabled");
     let (policies, _) = PolicySet::new(library::defaults());
-    let policy = policies.get("postgresql-dump").unwrap();
+    let policy = policies.get("postgresql-dump", "shop").unwrap();
     let mut old = policy.config_map_manifest(Some("shop")).unwrap();
     old["metadata"]["annotations"] = json!({UNUSED_SINCE: "1970-01-01T00:00:00Z"});
     world.hear_config_map(Heard::Event(Event::Apply(parsed(&old))));
@@ -157,7 +157,7 @@ fn while_a_watch_is_broken_nothing_is_deleted() {
 #[test]
 fn a_config_map_is_whole_when_it_says_what_its_name_stands_for() {
     let (policies, _) = PolicySet::new(library::defaults());
-    let policy = policies.get("postgresql-dump").unwrap();
+    let policy = policies.get("postgresql-dump", "shop").unwrap();
     let manifest = policy.config_map_manifest(Some("shop")).unwrap();
     let whole = |change: &dyn Fn(&mut Value)| {
         let mut manifest = manifest.clone();

@@ -3,7 +3,7 @@
 //! A policy stands under one thing that it requires. One that requires nothing which could be looked
 //! up stands under the labels that it refuses instead, and is found where a pod has none of them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     super::{Criteria, ImagePattern, METHOD_LABEL, Policy, file::LabelOperator, glob},
@@ -39,11 +39,13 @@ impl<T> Default for ByLabel<T> {
 }
 
 impl Index {
-    pub fn new(policies: &[Box<Policy>]) -> Self {
+    pub fn new(policies: &[Arc<Policy>]) -> Self {
         let mut index = Self::default();
         let mut refusing = ByLabel::default();
         for (position, policy) in (0..).zip(policies) {
-            if !index.file(position, &policy.matching) {
+            if let Some(namespace) = &policy.namespace {
+                file(&mut index.by_namespace, namespace).push(position);
+            } else if !index.file(position, &policy.matching) {
                 index.rest.insert(position);
                 file_refused(position, &policy.matching, &mut refusing);
             }

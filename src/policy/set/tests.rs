@@ -118,3 +118,70 @@ fn policies_are_found_by_what_their_expressions_require_or_refuse() {
     let twice = asked(&[("app", "a"), ("app", "c")]);
     assert!(twice.contains(&"unlike".to_owned()), "{twice:?}");
 }
+
+#[test]
+fn a_policy_of_a_namespace_takes_the_place_of_its_namesake_there_and_nowhere_else() {
+    let own = |name: &str, priority| {
+        policy(name, priority, "match: {images: [x]}").replace("{name:", "{namespace: shop, name:")
+    };
+    let text = policy("a", 9, "match: {images: [x]}")
+        + &policy("b", 5, "match: {images: [x]}")
+        + &own("a", 1);
+    let (set, diagnostics) = PolicySet::new(places(&text));
+    assert_eq!(diagnostics, []);
+    let titles = |set: &PolicySet| {
+        set.iter()
+            .map(|policy| policy.title().into_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(titles(&set), ["a", "b", "shop/a"]);
+    let known = |namespace: &str| set.get("a", namespace).unwrap().title().into_owned();
+    assert_eq!((known("shop"), known("web")), ("shop/a".into(), "a".into()));
+    let replaced = |namespace: &str| {
+        let policies = set.iter();
+        let replaced = policies.filter(|it| set.is_replaced(it, namespace));
+        replaced.map(|it| it.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(replaced("shop"), ["a"]);
+    assert!(replaced("web").is_empty());
+    let asked = |namespace: &str| {
+        let found = set.candidates(["x"].into_iter(), std::iter::empty(), namespace);
+        found
+            .map(|policy| policy.title().into_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(asked("web"), ["a", "b"]);
+    assert_eq!(asked("shop"), ["a", "b", "shop/a"]);
+
+    // What comes from the cluster counts before what comes from files, and gives its place back.
+    let arcs = |text: &str| {
+        let places = places(text).into_iter();
+        places
+            .map(|place| Arc::from(place.policy))
+            .collect::<Vec<Arc<_>>>()
+    };
+    let cluster = set.with(&arcs(&policy("b", 10, "match: {images: [w]}")));
+    assert_eq!(titles(&cluster), ["b", "a", "shop/a"]);
+    assert_eq!(cluster.get("b", "web").unwrap().priority, 10);
+    assert_eq!(titles(&set.with(&[])), titles(&set));
+}
+
+#[test]
+fn policies_that_never_meet_do_not_contradict_each_other() {
+    let own = |namespace: &str, name: &str, path: &str| {
+        let volume = format!(
+            "match: {{images: [x]}}\n  volumes: {{v: {{mountPath: {path}, emptyDir: {{}}}}}}"
+        );
+        let policy = policy(name, 1, &volume);
+        match namespace {
+            "" => policy,
+            _ => policy.replace("{name:", &format!("{{namespace: {namespace}, name:")),
+        }
+    };
+    let told = |text: String| PolicySet::new(places(&text)).1.len();
+    assert_eq!(told(own("shop", "a", "/a") + &own("web", "b", "/b")), 0);
+    assert_eq!(told(own("shop", "a", "/a") + &own("", "a", "/b")), 0);
+    assert_eq!(told(own("shop", "a", "/a") + &own("", "b", "/b")), 1);
+    assert_eq!(told(own("shop", "a", "/a") + &own("shop", "b", "/b")), 1);
+    assert_eq!(told(own("shop", "a", "/a") + &own("shop", "a", "/a")), 1);
+}

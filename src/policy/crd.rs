@@ -1,0 +1,266 @@
+//! The CustomResourceDefinitions of policies, from the types behind the parser.
+//!
+//! What a schema can say the API server refuses at once; the rest is found by the parser, as in a file.
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::{
+    file::{CLUSTER_KIND, KIND, Spec},
+    name,
+};
+
+/// The group of the API, its version, and what a resource is called in an address.
+pub const GROUP: &str = "quiescent.dev";
+pub const VERSION: &str = "v1";
+pub const PLURAL: &str = "hookpolicies";
+pub const CLUSTER_PLURAL: &str = "clusterhookpolicies";
+
+/// The condition that says whether a policy is in force.
+pub const ACCEPTED: &str = "Accepted";
+
+/// Bounds that a file does not have: the API server estimates what a rule costs by them.
+const MOST_ITEMS: u32 = 256;
+
+/// Where a rule stands below `spec`, what must hold there, and what is said when it does not.
+const RULES: &[(&str, &str, &str)] = &[
+    (
+        "",
+        "has(self.container) || has(self.match.images) && size(self.match.images) > 0",
+        "nothing says in which container the hooks run: add container, or match.images",
+    ),
+    (
+        "",
+        "!has(self.hooks.pre) || !has(self.hooks.pre.script) || has(self.scriptFiles) && self.hooks.pre.script in self.scriptFiles",
+        "hooks.pre.script is none of scriptFiles",
+    ),
+    (
+        "",
+        "!has(self.hooks.post) || !has(self.hooks.post.script) || has(self.scriptFiles) && self.hooks.post.script in self.scriptFiles",
+        "hooks.post.script is none of scriptFiles",
+    ),
+    (
+        "",
+        "!has(self.hooks.restore) || !has(self.hooks.restore.post.script) || has(self.scriptFiles) && self.hooks.restore.post.script in self.scriptFiles",
+        "hooks.restore.post.script is none of scriptFiles",
+    ),
+    (
+        "/properties/hooks/properties/pre",
+        "has(self.script) != has(self.command)",
+        "a hook runs one of script and command",
+    ),
+    (
+        "/properties/hooks/properties/post",
+        "has(self.script) != has(self.command)",
+        "a hook runs one of script and command",
+    ),
+    (
+        "/properties/hooks/properties/restore/properties/post",
+        "has(self.script) != has(self.command)",
+        "a hook runs one of script and command",
+    ),
+    (
+        "/properties/container",
+        "[has(self.name), has(self.image), has(self.port)].filter(it, it).size() == 1",
+        "a container is chosen by one of name, image and port",
+    ),
+    (
+        "/properties/volumes/additionalProperties",
+        "has(self.emptyDir) != has(self.ephemeral)",
+        "a volume is one of emptyDir and ephemeral",
+    ),
+];
+
+/// Both definitions: of policies of a namespace, and of those for all.
+#[must_use]
+pub fn definitions() -> [Value; 2] {
+    [
+        definition(KIND, PLURAL, "hp", "Namespaced"),
+        definition(CLUSTER_KIND, CLUSTER_PLURAL, "chp", "Cluster"),
+    ]
+}
+
+fn definition(kind: &str, plural: &str, short: &str, scope: &str) -> Value {
+    let column = |name: &str, kind: &str, path: &str, priority: u8| json!({"name": name, "type": kind, "jsonPath": path, "priority": priority});
+    let accepted = |field: &str| format!(".status.conditions[?(@.type==\"{ACCEPTED}\")].{field}");
+    let description = match scope {
+        "Cluster" => {
+            "Which pods, of whatever namespace, get which Velero hooks, and what those hooks need in the pod."
+        }
+        _ => {
+            "Which pods of its namespace get which Velero hooks, and what those hooks need in the pod."
+        }
+    };
+    let longest = name::LONGEST_POLICY;
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": format!("{plural}.{GROUP}"),
+            "labels": {"app.kubernetes.io/name": "quiescent"},
+        },
+        "spec": {
+            "group": GROUP,
+            "scope": scope,
+            "names": {
+                "kind": kind,
+                "listKind": format!("{kind}List"),
+                "plural": plural,
+                "singular": kind.to_lowercase(),
+                "shortNames": [short],
+                "categories": ["quiescent"],
+            },
+            "versions": [{
+                "name": VERSION,
+                "served": true,
+                "storage": true,
+                "subresources": {"status": {}},
+                "additionalPrinterColumns": [
+                    column("Accepted", "string", &accepted("status"), 0),
+                    column("Reason", "string", &accepted("reason"), 0),
+                    column("Priority", "integer", ".spec.priority", 0),
+                    column("Engine", "string", ".metadata.annotations.quiescent\\.dev/engine", 0),
+                    column("Age", "date", ".metadata.creationTimestamp", 0),
+                    column("Message", "string", &accepted("message"), 1),
+                ],
+                "schema": {"openAPIV3Schema": {
+                    "description": description,
+                    "type": "object",
+                    "required": ["spec"],
+                    "properties": {
+                        "apiVersion": {"type": "string"},
+                        "kind": {"type": "string"},
+                        "metadata": {"type": "object"},
+                        "spec": spec(),
+                        "status": status(),
+                    },
+                    "x-kubernetes-validations": [{
+                        "rule": format!("self.metadata.name.size() <= {longest} && !self.metadata.name.contains('.') && self.metadata.name != 'author'"),
+                        "message": format!("the name of a policy has small letters, digits and -, at most {longest}, and is not author"),
+                    }],
+                }},
+            }],
+        },
+    })
+}
+
+fn spec() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let schema = settings.into_generator().into_root_schema_for::<Spec>();
+    let mut spec = structural(schema.to_value());
+    for (place, rule, message) in RULES {
+        let place = spec.pointer_mut(place);
+        let rules = place.and_then(Value::as_object_mut).map(|it| {
+            it.entry("x-kubernetes-validations")
+                .or_insert_with(|| json!([]))
+        });
+        if let Some(rules) = rules.and_then(Value::as_array_mut) {
+            rules.push(json!({"rule": rule, "message": message}));
+        }
+    }
+    spec
+}
+
+/// What Kubernetes takes of a schema: one type for each value, and no word about unknown fields, which
+/// are pruned.
+fn structural(schema: Value) -> Value {
+    let Value::Object(schema) = schema else {
+        return schema;
+    };
+    let mut kept = one_of_them(schema);
+    for field in ["$schema", "title", "oneOf", "anyOf"] {
+        kept.shift_remove(field);
+    }
+    if let Some(Value::Array(types)) = kept.get("type") {
+        let some = types.iter().find(|it| *it != "null").cloned();
+        kept.insert("type".to_owned(), some.unwrap_or_default());
+    }
+    let foreign = |format: &Value| format.as_str().is_some_and(|it| it.starts_with("uint"));
+    if kept.get("format").is_some_and(foreign) {
+        kept.shift_remove("format");
+    }
+    let empty = |it: &Value| match it {
+        Value::Number(_) | Value::Bool(true) => false,
+        Value::String(text) => text.is_empty(),
+        _ => true,
+    };
+    if kept.get("default").is_some_and(empty) {
+        kept.shift_remove("default");
+    }
+    if let Some(Value::Object(properties)) = kept.get_mut("properties") {
+        for property in properties.values_mut() {
+            *property = structural(property.take());
+        }
+    }
+    match kept.shift_remove("additionalProperties") {
+        Some(values @ Value::Object(_)) => {
+            kept.insert("additionalProperties".to_owned(), structural(values));
+            kept.insert("maxProperties".to_owned(), MOST_ITEMS.into());
+        }
+        // `false` prunes nothing that is not pruned anyway, and stands beside no properties.
+        _ => {}
+    }
+    if let Some(items) = kept.get_mut("items") {
+        *items = structural(items.take());
+        kept.insert("maxItems".to_owned(), MOST_ITEMS.into());
+    }
+    kept.into()
+}
+
+/// Of several schemas the one that has what the others say: of constants their list, of one item or many
+/// the list, of something or null the something.
+fn one_of_them(mut schema: Map<String, Value>) -> Map<String, Value> {
+    let several = ["oneOf", "anyOf"].iter();
+    let several = several
+        .filter_map(|key| schema.get(*key)?.as_array())
+        .next();
+    let Some(several) = several.cloned() else {
+        return schema;
+    };
+    let constants: Option<Vec<Value>> = several.iter().map(|it| it.get("const").cloned()).collect();
+    if let Some(constants) = constants {
+        schema.insert("type".to_owned(), "string".into());
+        schema.insert("enum".to_owned(), constants.into());
+        return schema;
+    }
+    let list = several.iter().find(|it| it["type"] == "array");
+    let some = several.iter().find(|it| it["type"] != "null");
+    if let Some(Value::Object(chosen)) = list.or(some) {
+        for (key, value) in one_of_them(chosen.clone()) {
+            schema.entry(key).or_insert(value);
+        }
+    }
+    schema
+}
+
+fn status() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "conditions": {
+                "type": "array",
+                "maxItems": 16,
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["type"],
+                "items": {
+                    "type": "object",
+                    "required": ["type", "status", "reason", "message", "lastTransitionTime"],
+                    "properties": {
+                        "type": {"type": "string", "maxLength": 316},
+                        "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+                        "reason": {"type": "string", "maxLength": 1024},
+                        "message": {"type": "string", "maxLength": 32768},
+                        "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
+                        "lastTransitionTime": {"type": "string", "format": "date-time"},
+                    },
+                },
+            },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests;

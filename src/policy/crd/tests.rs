@@ -1,0 +1,35 @@
+use super::*;
+
+fn check(schema: &Value, at: &str) {
+    let schema = schema.as_object().unwrap_or_else(|| panic!("{at}"));
+    for key in ["$ref", "$schema", "oneOf", "anyOf", "const", "title"] {
+        assert!(!schema.contains_key(key), "{at} has {key}");
+    }
+    assert!(schema["type"].is_string(), "{at} has one type");
+    let none = Map::new();
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for (name, property) in properties.unwrap_or(&none) {
+        check(property, &format!("{at}.{name}"));
+    }
+    for key in ["items", "additionalProperties"] {
+        if let Some(below) = schema.get(key) {
+            check(below, &format!("{at}.{key}"));
+        }
+    }
+}
+
+#[test]
+fn the_schema_is_one_that_kubernetes_takes_and_every_rule_has_its_place() {
+    for definition in definitions() {
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        check(schema, "");
+        let spec = &schema["properties"]["spec"];
+        for (place, rule, _) in RULES {
+            let rules = &spec.pointer(place).unwrap()["x-kubernetes-validations"];
+            let rules = rules.as_array().unwrap();
+            assert!(rules.iter().any(|it| it["rule"] == *rule), "{place}");
+        }
+        assert_eq!(spec["properties"]["exclude"]["type"], "array");
+        assert_eq!(spec["properties"]["onConflict"]["default"], "Keep");
+    }
+}
