@@ -8,6 +8,7 @@ mod heal;
 mod metrics;
 mod missed;
 mod observer;
+mod policies;
 mod scripts;
 mod workloads;
 mod world;
@@ -22,7 +23,7 @@ use tokio::sync::oneshot;
 
 use self::{
     asking::Asking, certificates::Certificates, heal::Heal, missed::Missed, observer::Observer,
-    scripts::Scripts,
+    policies::Policies, scripts::Scripts,
 };
 pub use self::{
     certificates::CertificatePlan,
@@ -32,6 +33,7 @@ pub use self::{
 use crate::{
     kubernetes::{Election, Leadership, Terms},
     policy_files::InForce,
+    policy_resources::Resources,
     select::Settings,
     shutdown::Shutdown,
 };
@@ -50,6 +52,8 @@ pub struct Plan {
     pub heal: bool,
     /// Absent where nobody is to look after certificates.
     pub certificates: Option<(CertificatePlan, RotationMetrics)>,
+    /// Absent where policies of the cluster are not followed.
+    pub resources: Option<Resources>,
 }
 
 /// What works for one cluster, and does nothing until it is run.
@@ -59,6 +63,7 @@ pub struct Controller {
     scripts: Scripts,
     missed: Missed,
     certificates: Option<Certificates>,
+    policies: Option<Policies>,
     world: Arc<World>,
     leadership: Leadership,
 }
@@ -73,6 +78,7 @@ impl Controller {
             repair,
             heal,
             certificates,
+            resources,
         } = plan;
         let world = Arc::new(World::new(policies.clone(), settings));
         let patience = lease.duration / 4;
@@ -112,6 +118,14 @@ impl Controller {
                 }),
                 metrics: metrics.clone(),
             },
+            policies: resources.map(|resources| Policies {
+                client: client.clone(),
+                resources,
+                policies: policies.clone(),
+                asking: asking.clone(),
+                interval,
+                metrics: metrics.clone(),
+            }),
             scripts: Scripts {
                 client,
                 world: Arc::clone(&world),
@@ -142,6 +156,7 @@ impl Controller {
             scripts,
             missed,
             certificates,
+            policies,
             world: _,
             leadership: _,
         } = self;
@@ -152,13 +167,18 @@ impl Controller {
                     Box::pin(certificates.run(shutdown.clone())).await;
                 }
             };
+            let policies = async {
+                if let Some(policies) = policies {
+                    policies.run(shutdown.clone()).await;
+                }
+            };
             let scripts = async {
                 tokio::select! {
                     ((), ()) = async { tokio::join!(scripts.run(shutdown.clone()), missed.run(shutdown.clone())) } => {}
                     () = observer.run() => {}
                 }
             };
-            tokio::join!(certificates, scripts);
+            tokio::join!(certificates, policies, scripts);
             drop(written);
         };
         // A task of its own: a lease has to be renewed also while a long list is read.

@@ -10,5 +10,5 @@ pub use self::{
     lease::{Election, Leadership, Terms},
     list::{ListError, Objects, list, object},
     namespaces::{Lookup, Metadata, NamespaceWatch, Namespaces},
-    watch::{Heard, follow, with_causes},
+    watch::{Heard, follow, none_when_absent, with_causes},
 };

@@ -21,7 +21,7 @@
 //! | `audit` | which databases a backup saves, and which it only seems to save |
 //! | `missed` | what is to be done about pods that run without their hooks |
 //! | `files`, `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
-//! | `certs`, `policy_files`, `server`, `controller` | I/O with one |
+//! | `certs`, `policy_files`, `policy_resources`, `server`, `controller` | I/O with one |
 //! | `cli` | all of it, for a person |
 //!
 //! From `json` to `missed` nothing waits, reads a clock or a file, or logs.
@@ -45,6 +45,7 @@ pub mod plan;
 pub mod pod;
 pub mod policy;
 pub mod policy_files;
+pub mod policy_resources;
 pub mod recognise;
 pub mod render;
 pub mod replica;

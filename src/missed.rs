@@ -115,7 +115,7 @@ pub fn look(policies: &PolicySet, pod: &str, around: Around<'_>) -> Option<Stand
     let worst = found.iter().min_by_key(|it| rank(it))?;
     let mut standing = Standing {
         reason: worst.reason,
-        policy: policy(policies, worst),
+        policy: policy(policies, worst, around.facts.namespace),
         mend: mend(policies, pod, around.facts, &found),
         next: None,
     };
@@ -135,7 +135,7 @@ fn rank(finding: &Finding) -> u8 {
 }
 
 /// A name that is in force: what else stands in an annotation anybody may write there.
-fn policy(policies: &PolicySet, finding: &Finding) -> Option<Box<str>> {
+fn policy(policies: &PolicySet, finding: &Finding, namespace: &str) -> Option<Box<str>> {
     let recreated = match &finding.recreated {
         Recreated::Hooked(recreated) => recreated.as_slice(),
         Recreated::AsWritten(_) => &[],
@@ -143,7 +143,7 @@ fn policy(policies: &PolicySet, finding: &Finding) -> Option<Box<str>> {
     let mut entries = finding.policies.iter().chain(recreated);
     entries.find_map(|entry| {
         let (name, _) = entry.split_once('@')?;
-        Some(policies.get(name)?.name.as_str().into())
+        Some(policies.get(name, namespace)?.name.as_str().into())
     })
 }
 

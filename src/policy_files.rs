@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt, fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use crate::{
     diagnostic::{Diagnostic, Severity, Source, any_error},
     files::{self, FileError},
     library,
-    policy::{Input, PolicySet, ScriptFile, parse},
+    policy::{Input, Policy, PolicySet, ScriptFile, parse},
 };
 
 /// A file or folder that could not be read.
@@ -175,9 +175,18 @@ fn scripts(folder: &Path) -> Result<BTreeMap<String, ScriptFile>, ReadError> {
 #[derive(Clone, Debug)]
 pub struct InForce {
     current: Arc<ArcSwap<PolicySet>>,
+    parts: Arc<Mutex<Parts>>,
 }
 
-/// What a look at the files led to.
+/// What the set in force is made of.
+#[derive(Debug)]
+struct Parts {
+    files: Arc<PolicySet>,
+    /// Those of the cluster, which come before files of their names.
+    resources: Vec<Arc<Policy>>,
+}
+
+/// What a look at the sources led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
     Unchanged,
@@ -189,9 +198,37 @@ pub enum Reload {
 impl InForce {
     #[must_use]
     pub fn new(policies: PolicySet) -> Self {
+        let files = Arc::new(policies);
         Self {
-            current: Arc::new(ArcSwap::from_pointee(policies)),
+            current: Arc::new(ArcSwap::new(Arc::clone(&files))),
+            parts: Arc::new(Mutex::new(Parts {
+                files,
+                resources: Vec::new(),
+            })),
         }
+    }
+
+    /// Puts these policies of the cluster in place of those before.
+    pub fn replace_resources(&self, resources: Vec<Arc<Policy>>) {
+        self.change(|parts| parts.resources = resources);
+    }
+
+    fn replace_files(&self, policies: PolicySet) {
+        self.change(|parts| parts.files = Arc::new(policies));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Parts)) {
+        // A panic elsewhere leaves both parts whole: every change is one assignment.
+        let parts = self.parts.lock();
+        let mut parts: MutexGuard<'_, Parts> = parts.unwrap_or_else(PoisonError::into_inner);
+        change(&mut parts);
+        let Parts { files, resources } = &*parts;
+        let current = if resources.is_empty() {
+            Arc::clone(files)
+        } else {
+            Arc::new(files.with(resources))
+        };
+        self.current.store(current);
     }
 
     #[must_use]
@@ -264,7 +301,7 @@ impl Watcher {
             return Reload::Refused;
         }
         info!(policies = policies.len(), "policies changed");
-        self.in_force.current.store(Arc::new(policies));
+        self.in_force.replace_files(policies);
         Reload::Applied
     }
 

@@ -9,13 +9,14 @@ use anyhow::{Context as _, bail};
 use self::certificates::CertificateArgs;
 use super::{
     Ended, SettingsArgs, output,
-    policies::{PolicyArgs, PolicyMetrics},
+    policies::{PolicyArgs, PolicyMetrics, follow_resources, with_resources},
     serve::address,
 };
 use crate::{
     controller::{Controller, ControllerMetrics, Kind, Levels, Plan, RotationMetrics, World},
     kubernetes::{self, Terms},
     policy_files::{InForce, Reload, Watcher},
+    policy_resources::Resources,
     server::{Admin, Readiness},
     shutdown,
     telemetry::{log, metrics::Metrics},
@@ -100,6 +101,9 @@ pub struct Args {
         env = "QUIESCENT_RELOAD"
     )]
     reload: Timeout,
+    /// Follow the HookPolicy and ClusterHookPolicy objects of the cluster too, and say on each whether it is in force
+    #[arg(long, env = "QUIESCENT_WATCH_POLICIES")]
+    watch_policies: bool,
     #[command(flatten)]
     certificates: CertificateArgs,
     /// How to log: text or json; text on a terminal when absent
@@ -143,6 +147,7 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         lease_name,
         lease_duration,
         reload,
+        watch_policies,
         certificates,
         log: _,
         policies,
@@ -193,6 +198,9 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         bound.address(),
     ))?;
 
+    let (resources, follow) = watch_policies
+        .then(|| Resources::watch(client.clone(), in_force.clone()))
+        .unzip();
     let plan = Plan {
         settings: settings.settings(),
         interval: interval.to_std(),
@@ -201,6 +209,7 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         repair: repair == Repair::Annotations,
         heal,
         certificates,
+        resources: resources.clone(),
     };
     let controller = Controller::new(client, in_force, plan, controller_metrics);
     let world = controller.world();
@@ -208,7 +217,17 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         world: Arc::clone(&world),
         leadership: controller.leadership(),
     }));
-    let readiness = readiness(&world);
+    let readiness = readiness(&world, resources.as_ref());
+    let reload = reload.to_std();
+    let followed = {
+        let (policy_metrics, world) = (policy_metrics.clone(), Arc::clone(&world));
+        move |outcome, resources: &Resources| {
+            policy_metrics.resources(outcome, resources);
+            if outcome == Reload::Applied {
+                world.reloaded();
+            }
+        }
+    };
     let told = move |outcome| {
         policy_metrics.reload(outcome);
         if outcome == Reload::Applied {
@@ -224,16 +243,18 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
             Ok(Ended::Fine)
         }
         () = bound.run(Arc::new(metrics), readiness, shutdown.clone()) => bail!("the admin listener ended by itself"),
-        () = watcher.run(reload.to_std(), told) => bail!("the task that follows the policies ended"),
+        () = follow_resources(follow, resources, reload, followed) => bail!("the task that follows the policies of the cluster ended"),
+        () = watcher.run(reload, told) => bail!("the task that follows the policies ended"),
         () = shutdown.aborted() => bail!("stopped before the lease was given back"),
     }
 }
 
 /// Ready is who knows the cluster, whether it leads or waits to.
-fn readiness(world: &Arc<World>) -> Readiness {
+fn readiness(world: &Arc<World>, resources: Option<&Resources>) -> Readiness {
     let parts = Kind::ALL.iter();
-    parts.fold(Readiness::default(), |readiness, kind| {
+    let ready = parts.fold(Readiness::default(), |readiness, kind| {
         let world = Arc::clone(world);
         readiness.with(kind.as_str(), move || world.is_synced(*kind))
-    })
+    });
+    with_resources(ready, resources)
 }

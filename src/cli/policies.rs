@@ -1,6 +1,6 @@
 //! Which policies a command asks, and what it says when something is wrong with them.
 
-use std::{path::PathBuf, sync::atomic::AtomicI64};
+use std::{future, path::PathBuf, sync::atomic::AtomicI64, time::Duration};
 
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
@@ -8,7 +8,9 @@ use crate::{
     diagnostic::any_error,
     policy::PolicySet,
     policy_files::{Fingerprint, InForce, Loaded, Reload, Sources},
+    policy_resources::{ResourceWatch, Resources},
     report::diagnostics,
+    server::Readiness,
     telemetry::metrics::{Closed, Counters},
 };
 
@@ -63,12 +65,36 @@ impl PolicyArgs {
     }
 }
 
+/// Follows the policies of the cluster for as long as it is polled, where that is wanted.
+pub async fn follow_resources(
+    watch: Option<ResourceWatch>,
+    resources: Option<Resources>,
+    settle: Duration,
+    told: impl Fn(Reload, &Resources),
+) {
+    match (watch, resources) {
+        (Some(watch), Some(resources)) => {
+            watch.run(settle, |outcome| told(outcome, &resources)).await;
+        }
+        _ => future::pending().await,
+    }
+}
+
+/// Ready is who knows the policies of the cluster too.
+pub fn with_resources(readiness: Readiness, resources: Option<&Resources>) -> Readiness {
+    match resources.cloned() {
+        Some(resources) => readiness.with("policies", move || resources.is_synced()),
+        None => readiness,
+    }
+}
+
 /// What is counted of policies that are followed.
 #[derive(Clone, Debug)]
 pub struct PolicyMetrics {
     in_force: InForce,
     reloads: Counters<Reload>,
     policies: Gauge<i64, AtomicI64>,
+    refused: Gauge<i64, AtomicI64>,
 }
 
 impl PolicyMetrics {
@@ -78,12 +104,19 @@ impl PolicyMetrics {
         let reloads = Counters::register(
             registry,
             "policy_reloads",
-            "Changes of policy files, by what came of them",
+            "Changes of policies, by what came of them",
+        );
+        let refused = Gauge::default();
+        registry.register(
+            "policy_resources_refused",
+            "Policies of the cluster that have an error in them",
+            refused.clone(),
         );
         let metrics = Self {
             in_force,
             reloads,
             policies,
+            refused,
         };
         metrics.count();
         metrics
@@ -94,6 +127,13 @@ impl PolicyMetrics {
             self.reloads.increment(reload);
             self.count();
         }
+    }
+
+    /// The same of a change of policies of the cluster.
+    pub fn resources(&self, reload: Reload, resources: &Resources) {
+        self.reload(reload);
+        let refused = resources.refused();
+        self.refused.set(i64::try_from(refused).unwrap_or(i64::MAX));
     }
 
     fn count(&self) {

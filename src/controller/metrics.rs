@@ -34,6 +34,7 @@ pub struct ControllerMetrics {
     breaks: Counters<Kind>,
     mended: Counters<missed::Action>,
     unmended: Counters<Failure>,
+    not_said: Counters<Failure>,
     last_pass: Gauge<i64, AtomicI64>,
 }
 
@@ -71,6 +72,11 @@ impl ControllerMetrics {
                 "missed_failures",
                 "What could not be done about them, by reason",
             ),
+            not_said: Counters::register(
+                registry,
+                "policy_status_failures",
+                "Conditions of policies of the cluster that could not be written, by reason",
+            ),
             last_pass,
         }
     }
@@ -81,6 +87,10 @@ impl ControllerMetrics {
 
     pub(super) fn unmended(&self, failure: Failure) {
         self.unmended.increment(failure);
+    }
+
+    pub(super) fn not_said(&self, failure: Failure) {
+        self.not_said.increment(failure);
     }
 
     pub(super) fn done(&self, action: Action) {

@@ -1,7 +1,7 @@
 //! Follows a watch for as long as somebody wants to know, and says when it breaks and when it works again.
 use std::{error::Error, iter};
 
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, stream};
 use kube::runtime::watcher::{self, Event};
 
 /// What is heard of a watch.
@@ -42,6 +42,42 @@ pub async fn follow<K>(
             }
         }
     }
+}
+
+/// Takes a resource that the API server does not know for one of which there is no object. It is asked
+/// for again, with the pauses of `events`, and may come later.
+pub fn none_when_absent<K>(
+    what: &str,
+    events: impl Stream<Item = watcher::Result<Event<K>>>,
+) -> impl Stream<Item = watcher::Result<Event<K>>> {
+    let mut absent = false;
+    events.flat_map(move |event| {
+        let now = matches!(&event, Err(error) if is_absent(error));
+        if now && !absent {
+            tracing::info!(
+                "the API server has no {what} yet: none are known, and it is asked again"
+            );
+        }
+        // The start of a new list only says that we try.
+        if now || !matches!(event, Ok(Event::Init)) {
+            absent = now;
+        }
+        let events = if now {
+            vec![Ok(Event::Init), Ok(Event::InitDone)]
+        } else {
+            vec![event]
+        };
+        stream::iter(events)
+    })
+}
+
+fn is_absent(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(cause) | watcher::Error::WatchStartFailed(cause)) =
+        error
+    else {
+        return false;
+    };
+    matches!(cause, kube::Error::Api(status) if status.code == 404)
 }
 
 /// What an error says, and what its causes say beyond that.

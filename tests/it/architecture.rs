@@ -33,6 +33,7 @@ const LAYERS: &[&[&str]] = &[
     &["missed"],
     &["files", "shutdown", "telemetry", "kubernetes"],
     &["certs", "policy_files"],
+    &["policy_resources"],
     &["server", "controller"],
     &["cli"],
 ];

@@ -378,7 +378,7 @@ fn the_schema_in_the_tree_is_that_of_the_types() {
 
 #[test]
 fn the_custom_resources_in_the_tree_are_those_of_the_types() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/crds.yaml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/base/crds.yaml");
     let head = "# The custom resources of policies, as quiescent schema --crd prints them.\n";
     golden(
         &path,

@@ -243,7 +243,7 @@ fn scripts_that_come_and_go_count_at_once() {
     let world = world(Mode::OptOut);
     hear_namespace(&world, "enabled");
     let (policies, _) = PolicySet::new(library::defaults());
-    let policy = policies.get("postgresql-dump").unwrap();
+    let policy = policies.get("postgresql-dump", "shop").unwrap();
     let scripts = policy.config_map_manifest(Some("shop")).unwrap();
     // As the webhook makes it.
     let mut pod = running("postgres:17");
