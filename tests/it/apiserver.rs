@@ -27,6 +27,7 @@ mod guarding;
 mod installing;
 pub mod kit;
 mod missed;
+mod policies;
 mod rendered;
 mod shapes;
 mod stored;
@@ -50,7 +51,7 @@ fn a_real_api_server_gets_pods_with_hooks() {
         "--kubeconfig",
         &api.kubeconfig(),
     ]);
-    let scenarios: [(&str, Scenario); 20] = [
+    let scenarios: [(&str, Scenario); 19] = [
         (
             "the chart is installed and taken away, and nothing is left",
             installing::a_chart_leaves_nothing,
@@ -118,10 +119,6 @@ fn a_real_api_server_gets_pods_with_hooks() {
         (
             "the entries show the webhook those pods alone that it may change",
             entries::only_pods_of_interest_are_shown,
-        ),
-        (
-            "the webhook's rights are those that are used",
-            installing::no_right_too_many,
         ),
         (
             "without its server Ignore lets pods pass",

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use quiescent::{library, policy::resource::manifests};
 use serde_json::{Value, json};
 
 use super::{
@@ -41,7 +42,7 @@ fn a_controller_keeps_the_scripts() {
         return;
     }
     let stage = Stage::new();
-    let scenarios: [(&str, Scenario); 16] = [
+    let scenarios: [(&str, Scenario); 18] = [
         (
             "a namespace with a database gets what quiescent scripts prints",
             scripts_are_there,
@@ -70,6 +71,10 @@ fn a_controller_keeps_the_scripts() {
             missed::annotations_are_put_right_in_place,
         ),
         (
+            "a policy of the cluster says whether it is in force, and its scripts are there",
+            |stage| policies_say_whether_they_are_in_force(stage, "told"),
+        ),
+        (
             "when the leader is killed the other one takes over",
             the_other_takes_over,
         ),
@@ -78,6 +83,9 @@ fn a_controller_keeps_the_scripts() {
             whoever_slept_does_not_write,
         ),
         ("the API server may go and come back", the_api_server_may_go),
+        ("policies of the cluster are followed as before", |stage| {
+            policies_say_whether_they_are_in_force(stage, "told-again")
+        }),
         (
             "who may not read is not ready, and says why",
             who_may_not_read_says_so,
@@ -142,6 +150,7 @@ impl Stage {
         let arguments = [
             "--admin=127.0.0.1:0",
             "--mode=opt-in",
+            "--watch-policies",
             "--lease-namespace=quiescent",
             "--lease-duration=8s",
             "--interval=2s",
@@ -378,6 +387,74 @@ fn old_versions_go(stage: &Stage) {
     for step in ["mark_unused", "delete"] {
         replicas[leader].logged(&["ageing", &old, step]);
     }
+}
+
+fn policies_say_whether_they_are_in_force(stage: &Stage, namespace: &str) {
+    stage.opted_in(namespace);
+    stage.there(namespace, None);
+    let kubectl = &stage.api.kubectl;
+    let apply = "apply --warnings-as-errors -f -";
+    let entries = library::FOLDERS.iter();
+    let folder = entries.clone().find(|it| it.name == "postgresql-dump");
+    let mut own = manifests(&folder.unwrap().input(), Some(namespace)).remove(0);
+    own["spec"]["scriptFiles"]["pre.sh"] = "exit 0\n".into();
+    kubectl.apply(apply, &own.to_string());
+    let condition = |reason: &str| {
+        eventually(&format!("it says {reason}"), SOON, || {
+            let get = format!("get hookpolicy -n {namespace} postgresql-dump");
+            let object = kubectl.json(&get, "");
+            let condition = object["status"]["conditions"][0].clone();
+            let current = condition["observedGeneration"] == object["metadata"]["generation"];
+            (current && condition["reason"] == reason).then_some(condition)
+        })
+    };
+    let accepted = condition("Accepted");
+    assert_eq!(accepted["status"], "True");
+    let message = accepted["message"].as_str().unwrap();
+    assert!(message.contains("in place of"), "{message}");
+    // The scripts of the namespace's own policy are there, beside those of the file's until they go.
+    let made = || {
+        let ours = stage.ours(namespace);
+        ours.into_iter()
+            .find(|it| it["data"]["pre.sh"] == "exit 0\n")
+    };
+    eventually("its scripts are there", SOON, made);
+
+    own["spec"]["hooks"]["pre"]["timeout"] = "5h".into();
+    kubectl.apply(apply, &own.to_string());
+    let refused = condition("LastGoodInForce");
+    assert_eq!(refused["status"], "False");
+    let message = refused["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("QP008 at spec.hooks.pre.timeout: "),
+        "{message}"
+    );
+
+    let mut never_good = own.clone();
+    never_good["kind"] = "ClusterHookPolicy".into();
+    never_good["metadata"] = json!({"name": namespace});
+    kubectl.apply(apply, &never_good.to_string());
+    eventually("it says that it is not in force", SOON, || {
+        let object = kubectl.json(&format!("get clusterhookpolicy {namespace}"), "");
+        (object["status"]["conditions"][0]["reason"] == "Invalid").then_some(())
+    });
+
+    own["spec"]["hooks"]["pre"]["timeout"] = "5m".into();
+    own["spec"]["hooks"].as_object_mut().unwrap().remove("post");
+    kubectl.apply(apply, &own.to_string());
+    let warned = condition("AcceptedWithWarnings");
+    let message = warned["message"].as_str().unwrap();
+    assert!(
+        message.contains("QP026 (warning) at spec.hooks.pre: "),
+        "{message}"
+    );
+
+    kubectl.run(&format!("delete clusterhookpolicy {namespace}"));
+    kubectl.run(&format!("delete hookpolicy -n {namespace} postgresql-dump"));
+    stage.there(namespace, None);
+    eventually("its scripts are gone", SOON, || {
+        made().is_none().then_some(())
+    });
 }
 
 fn the_other_takes_over(stage: &Stage) {

@@ -2,8 +2,6 @@
 //! account may do.
 use std::{collections::BTreeSet, process::Command};
 
-use serde_json::Value;
-
 use super::{
     ApiServer,
     kit::{Webhook, run},
@@ -99,12 +97,4 @@ fn everything(api: &ApiServer) -> BTreeSet<String> {
     all.lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect()
-}
-
-/// What the webhook's account asked for in all scenarios is what it may.
-pub fn no_right_too_many(api: &ApiServer, _: &Webhook) {
-    let used: BTreeSet<(String, String)> = api.asked_by("quiescent");
-    assert_eq!(used, api.allowed_by(&["clusterrole quiescent"]));
-    let role: Value = api.kubectl.json("get clusterrole quiescent", "");
-    assert_eq!(role["rules"].as_array().map(Vec::len), Some(1));
 }
