@@ -17,7 +17,7 @@ use kube::{
     api::{ApiResource, DynamicObject},
     runtime::{
         WatchStreamExt as _,
-        watcher::{self, watcher},
+        watcher::{self, Event, watcher},
     },
 };
 use tokio::{sync::Notify, time};
@@ -136,8 +136,8 @@ impl Resources {
     }
 
     /// Notes an object that the API server has answered with; the watch says it again, later.
-    pub fn answered(&self, kind: Kind, object: &DynamicObject) {
-        self.known().note(kind, object);
+    pub fn answered(&self, kind: Kind, object: DynamicObject) {
+        self.hear(kind, Heard::Event(Event::Apply(object)));
     }
 
     fn hear(&self, kind: Kind, heard: Heard<DynamicObject>) {
@@ -182,12 +182,12 @@ impl ResourceWatch {
                 if !first {
                     time::sleep(settle).await;
                 }
-                let (policies, refused) = {
+                let (policies, refused, changes) = {
                     let mut known = resources.known();
                     if !known.is_whole() {
                         continue;
                     }
-                    (known.policies(), known.take_refused())
+                    (known.policies(), known.take_refused(), known.changes())
                 };
                 let nothing_new = first && policies.is_empty();
                 if !nothing_new {
@@ -196,6 +196,7 @@ impl ResourceWatch {
                     tracing::info!(count, "policies of the cluster are in force");
                     told(Reload::Applied);
                 }
+                resources.known().are_in_force(changes);
                 resources.0.synced.store(true, Ordering::Release);
                 resources.0.judged.notify_one();
                 if refused {

@@ -100,7 +100,7 @@ impl Policies {
         let ours = PatchParams::apply(MANAGER).force();
         let patched = api.patch_status(&due.name, &ours, &patch);
         let object = self.asking.ask(patched).await?;
-        self.resources.answered(due.kind, &object);
+        self.resources.answered(due.kind, object);
         Ok(())
     }
 }

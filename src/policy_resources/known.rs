@@ -23,9 +23,12 @@ pub struct Known {
     objects: BTreeMap<(Kind, Id), Object>,
     listed: BTreeSet<Kind>,
     /// What the lists under way have brought.
-    heard: BTreeSet<(Kind, Id)>,
+    listing: BTreeSet<(Kind, Id)>,
     /// Whether an object was refused since somebody asked.
     refused: bool,
+    /// How many changes there were, and how many of them are in force.
+    changes: u64,
+    in_force: u64,
 }
 
 #[derive(Debug)]
@@ -143,29 +146,45 @@ impl Known {
         objects.filter(|it| !it.standing.is_accepted()).count()
     }
 
+    /// The number of the last change, to be told when it is in force.
+    pub const fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Notes that all up to this change are in force: before, no condition may say so.
+    pub const fn are_in_force(&mut self, changes: u64) {
+        self.in_force = changes;
+    }
+
     pub fn take_refused(&mut self) -> bool {
         std::mem::take(&mut self.refused)
     }
 
     /// Whether other policies are to be in force now, or those known are to be for the first time.
     pub fn hear(&mut self, kind: Kind, event: Event<DynamicObject>) -> bool {
+        let changed = self.heard(kind, event);
+        self.changes += u64::from(changed);
+        changed
+    }
+
+    fn heard(&mut self, kind: Kind, event: Event<DynamicObject>) -> bool {
         match event {
             Event::Init => {
-                self.heard.retain(|(of, _)| *of != kind);
+                self.listing.retain(|(of, _)| *of != kind);
                 false
             }
             Event::InitApply(object) => {
-                self.heard.insert((kind, id(&object)));
+                self.listing.insert((kind, id(&object)));
                 self.note(kind, &object)
             }
             Event::Apply(object) => self.note(kind, &object),
             Event::Delete(object) => self.objects.remove(&(kind, id(&object))).is_some(),
             Event::InitDone => {
                 let before = self.objects.len();
-                let heard = std::mem::take(&mut self.heard);
+                let heard = std::mem::take(&mut self.listing);
                 self.objects
                     .retain(|key, _| key.0 != kind || heard.contains(key));
-                self.heard = heard.into_iter().filter(|(of, _)| *of != kind).collect();
+                self.listing = heard.into_iter().filter(|(of, _)| *of != kind).collect();
                 let whole = self.listed.insert(kind) && self.is_whole();
                 whole || self.objects.len() != before
             }
@@ -208,7 +227,11 @@ impl Known {
         changed
     }
 
+    /// The conditions that are not as they should be; none while a change is not in force yet.
     pub fn due(&self, in_force: &PolicySet) -> Vec<Due> {
+        if self.in_force != self.changes {
+            return Vec::new();
+        }
         let objects = self.objects.iter();
         let due = objects.filter_map(|((kind, (namespace, name)), object)| {
             let condition = object.wanted(in_force);

@@ -1,7 +1,10 @@
 //! Audits a cluster: its pods page by page, with what may be seen of namespaces, Schedules and
 //! ConfigMaps. What may not be seen is unknown, and said so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use kube::Client;
@@ -11,7 +14,12 @@ use super::{Args, Audited};
 use crate::{
     audit::{self, Around, Backup, Backups},
     kubernetes::{self, ListError, Objects, list, object},
-    policy::PolicySet,
+    policy::{
+        Policy, PolicySet,
+        crd::{CLUSTER_PLURAL, GROUP, PLURAL, VERSION},
+        file::{CLUSTER_KIND, KIND},
+        resource::{Judged, judge},
+    },
     select::{Facts, Mode, Namespace},
 };
 
@@ -37,6 +45,16 @@ struct Metadata {
     labels: Option<Labels>,
     #[serde(default)]
     annotations: Option<Labels>,
+}
+
+impl Metadata {
+    fn title(&self) -> String {
+        if self.namespace.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{}/{}", self.namespace, self.name)
+        }
+    }
 }
 
 fn metadata(text: &str) -> Metadata {
@@ -71,6 +89,8 @@ async fn look(args: &Args, policies: &PolicySet) -> anyhow::Result<Audited> {
         kubernetes::current_client(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
     let settings = args.settings(Mode::OptIn);
     let mut notes = Vec::new();
+    let of_cluster = resources(&client, args, &mut notes).await?;
+    let policies = &policies.with(&of_cluster);
     let beside = Beside {
         namespaces: namespaces(&client, args, &mut notes).await?,
         schedules: schedules(&client, &settings.velero_namespace, &mut notes).await?,
@@ -222,6 +242,55 @@ async fn config_maps(
             .insert(it.name);
     }
     Ok(Some(by_namespace))
+}
+
+/// The policies that are objects of the cluster, as far as they are sound.
+async fn resources(
+    client: &Client,
+    args: &Args,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Arc<Policy>>, ListError> {
+    let api = format!("/apis/{GROUP}/{VERSION}");
+    let own = match &args.namespace {
+        Some(namespace) => format!("{api}/namespaces/{namespace}/{PLURAL}"),
+        None => format!("{api}/{PLURAL}"),
+    };
+    let mut policies = Vec::new();
+    for (kind, path) in [
+        (KIND, own),
+        (CLUSTER_KIND, format!("{api}/{CLUSTER_PLURAL}")),
+    ] {
+        let objects = Objects {
+            path: &path,
+            labels: None,
+            metadata_only: false,
+        };
+        let read = |text: &str| {
+            let object = serde_json::from_str(text).unwrap_or_default();
+            (metadata(text), judge(&object))
+        };
+        let listed = match list(client, objects, read).await {
+            Err(ListError::Absent { .. }) => continue,
+            listed => seen(listed)?,
+        };
+        let Some(listed) = listed else {
+            notes.push(format!(
+                "we may not list {kind}: those of the cluster are unknown"
+            ));
+            continue;
+        };
+        for (metadata, Judged { policy, remark }) in listed {
+            match (policy, remark) {
+                (Some(policy), _) => policies.push(Arc::new(policy)),
+                (None, remark) => notes.push(format!(
+                    "{kind} {}: {}",
+                    metadata.title(),
+                    remark.unwrap_or_default()
+                )),
+            }
+        }
+    }
+    Ok(policies)
 }
 
 /// What was listed; nothing where we may not see it.

@@ -90,6 +90,17 @@ fn only_what_differs_is_a_change_and_only_a_wrong_condition_is_due() {
 }
 
 #[test]
+fn no_condition_is_due_before_a_change_is_in_force() {
+    let mut known = Known::default();
+    let sound = object(Some("shop"), 1, &spec("1m"));
+    assert!(known.hear(Kind::Namespaced, Event::Apply(sound)));
+    assert_eq!(known.due(&PolicySet::default()), []);
+    let changes = known.changes();
+    known.are_in_force(changes);
+    assert_eq!(known.due(&PolicySet::default()).len(), 1);
+}
+
+#[test]
 fn a_new_list_takes_the_place_of_the_old_one() {
     let mut known = Known::default();
     let list = |known: &mut Known, kind, objects: &[DynamicObject]| {

@@ -12,7 +12,7 @@ use super::{
     stored::{annotation, has_hooks},
     there_is_an_api_server, try_all,
 };
-use crate::deploy;
+use crate::{deploy, support::quiescent};
 
 /// How long a watch may take on a machine that is busy.
 const SOON: Duration = Duration::from_mins(2);
@@ -269,6 +269,30 @@ fn a_namespace_has_its_own(stage: &Stage) {
     });
     let elsewhere = stage.followed("web").unwrap();
     assert!(!elsewhere.contains("own@"), "{elsewhere}");
+
+    // An audit asks them too, by the same rights as for pods.
+    let files = stage.policies.path().to_str().unwrap();
+    stage.api.create("shop", &pod_named("audited"));
+    let audited = {
+        let kubeconfig = stage.api.kubeconfig();
+        let arguments = [
+            "audit",
+            "-n",
+            "shop",
+            "-o",
+            "json",
+            "--policies",
+            files,
+            "--mode=opt-out",
+        ];
+        let arguments = [&arguments[..], &["--kubeconfig", &kubeconfig]].concat();
+        let output = quiescent(&arguments).output().unwrap();
+        let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+        value
+    };
+    let found = &audited["databases"][0];
+    assert_eq!(found["reason"], "hooked", "{found:#}");
+    assert!(found["policies"].to_string().contains("own@"), "{found:#}");
     stage.api.kubectl.run("delete hookpolicy -n shop own");
     eventually("it is gone", SOON, || {
         stage.followed("shop").filter(|it| !it.contains("own@"))
