@@ -121,7 +121,7 @@ impl Controller {
             policies: resources.map(|resources| Policies {
                 client: client.clone(),
                 resources,
-                policies: policies.clone(),
+                in_force: policies.clone(),
                 asking: asking.clone(),
                 interval,
                 metrics: metrics.clone(),

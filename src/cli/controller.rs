@@ -9,14 +9,13 @@ use anyhow::{Context as _, bail};
 use self::certificates::CertificateArgs;
 use super::{
     Ended, SettingsArgs, output,
-    policies::{PolicyArgs, PolicyMetrics, follow_resources, with_resources},
+    policies::{ClusterPolicies, PolicyArgs, PolicyMetrics},
     serve::address,
 };
 use crate::{
     controller::{Controller, ControllerMetrics, Kind, Levels, Plan, RotationMetrics, World},
     kubernetes::{self, Terms},
     policy_files::{InForce, Reload, Watcher},
-    policy_resources::Resources,
     server::{Admin, Readiness},
     shutdown,
     telemetry::{log, metrics::Metrics},
@@ -198,9 +197,7 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         bound.address(),
     ))?;
 
-    let (resources, follow) = watch_policies
-        .then(|| Resources::watch(client.clone(), in_force.clone()))
-        .unzip();
+    let of_cluster = ClusterPolicies::new(watch_policies, Some(&client), &in_force)?;
     let plan = Plan {
         settings: settings.settings(),
         interval: interval.to_std(),
@@ -209,7 +206,7 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         repair: repair == Repair::Annotations,
         heal,
         certificates,
-        resources: resources.clone(),
+        resources: of_cluster.resources(),
     };
     let controller = Controller::new(client, in_force, plan, controller_metrics);
     let world = controller.world();
@@ -217,22 +214,17 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         world: Arc::clone(&world),
         leadership: controller.leadership(),
     }));
-    let readiness = readiness(&world, resources.as_ref());
+    let readiness = of_cluster.ready(readiness(&world));
     let reload = reload.to_std();
-    let followed = {
-        let (policy_metrics, world) = (policy_metrics.clone(), Arc::clone(&world));
-        move |outcome, resources: &Resources| {
-            policy_metrics.resources(outcome, resources);
-            if outcome == Reload::Applied {
-                world.reloaded();
-            }
-        }
-    };
-    let told = move |outcome| {
-        policy_metrics.reload(outcome);
+    let changed = move |outcome| {
         if outcome == Reload::Applied {
             world.reloaded();
         }
+    };
+    let following = of_cluster.run(reload, policy_metrics.clone(), changed.clone());
+    let told = move |outcome| {
+        policy_metrics.reload(outcome);
+        changed(outcome);
     };
     tokio::select! {
         () = controller.run(shutdown.clone()) => {
@@ -243,18 +235,17 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
             Ok(Ended::Fine)
         }
         () = bound.run(Arc::new(metrics), readiness, shutdown.clone()) => bail!("the admin listener ended by itself"),
-        () = follow_resources(follow, resources, reload, followed) => bail!("the task that follows the policies of the cluster ended"),
+        () = following => bail!("the task that follows the policies of the cluster ended"),
         () = watcher.run(reload, told) => bail!("the task that follows the policies ended"),
         () = shutdown.aborted() => bail!("stopped before the lease was given back"),
     }
 }
 
 /// Ready is who knows the cluster, whether it leads or waits to.
-fn readiness(world: &Arc<World>, resources: Option<&Resources>) -> Readiness {
+fn readiness(world: &Arc<World>) -> Readiness {
     let parts = Kind::ALL.iter();
-    let ready = parts.fold(Readiness::default(), |readiness, kind| {
+    parts.fold(Readiness::default(), |readiness, kind| {
         let world = Arc::clone(world);
         readiness.with(kind.as_str(), move || world.is_synced(*kind))
-    });
-    with_resources(ready, resources)
+    })
 }

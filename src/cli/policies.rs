@@ -2,6 +2,8 @@
 
 use std::{future, path::PathBuf, sync::atomic::AtomicI64, time::Duration};
 
+use anyhow::bail;
+use kube::Client;
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 
 use crate::{
@@ -65,26 +67,49 @@ impl PolicyArgs {
     }
 }
 
-/// Follows the policies of the cluster for as long as it is polled, where that is wanted.
-pub async fn follow_resources(
-    watch: Option<ResourceWatch>,
-    resources: Option<Resources>,
-    settle: Duration,
-    told: impl Fn(Reload, &Resources),
-) {
-    match (watch, resources) {
-        (Some(watch), Some(resources)) => {
-            watch.run(settle, |outcome| told(outcome, &resources)).await;
-        }
-        _ => future::pending().await,
-    }
-}
+/// The policies that are objects of the cluster, where they are wanted.
+pub struct ClusterPolicies(Option<(Resources, ResourceWatch)>);
 
-/// Ready is who knows the policies of the cluster too.
-pub fn with_resources(readiness: Readiness, resources: Option<&Resources>) -> Readiness {
-    match resources.cloned() {
-        Some(resources) => readiness.with("policies", move || resources.is_synced()),
-        None => readiness,
+impl ClusterPolicies {
+    pub fn new(wanted: bool, client: Option<&Client>, in_force: &InForce) -> anyhow::Result<Self> {
+        if !wanted {
+            return Ok(Self(None));
+        }
+        let Some(client) = client else {
+            bail!("--watch-policies: there is no cluster, name one with --kubeconfig");
+        };
+        let watched = Resources::watch(client.clone(), in_force.clone());
+        Ok(Self(Some(watched)))
+    }
+
+    pub fn resources(&self) -> Option<Resources> {
+        let Self(watched) = self;
+        watched.as_ref().map(|(resources, _)| resources.clone())
+    }
+
+    /// Ready is who knows them too.
+    pub fn ready(&self, readiness: Readiness) -> Readiness {
+        match self.resources() {
+            Some(resources) => readiness.with("policies", move || resources.is_synced()),
+            None => readiness,
+        }
+    }
+
+    /// Follows them for as long as it is polled.
+    pub async fn run(
+        self,
+        settle: Duration,
+        metrics: PolicyMetrics,
+        mut changed: impl FnMut(Reload),
+    ) {
+        let Self(Some((resources, watch))) = self else {
+            return future::pending().await;
+        };
+        let told = |outcome| {
+            metrics.resources(outcome, &resources);
+            changed(outcome);
+        };
+        watch.run(settle, told).await;
     }
 }
 
@@ -130,7 +155,7 @@ impl PolicyMetrics {
     }
 
     /// The same of a change of policies of the cluster.
-    pub fn resources(&self, reload: Reload, resources: &Resources) {
+    fn resources(&self, reload: Reload, resources: &Resources) {
         self.reload(reload);
         let refused = resources.refused();
         self.refused.set(i64::try_from(refused).unwrap_or(i64::MAX));

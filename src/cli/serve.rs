@@ -22,7 +22,7 @@ use anyhow::{Context as _, bail};
 use self::size::Size;
 use super::{
     Ended, SettingsArgs,
-    policies::{PolicyArgs, PolicyMetrics, follow_resources, with_resources},
+    policies::{ClusterPolicies, PolicyArgs, PolicyMetrics},
 };
 use crate::{
     admission::Guard,
@@ -30,7 +30,6 @@ use crate::{
     kubernetes::{self, Namespaces},
     policy::PARAMETER_PREFIX,
     policy_files::{InForce, Watcher},
-    policy_resources::Resources,
     server::{
         Bound, JSON, Limits, PATH, Readiness, Reviewer, Reviewers, Route, ServerMetrics, Service,
     },
@@ -195,14 +194,7 @@ async fn serve(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         certificate_metrics,
     )?;
     let client = kubernetes::client(kubeconfig.as_deref()).await?;
-    if watch_policies && client.is_none() {
-        bail!("--watch-policies: there is no cluster, name one with --kubeconfig");
-    }
-    let (resources, follow_policies) = client
-        .clone()
-        .filter(|_| watch_policies)
-        .map(|client| Resources::watch(client, in_force.clone()))
-        .unzip();
+    let of_cluster = ClusterPolicies::new(watch_policies, client.as_ref(), &in_force)?;
     let (namespaces, watch) = client
         .map(|client| Namespaces::watch(client, PARAMETER_PREFIX))
         .unzip();
@@ -220,11 +212,8 @@ async fn serve(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
     super::output::print(&banner.text(SystemTime::now()))?;
 
     let reload = reload.to_std();
-    let readiness = with_resources(readiness(namespaces.as_ref()), resources.as_ref());
-    let followed = {
-        let policy_metrics = policy_metrics.clone();
-        move |outcome, resources: &Resources| policy_metrics.resources(outcome, resources)
-    };
+    let readiness = of_cluster.ready(readiness(namespaces.as_ref()));
+    let following = of_cluster.run(reload, policy_metrics.clone(), |_| {});
     let told = move |outcome| policy_metrics.reload(outcome);
     let service = Service {
         tls: certs::server_config(identity.served.clone(), callers)?,
@@ -250,7 +239,7 @@ async fn serve(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
             Ok(Ended::Fine)
         }
         failed = follow(identity.follower, reload) => bail!("the task that follows the certificate ended: {failed}"),
-        () = until_stopped(follow_resources(follow_policies, resources, reload, followed), shutdown.clone()) => {
+        () = until_stopped(following, shutdown.clone()) => {
             bail!("the task that follows the policies of the cluster ended")
         }
         () = until_stopped(watcher.run(reload, told), shutdown.clone()) => bail!("the task that follows the policies ended"),

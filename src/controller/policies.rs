@@ -25,7 +25,7 @@ const PACE: Duration = Duration::from_millis(20);
 pub struct Policies {
     pub client: Client,
     pub resources: Resources,
-    pub policies: InForce,
+    pub in_force: InForce,
     pub asking: Asking,
     pub interval: Duration,
     pub metrics: ControllerMetrics,
@@ -73,7 +73,7 @@ impl Policies {
     /// One that cannot be written keeps no other from being written.
     async fn pass(&self, shutdown: &Shutdown) -> Result<(), Halt> {
         let mut failed = Ok(());
-        for due in self.resources.due(&self.policies.get()) {
+        for due in self.resources.due(&self.in_force.get()) {
             if shutdown.is_draining() {
                 break;
             }

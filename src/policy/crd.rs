@@ -195,13 +195,10 @@ fn structural(schema: Value) -> Value {
             *property = structural(property.take());
         }
     }
-    match kept.shift_remove("additionalProperties") {
-        Some(values @ Value::Object(_)) => {
-            kept.insert("additionalProperties".to_owned(), structural(values));
-            kept.insert("maxProperties".to_owned(), MOST_ITEMS.into());
-        }
-        // `false` prunes nothing that is not pruned anyway, and stands beside no properties.
-        _ => {}
+    // `false` stands beside properties alone: what is none of them is pruned anyway.
+    if let Some(values @ Value::Object(_)) = kept.shift_remove("additionalProperties") {
+        kept.insert("additionalProperties".to_owned(), structural(values));
+        kept.insert("maxProperties".to_owned(), MOST_ITEMS.into());
     }
     if let Some(items) = kept.get_mut("items") {
         *items = structural(items.take());
@@ -213,10 +210,8 @@ fn structural(schema: Value) -> Value {
 /// Of several schemas the one that has what the others say: of constants their list, of one item or many
 /// the list, of something or null the something.
 fn one_of_them(mut schema: Map<String, Value>) -> Map<String, Value> {
-    let several = ["oneOf", "anyOf"].iter();
-    let several = several
-        .filter_map(|key| schema.get(*key)?.as_array())
-        .next();
+    let mut ways = ["oneOf", "anyOf"].iter();
+    let several = ways.find_map(|way| schema.get(*way)?.as_array());
     let Some(several) = several.cloned() else {
         return schema;
     };

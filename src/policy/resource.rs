@@ -1,12 +1,12 @@
 //! Policies as objects of a cluster: the same text, the same parser, the same findings.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use serde_json::{Map, Value, json};
 
 use super::{
     Input, PARAMETER_PREFIX, Policy, ScriptFile,
-    file::{CLUSTER_KIND, HookPolicy},
+    file::{CLUSTER_KIND, HookPolicy, KIND},
     parse,
 };
 use crate::{
@@ -36,7 +36,7 @@ pub fn judge(object: &Value) -> Judged {
             name: format!("{kind} {}", name.join("/")),
             text,
         }),
-        scripts: std::collections::BTreeMap::new(),
+        scripts: BTreeMap::new(),
     });
     let worst = found.iter().map(|it| it.severity).max();
     let remark = found.iter().find(|it| Some(it.severity) == worst);
@@ -58,11 +58,11 @@ fn sentence(found: &Diagnostic) -> String {
         text.push_str("(warning) ");
     }
     if !path.is_empty() {
-        text.push_str(&format!("at {path}: "));
+        let _ = write!(text, "at {path}: ");
     }
     text.push_str(&found.message);
     if let Some(help) = &found.help {
-        text.push_str(&format!("; {help}"));
+        let _ = write!(text, "; {help}");
     }
     text
 }
@@ -99,9 +99,12 @@ pub fn manifests(input: &Input, namespace: Option<&str>) -> Vec<Value> {
     let written = roots.filter_map(|root| yaml::decode::<HookPolicy>(root).ok());
     let objects = written.filter_map(|mut policy| {
         match namespace {
-            Some(namespace) => policy.metadata.namespace = Some(namespace.to_owned()),
+            Some(namespace) => {
+                KIND.clone_into(&mut policy.kind);
+                policy.metadata.namespace = Some(namespace.to_owned());
+            }
             None if policy.metadata.namespace.is_none() => {
-                CLUSTER_KIND.clone_into(&mut policy.kind)
+                CLUSTER_KIND.clone_into(&mut policy.kind);
             }
             None => {}
         }

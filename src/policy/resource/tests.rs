@@ -1,6 +1,6 @@
 use super::*;
 
-fn object(spec: Value) -> Value {
+fn object(spec: &Value) -> Value {
     json!({
         "apiVersion": "quiescent.dev/v1", "kind": "HookPolicy",
         "metadata": {
@@ -26,7 +26,7 @@ fn sound() -> Value {
 
 #[test]
 fn what_the_api_server_keeps_on_an_object_is_no_part_of_the_policy() {
-    let Judged { policy, remark } = judge(&object(sound()));
+    let Judged { policy, remark } = judge(&object(&sound()));
     assert_eq!(remark, None);
     let policy = policy.unwrap();
     assert_eq!(policy.title(), "shop/pg");
@@ -36,7 +36,7 @@ fn what_the_api_server_keeps_on_an_object_is_no_part_of_the_policy() {
         policy.scripts.files()["pre.sh"],
         "sync\n\techo \"a\u{e9}\\\"\n"
     );
-    let mut other = object(sound());
+    let mut other = object(&sound());
     other["metadata"]["labels"] = json!({"app": "y"});
     other["metadata"]["namespace"] = json!("elsewhere");
     assert_eq!(judge(&other).policy.unwrap().digest, policy.digest);
@@ -48,7 +48,7 @@ fn what_the_api_server_keeps_on_an_object_is_no_part_of_the_policy() {
 fn an_error_is_told_with_its_code_and_its_path() {
     let mut spec = sound();
     spec["hooks"]["pre"]["script"] = json!("other.sh");
-    let Judged { policy, remark } = judge(&object(spec));
+    let Judged { policy, remark } = judge(&object(&spec));
     assert_eq!(policy, None);
     assert_eq!(
         remark.unwrap(),
@@ -56,7 +56,7 @@ fn an_error_is_told_with_its_code_and_its_path() {
     );
     let mut spec = sound();
     spec["match"]["images"] = json!(["postgres", ":"]);
-    let remark = judge(&object(spec)).remark.unwrap();
+    let remark = judge(&object(&spec)).remark.unwrap();
     assert!(
         remark.starts_with("QP010 at spec.match.images[1]: "),
         "{remark}"
@@ -67,7 +67,7 @@ fn an_error_is_told_with_its_code_and_its_path() {
 fn a_warning_is_told_of_a_policy_that_is_taken() {
     let mut spec = sound();
     spec["hooks"].as_object_mut().unwrap().remove("post");
-    let Judged { policy, remark } = judge(&object(spec));
+    let Judged { policy, remark } = judge(&object(&spec));
     assert!(policy.is_some());
     let remark = remark.unwrap();
     assert!(
@@ -80,14 +80,14 @@ fn a_warning_is_told_of_a_policy_that_is_taken() {
 fn a_policy_of_a_namespace_asks_for_no_other() {
     let mut spec = sound();
     spec["match"]["namespaces"] = json!(["web", "sho*"]);
-    assert!(judge(&object(spec.clone())).policy.is_some());
+    assert!(judge(&object(&spec)).policy.is_some());
     spec["match"]["namespaces"] = json!(["web"]);
-    let remark = judge(&object(spec)).remark.unwrap();
+    let remark = judge(&object(&spec)).remark.unwrap();
     assert!(
         remark.starts_with("QP029 at spec.match.namespaces: "),
         "{remark}"
     );
-    let mut cluster = object(sound());
+    let mut cluster = object(&sound());
     cluster["kind"] = json!("ClusterHookPolicy");
     let remark = judge(&cluster).remark.unwrap();
     assert!(

@@ -72,7 +72,9 @@ fn a_controller_keeps_the_scripts() {
         ),
         (
             "a policy of the cluster says whether it is in force, and its scripts are there",
-            |stage| policies_say_whether_they_are_in_force(stage, "told"),
+            |stage| {
+                policies_say_whether_they_are_in_force(stage, "told");
+            },
         ),
         (
             "when the leader is killed the other one takes over",
@@ -84,7 +86,7 @@ fn a_controller_keeps_the_scripts() {
         ),
         ("the API server may go and come back", the_api_server_may_go),
         ("policies of the cluster are followed as before", |stage| {
-            policies_say_whether_they_are_in_force(stage, "told-again")
+            policies_say_whether_they_are_in_force(stage, "told-again");
         }),
         (
             "who may not read is not ready, and says why",
@@ -394,8 +396,8 @@ fn policies_say_whether_they_are_in_force(stage: &Stage, namespace: &str) {
     stage.there(namespace, None);
     let kubectl = &stage.api.kubectl;
     let apply = "apply --warnings-as-errors -f -";
-    let entries = library::FOLDERS.iter();
-    let folder = entries.clone().find(|it| it.name == "postgresql-dump");
+    let mut folders = library::FOLDERS.iter();
+    let folder = folders.find(|it| it.name == "postgresql-dump");
     let mut own = manifests(&folder.unwrap().input(), Some(namespace)).remove(0);
     own["spec"]["scriptFiles"]["pre.sh"] = "exit 0\n".into();
     kubectl.apply(apply, &own.to_string());
