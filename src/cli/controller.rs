@@ -160,12 +160,7 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
     if keep_scripts < Timeout::from_seconds(0) {
         bail!("--keep-scripts {keep_scripts}: it takes a time, such as 720h");
     }
-    let lease_duration = match lease_duration.to_std() {
-        whole if whole.subsec_nanos() == 0 && whole >= Duration::from_secs(2) => whole,
-        _ => bail!(
-            "--lease-duration {lease_duration}: it takes whole seconds, two at least, such as 15s"
-        ),
-    };
+    let lease_duration = whole_seconds(lease_duration)?;
     let shutdown = shutdown::on_signals().context("failed to listen for signals")?;
     let mut metrics = Metrics::new("quiescent");
     log.register(metrics.registry());
@@ -238,6 +233,16 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         () = following => bail!("the task that follows the policies of the cluster ended"),
         () = watcher.run(reload, told) => bail!("the task that follows the policies ended"),
         () = shutdown.aborted() => bail!("stopped before the lease was given back"),
+    }
+}
+
+/// What a Lease can say of its duration.
+fn whole_seconds(lease_duration: Timeout) -> anyhow::Result<Duration> {
+    match lease_duration.to_std() {
+        whole if whole.subsec_nanos() == 0 && whole >= Duration::from_secs(2) => Ok(whole),
+        _ => bail!(
+            "--lease-duration {lease_duration}: it takes whole seconds, two at least, such as 15s"
+        ),
     }
 }
 
