@@ -4,6 +4,7 @@
 mod asking;
 mod certificates;
 mod entries;
+mod files;
 mod heal;
 mod metrics;
 mod missed;
@@ -18,15 +19,17 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use tokio::sync::oneshot;
 
 use self::{
-    asking::Asking, certificates::Certificates, heal::Heal, missed::Missed, observer::Observer,
-    policies::Policies, scripts::Scripts,
+    asking::Asking, certificates::Certificates, files::Files, heal::Heal, missed::Missed,
+    observer::Observer, policies::Policies, scripts::Scripts,
 };
 pub use self::{
     certificates::CertificatePlan,
+    files::Refusals,
     metrics::{ControllerMetrics, Levels, RotationMetrics},
     world::{Kind, World},
 };
@@ -64,6 +67,7 @@ pub struct Controller {
     missed: Missed,
     certificates: Option<Certificates>,
     policies: Option<Policies>,
+    files: Files,
     world: Arc<World>,
     leadership: Leadership,
 }
@@ -80,6 +84,14 @@ impl Controller {
             certificates,
             resources,
         } = plan;
+        let left_out = left_out(&settings);
+        let about = ObjectReference {
+            api_version: Some("coordination.k8s.io/v1".to_owned()),
+            kind: Some("Lease".to_owned()),
+            name: Some(lease.name.clone()),
+            namespace: Some(lease.namespace.clone()),
+            ..ObjectReference::default()
+        };
         let world = Arc::new(World::new(policies.clone(), settings));
         let patience = lease.duration / 4;
         let namespace = lease.namespace.clone();
@@ -99,6 +111,7 @@ impl Controller {
             certificates: certificates.map(|(plan, metrics)| Certificates {
                 client: client.clone(),
                 plan,
+                left_out,
                 asking: asking.clone(),
                 interval,
                 metrics,
@@ -126,6 +139,13 @@ impl Controller {
                 interval,
                 metrics: metrics.clone(),
             }),
+            files: Files {
+                client: client.clone(),
+                about,
+                refusals: Refusals::default(),
+                asking: asking.clone(),
+                metrics: metrics.clone(),
+            },
             scripts: Scripts {
                 client,
                 world: Arc::clone(&world),
@@ -144,6 +164,11 @@ impl Controller {
         Arc::clone(&self.world)
     }
 
+    /// Where whoever follows the files of policies says that they were refused.
+    pub fn refusals(&self) -> Refusals {
+        self.files.refusals.clone()
+    }
+
     pub fn leadership(&self) -> Leadership {
         self.leadership.clone()
     }
@@ -157,6 +182,7 @@ impl Controller {
             missed,
             certificates,
             policies,
+            files,
             world: _,
             leadership: _,
         } = self;
@@ -178,7 +204,7 @@ impl Controller {
                     () = observer.run() => {}
                 }
             };
-            tokio::join!(certificates, policies, scripts);
+            tokio::join!(certificates, policies, files.run(shutdown.clone()), scripts);
             drop(written);
         };
         // A task of its own: a lease has to be renewed also while a long list is read.
@@ -189,4 +215,17 @@ impl Controller {
         let lead = async { election.await.expect("an election does not panic") };
         tokio::join!(write, lead);
     }
+}
+
+/// The namespaces that no entry of the webhook may mean.
+fn left_out(settings: &Settings) -> Vec<String> {
+    let Settings {
+        own_namespace,
+        velero_namespace,
+        ..
+    } = settings;
+    let of_kubernetes = ["kube-system", "kube-public", "kube-node-lease"];
+    let ours = [velero_namespace.as_str(), own_namespace];
+    let all = of_kubernetes.into_iter().chain(ours);
+    all.map(str::to_owned).collect()
 }

@@ -6,7 +6,7 @@
 //! | modules | what they know |
 //! |---|---|
 //! | `json` | JSON read in place |
-//! | `diagnostic`, `yaml`, `velero`, `pod`, `rotation` | findings, documents with places, Velero's contract, a pod's JSON, when a certificate is renewed |
+//! | `diagnostic`, `yaml`, `velero`, `pod`, `rotation`, `entries` | findings, documents with places, Velero's contract, a pod's JSON, when a certificate is renewed, what the webhook's entries must say |
 //! | `policy` | which pods are meant and what they get |
 //! | `recognise` | what is a database, what stands beside one, and whose databases somebody else backs up |
 //! | `select` | which policies select a pod, and why the others do not |
@@ -32,6 +32,7 @@ pub mod certs;
 pub mod cli;
 pub mod controller;
 pub mod diagnostic;
+pub mod entries;
 pub mod files;
 pub mod guard;
 pub mod inject;

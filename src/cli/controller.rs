@@ -152,11 +152,8 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         policies,
         settings,
     } = args;
-    for (flag, time, usual) in [("--reload", reload, "2s"), ("--interval", interval, "60s")] {
-        if !time.is_positive() {
-            bail!("{flag} {time}: it takes a time above zero, such as {usual}");
-        }
-    }
+    positive("--reload", reload, "2s")?;
+    positive("--interval", interval, "60s")?;
     if keep_scripts < Timeout::from_seconds(0) {
         bail!("--keep-scripts {keep_scripts}: it takes a time, such as 720h");
     }
@@ -217,9 +214,13 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         }
     };
     let following = of_cluster.run(reload, policy_metrics.clone(), changed.clone());
+    let refusals = controller.refusals();
     let told = move |outcome| {
         policy_metrics.reload(outcome);
         changed(outcome);
+        if outcome == Reload::Refused {
+            refusals.tell();
+        }
     };
     tokio::select! {
         () = controller.run(shutdown.clone()) => {
@@ -234,6 +235,13 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         () = watcher.run(reload, told) => bail!("the task that follows the policies ended"),
         () = shutdown.aborted() => bail!("stopped before the lease was given back"),
     }
+}
+
+fn positive(flag: &str, time: Timeout, usual: &str) -> anyhow::Result<()> {
+    if !time.is_positive() {
+        bail!("{flag} {time}: it takes a time above zero, such as {usual}");
+    }
+    Ok(())
 }
 
 /// What a Lease can say of its duration.

@@ -39,6 +39,9 @@ use crate::{
 /// Steps that follow each other at once; a renewal takes five.
 const STEPS: usize = 10;
 
+/// The step that puts entries right, beside those of the rotation.
+pub const MENDED: &str = "mend";
+
 /// Whoever has this annotation is written by cert-manager.
 const OF_CERT_MANAGER: &str = "cert-manager.io/certificate-name";
 
@@ -61,6 +64,8 @@ pub struct CertificatePlan {
 pub struct Certificates {
     pub client: Client,
     pub plan: CertificatePlan,
+    /// The namespaces that no entry of the webhook may mean.
+    pub left_out: Vec<String>,
     pub asking: Asking,
     pub interval: Duration,
     pub metrics: RotationMetrics,
@@ -149,6 +154,9 @@ impl Certificates {
     async fn pass(&self, trusted_since: &mut Option<Time>) -> Result<Duration, Halt> {
         for _ in 0..STEPS {
             let seen = self.look().await?;
+            if self.mended(&seen).await? {
+                continue;
+            }
             let now = unix_seconds();
             let observed = Observed {
                 kept: &seen.kept,
@@ -183,6 +191,22 @@ impl Certificates {
             }
         }
         Ok(self.interval)
+    }
+
+    /// Puts the webhook's entries right where somebody changed what they must say.
+    async fn mended(&self, seen: &Seen) -> Result<bool, Halt> {
+        let left_out: Vec<&str> = self.left_out.iter().map(String::as_str).collect();
+        let entries = self.entries();
+        let mended = entries.mend(&self.asking, &seen.webhooks, &left_out);
+        let mended = mended.await?;
+        if mended {
+            self.metrics.done(MENDED);
+            tracing::info!(
+                step = MENDED,
+                "the webhook's entries were not as they must be"
+            );
+        }
+        Ok(mended)
     }
 
     async fn look(&self) -> Result<Seen, Halt> {

@@ -1,8 +1,8 @@
-//! Whom the API server trusts to be the webhook: the `caBundle` of every entry, of both kinds.
+//! The entries of the webhook, of both kinds: whom the API server trusts, and what they must say.
 use k8s_openapi::{
     ByteString,
     api::admissionregistration::v1::{
-        MutatingWebhookConfiguration, ValidatingWebhookConfiguration, WebhookClientConfig,
+        MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
     },
 };
 use kube::{
@@ -14,10 +14,10 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::asking::{Asking, Halt};
-use crate::kubernetes::follow;
+use crate::{entries, kubernetes::follow};
 
 /// The configurations of one name.
 pub struct Entries {
@@ -30,8 +30,15 @@ pub struct Entries {
 pub struct Configured {
     kind: Kind,
     version: Option<String>,
-    /// The name of each entry, and what it trusts.
-    trusted: Vec<(String, Vec<u8>)>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// As the API has it.
+    whole: Value,
+    /// Whom it trusts.
+    bundle: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,22 +50,22 @@ enum Kind {
 }
 
 /// What both kinds have in common.
-trait Configuration:
-    Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send
-{
+trait Configuration: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug {
     const KIND: Kind;
     const PLURAL: &str;
 
-    fn clients(&self) -> Vec<(&str, &WebhookClientConfig)>;
+    fn entries(&self) -> Vec<Entry>;
 }
 
 impl Configuration for MutatingWebhookConfiguration {
     const KIND: Kind = Kind::Mutating;
     const PLURAL: &str = "mutatingwebhookconfigurations";
 
-    fn clients(&self) -> Vec<(&str, &WebhookClientConfig)> {
+    fn entries(&self) -> Vec<Entry> {
         let entries = self.webhooks.iter().flatten();
-        entries.map(|it| (&*it.name, &it.client_config)).collect()
+        entries
+            .map(|it| Entry::new(json!(it), it.client_config.ca_bundle.as_ref()))
+            .collect()
     }
 }
 
@@ -66,16 +73,33 @@ impl Configuration for ValidatingWebhookConfiguration {
     const KIND: Kind = Kind::Validating;
     const PLURAL: &str = "validatingwebhookconfigurations";
 
-    fn clients(&self) -> Vec<(&str, &WebhookClientConfig)> {
+    fn entries(&self) -> Vec<Entry> {
         let entries = self.webhooks.iter().flatten();
-        entries.map(|it| (&*it.name, &it.client_config)).collect()
+        entries
+            .map(|it| Entry::new(json!(it), it.client_config.ca_bundle.as_ref()))
+            .collect()
+    }
+}
+
+impl Entry {
+    fn new(whole: Value, bundle: Option<&ByteString>) -> Self {
+        Self {
+            whole,
+            bundle: bundle.map_or_else(Vec::new, |bytes| bytes.0.clone()),
+        }
+    }
+
+    /// This entry with changed fields, as a strategic merge patch finds it.
+    fn with(&self, mut fields: Map<String, Value>) -> Value {
+        fields.insert("name".to_owned(), self.whole["name"].clone());
+        fields.into()
     }
 }
 
 impl Configured {
     /// What each entry trusts.
     pub fn bundles(&self) -> impl Iterator<Item = &[u8]> {
-        self.trusted.iter().map(|(_, bundle)| bundle.as_slice())
+        self.entries.iter().map(|entry| entry.bundle.as_slice())
     }
 }
 
@@ -88,7 +112,7 @@ impl Entries {
         );
     }
 
-    async fn watch_one<K: Configuration + 'static>(&self, stirred: impl Fn()) {
+    async fn watch_one<K: Configuration + Send + 'static>(&self, stirred: impl Fn()) {
         let named = format!("metadata.name={}", self.name);
         let named = watcher::Config::default().fields(&named);
         let all = Api::<PartialObjectMeta<K>>::all(self.client.clone());
@@ -111,19 +135,31 @@ impl Entries {
         Ok(found.map(|found| Configured {
             kind: K::KIND,
             version: found.resource_version(),
-            trusted: found
-                .clients()
-                .into_iter()
-                .map(|(name, client)| {
-                    let bundle = client.ca_bundle.as_ref();
-                    let bundle = bundle.map_or_else(Vec::new, |bytes| bytes.0.clone());
-                    (name.to_owned(), bundle)
-                })
-                .collect(),
+            entries: found.entries(),
         }))
     }
 
-    /// Has every entry that was seen, and no later one, trust exactly this.
+    /// Puts right what an entry may not say otherwise, and tells whether there was any such thing.
+    pub async fn mend(
+        &self,
+        asking: &Asking,
+        seen: &[Configured],
+        left_out: &[&str],
+    ) -> Result<bool, Halt> {
+        let mut mended = false;
+        for configured in seen {
+            let entries = configured.entries.iter().filter_map(|entry| {
+                let changes = entries::mended(&entry.whole, left_out);
+                (!changes.is_empty()).then(|| entry.with(changes))
+            });
+            let entries: Vec<Value> = entries.collect();
+            mended |= !entries.is_empty();
+            self.change(asking, configured, entries).await?;
+        }
+        Ok(mended)
+    }
+
+    /// Has every entry trust exactly this.
     pub async fn trust(
         &self,
         asking: &Asking,
@@ -131,31 +167,37 @@ impl Entries {
         bundle: &ByteString,
     ) -> Result<(), Halt> {
         for configured in seen {
-            let Configured {
-                kind,
-                version,
-                trusted,
-            } = configured;
-            if trusted.iter().all(|(_, trusted)| *trusted == bundle.0) {
-                continue;
-            }
-            let entries: Vec<Value> = trusted
-                .iter()
-                .map(|(name, _)| json!({"name": name, "clientConfig": {"caBundle": bundle}}))
-                .collect();
-            let patch = json!({"metadata": {"resourceVersion": version}, "webhooks": entries});
-            match kind {
-                Kind::Mutating => {
-                    self.patch::<MutatingWebhookConfiguration>(asking, patch)
-                        .await
-                }
-                Kind::Validating => {
-                    self.patch::<ValidatingWebhookConfiguration>(asking, patch)
-                        .await
-                }
-            }?;
+            let others = configured.entries.iter();
+            let others = others.filter(|entry| entry.bundle != bundle.0);
+            let trusting = [("clientConfig".to_owned(), json!({"caBundle": bundle}))];
+            let trusting = others.map(|entry| entry.with(trusting.clone().into_iter().collect()));
+            let trusting = trusting.collect();
+            self.change(asking, configured, trusting).await?;
         }
         Ok(())
+    }
+
+    /// Changes the configuration that was seen and no later one.
+    async fn change(
+        &self,
+        asking: &Asking,
+        seen: &Configured,
+        entries: Vec<Value>,
+    ) -> Result<(), Halt> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let patch = json!({"metadata": {"resourceVersion": seen.version}, "webhooks": entries});
+        match seen.kind {
+            Kind::Mutating => {
+                self.patch::<MutatingWebhookConfiguration>(asking, patch)
+                    .await
+            }
+            Kind::Validating => {
+                self.patch::<ValidatingWebhookConfiguration>(asking, patch)
+                    .await
+            }
+        }
     }
 
     async fn patch<K: Configuration>(&self, asking: &Asking, patch: Value) -> Result<(), Halt> {

@@ -17,6 +17,7 @@ use prometheus_client::{
 
 use super::{
     asking::Failure,
+    certificates::MENDED,
     world::{Kind, Seen, World},
 };
 use crate::{
@@ -75,7 +76,7 @@ impl ControllerMetrics {
             not_said: Counters::register(
                 registry,
                 "policy_status_failures",
-                "Conditions of policies of the cluster that could not be written, by reason",
+                "Conditions and Events of policies that could not be written, by reason",
             ),
             last_pass,
         }
@@ -175,6 +176,7 @@ impl Closed for Done {
         Self(Step::NAMES[2]),
         Self(Step::NAMES[3]),
         Self(Step::NAMES[4]),
+        Self(MENDED),
     ];
 
     fn labels(self) -> Vec<(&'static str, &'static str)> {

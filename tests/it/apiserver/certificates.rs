@@ -59,6 +59,7 @@ fn a_webhook_is_trusted_while_its_certificate_changes() {
         let guard = EndsThem(&ended);
         stage.called_while_authorities_change(&replicas, 3);
         stage.what_was_changed_by_hand_is_put_right();
+        stage.entries_say_what_they_must();
         stage.a_key_that_is_lost_is_made_anew();
         drop(controller);
         stage.no_right_too_many();
@@ -241,6 +242,29 @@ impl Stage {
         eventually("all entries trust the same again", SOON, || {
             let bundle = self.bundle()?;
             (certificates(&bundle) > 0).then_some(())
+        });
+    }
+
+    /// What would hold the cluster up, or lose pods.
+    fn entries_say_what_they_must(&self) {
+        let entries = json!({"webhooks": [{
+            "name": "namespaces.quiescent.dev", "failurePolicy": "Fail", "timeoutSeconds": 30,
+            "namespaceSelector": {"matchExpressions": [
+                {"key": "quiescent.dev/inject", "operator": "In", "values": ["enabled"]},
+            ]},
+        }]});
+        let patch = format!("patch mutatingwebhookconfiguration quiescent -p {entries}");
+        self.api.kubectl.run(&patch);
+        eventually("the entry is as it must be", SOON, || {
+            let webhook = "get mutatingwebhookconfiguration quiescent";
+            let webhook = self.api.kubectl.json(webhook, "");
+            let entry = &webhook["webhooks"][0];
+            let asked = &entry["namespaceSelector"]["matchExpressions"];
+            let right = entry["failurePolicy"] == "Ignore"
+                && entry["timeoutSeconds"] == 3
+                && asked[0]["key"] == "quiescent.dev/inject"
+                && asked[1]["values"].to_string().contains("kube-system");
+            right.then_some(())
         });
     }
 

@@ -42,7 +42,7 @@ fn a_controller_keeps_the_scripts() {
         return;
     }
     let stage = Stage::new();
-    let scenarios: [(&str, Scenario); 18] = [
+    let scenarios: [(&str, Scenario); 19] = [
         (
             "a namespace with a database gets what quiescent scripts prints",
             scripts_are_there,
@@ -57,6 +57,10 @@ fn a_controller_keeps_the_scripts() {
         (
             "an old version stays while a pod uses it, is marked, and goes",
             old_versions_go,
+        ),
+        (
+            "files of policies that turn bad leave the last good ones, and an Event says so",
+            bad_files_are_told_of,
         ),
         (
             "pods made without the webhook are counted, and their owners told",
@@ -457,6 +461,25 @@ fn policies_say_whether_they_are_in_force(stage: &Stage, namespace: &str) {
     eventually("its scripts are gone", SOON, || {
         made().is_none().then_some(())
     });
+}
+
+fn bad_files_are_told_of(stage: &Stage) {
+    let file = stage.policies.path().join("postgresql-dump/policy.yaml");
+    let good = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{good}---\nkind: Nothing\n  bad")).unwrap();
+    eventually("an Event says that the files are refused", SOON, || {
+        let events = stage.api.kubectl.json("get events -n quiescent", "");
+        let events = events["items"].as_array().unwrap().clone();
+        let told = |event: &Value| {
+            event["reason"] == "PoliciesRefused"
+                && event["involvedObject"]["kind"] == "Lease"
+                && event["message"]
+                    .to_string()
+                    .contains("the last good ones stay in force")
+        };
+        events.iter().any(told).then_some(())
+    });
+    fs::write(&file, good).unwrap();
 }
 
 fn the_other_takes_over(stage: &Stage) {
