@@ -7,6 +7,7 @@ mod follow;
 mod kept;
 mod self_made;
 mod shown;
+mod trust;
 
 use std::sync::Arc;
 
@@ -28,13 +29,17 @@ pub use self::{
     follow::{CertificateMetrics, Follower, Poll, Served},
     kept::{CA_KEY, NEXT, NEXT_KEY, bundle, kept, trusting},
     self_made::{SelfMadeError, VALIDITY, self_made},
-    shown::shown,
+    shown::{chain, shown},
+    trust::{chain_of, looked_at},
 };
 
 /// What a Secret with a certificate calls its parts, and so the files where it is mounted.
 pub const CHAIN: &str = "tls.crt";
 pub const KEY: &str = "tls.key";
 pub const CA: &str = "ca.crt";
+
+/// Where the admin port shows what callers of the webhook are shown.
+pub const CHAIN_PAGE: &str = "/chain.pem";
 
 /// The cryptography that everything of ours uses, passed explicitly.
 fn provider() -> Arc<CryptoProvider> {

@@ -4,6 +4,7 @@ mod advice;
 mod audit;
 mod completions;
 mod controller;
+mod doctor;
 mod explain;
 mod inject;
 mod input;
@@ -78,6 +79,8 @@ enum Command {
     Explain(explain::Args),
     /// List every database of a cluster or of manifests, and whether a backup of it can be restored
     Audit(audit::Args),
+    /// Say what is wrong with an installation in a cluster, and what to do
+    Doctor(doctor::Args),
     /// Find what is wrong with policies, with hooks in manifests and with Velero's objects
     Lint(lint::Args),
     /// Print the ConfigMaps with the hook scripts for a namespace
@@ -122,6 +125,7 @@ pub fn run() -> ExitCode {
         Command::Uninject(args) => uninject::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Scripts(args) => scripts::run(&args),
         Command::Render(args) => render::run(&args),

@@ -1,4 +1,5 @@
 //! The way to a cluster, and what is known of its namespaces without asking for it each time.
+mod ask;
 mod client;
 mod lease;
 mod list;
@@ -6,6 +7,7 @@ mod namespaces;
 mod watch;
 
 pub use self::{
+    ask::{Answer, Asker},
     client::{ClientError, client, current_client},
     lease::{Election, Leadership, Terms},
     list::{ListError, Objects, list, object},

@@ -19,6 +19,7 @@
 //! | `library` | the policies that are compiled in |
 //! | `lint` | what is wrong with hooks that people wrote |
 //! | `audit` | which databases a backup saves, and which it only seems to save |
+//! | `doctor` | what is wrong with an installation, and what to do: judged over what was seen of it |
 //! | `missed` | what is to be done about pods that run without their hooks |
 //! | `files`, `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
 //! | `certs`, `policy_files`, `policy_resources`, `server`, `controller` | I/O with one |
@@ -32,6 +33,7 @@ pub mod certs;
 pub mod cli;
 pub mod controller;
 pub mod diagnostic;
+pub mod doctor;
 pub mod entries;
 pub mod files;
 pub mod guard;

@@ -43,6 +43,11 @@ impl Certificate {
         &self.fingerprint
     }
 
+    /// What callers are shown, as PEM: the server's own certificate first.
+    pub fn chain_pem(&self) -> String {
+        self.key.cert.iter().map(pem).collect()
+    }
+
     /// What a caller must trust, as PEM: the content of a `caBundle` before base64.
     pub fn ca_pem(&self) -> &str {
         &self.trust

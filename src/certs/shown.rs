@@ -18,6 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The fingerprint of the server's own certificate, which it has proven to hold the key of.
 pub async fn shown(address: SocketAddr, name: &str) -> io::Result<Fingerprint> {
+    let chain = chain(address, name).await?;
+    Ok(fingerprint(&chain[0]))
+}
+
+/// All certificates that a server shows, its own first; there is one at least.
+pub async fn chain(address: SocketAddr, name: &str) -> io::Result<Vec<CertificateDer<'static>>> {
     let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
     let provider = provider();
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -34,10 +40,9 @@ pub async fn shown(address: SocketAddr, name: &str) -> io::Result<Fingerprint> {
     };
     let stream = timeout(PATIENCE, handshake).await??;
     let (_, session) = stream.get_ref();
-    let first = session.peer_certificates().and_then(<[_]>::first);
-    first
-        .map(|der| fingerprint(der))
-        .ok_or_else(|| io::Error::other("the server shows no certificate"))
+    let shown = session.peer_certificates().filter(|it| !it.is_empty());
+    let shown = shown.ok_or_else(|| io::Error::other("the server shows no certificate"))?;
+    Ok(shown.iter().map(|it| it.clone().into_owned()).collect())
 }
 
 /// Accepts every certificate whose key the server has.

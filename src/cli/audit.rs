@@ -66,7 +66,7 @@ enum Format {
     Yaml,
 }
 
-fn namespace(text: &str) -> Result<String, String> {
+pub fn namespace(text: &str) -> Result<String, String> {
     crate::policy::name::is_dns_label(text)
         .then(|| text.to_owned())
         .ok_or_else(|| format!("{text:?} cannot be a namespace's name"))

@@ -338,16 +338,18 @@ fn readiness(namespaces: Option<&Namespaces>) -> Readiness {
 }
 
 fn routes(served: Arc<Served>) -> Vec<Route> {
-    let ca = move || {
-        let certificate: Arc<Certificate> = served.current();
-        certificate.ca_pem().as_bytes().to_vec()
+    let page = |path, text: fn(&Certificate) -> String| {
+        let served = Arc::clone(&served);
+        Route {
+            path,
+            content_type: "application/x-pem-file",
+            body: Box::new(move || text(&served.current()).into_bytes()),
+        }
     };
     vec![
-        Route {
-            path: "/ca.pem",
-            content_type: "application/x-pem-file",
-            body: Box::new(ca),
-        },
+        page("/ca.pem", |it| it.ca_pem().to_owned()),
+        // For whoever reaches this port and not the webhook's, as a proxy does.
+        page(certs::CHAIN_PAGE, Certificate::chain_pem),
         Route {
             path: "/sample",
             content_type: JSON,

@@ -29,7 +29,7 @@ const LAYERS: &[&[&str]] = &[
         "render",
     ],
     &["lint"],
-    &["audit"],
+    &["audit", "doctor"],
     &["missed"],
     &["files", "shutdown", "telemetry", "kubernetes"],
     &["certs", "policy_files"],
