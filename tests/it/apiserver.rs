@@ -21,6 +21,7 @@ mod callers;
 mod certificates;
 mod changing;
 mod controller;
+mod doctoring;
 mod entries;
 mod failing;
 mod guarding;

@@ -14,6 +14,7 @@ mod cases;
 mod commands;
 mod databases;
 mod deploy;
+mod doctor;
 mod engine;
 mod fixes;
 mod founding;

@@ -317,19 +317,19 @@ impl Stage {
     }
 }
 
-fn in_tree(path: &str) -> std::path::PathBuf {
+pub fn in_tree(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 /// An address of this machine that an EndpointSlice may have. Nothing is sent.
-fn beyond_loopback() -> Option<IpAddr> {
+pub fn beyond_loopback() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
     let own = socket.local_addr().ok()?.ip();
     (!own.is_loopback()).then_some(own)
 }
 
-fn port(webhook: &Webhook) -> u16 {
+pub fn port(webhook: &Webhook) -> u16 {
     let address = webhook.url.strip_prefix("https://").unwrap();
     let (address, _) = address.split_once('/').unwrap();
     address.rsplit_once(':').unwrap().1.parse().unwrap()

@@ -257,6 +257,15 @@ impl Process {
         });
     }
 
+    pub fn admin_port(&self) -> u16 {
+        let (_, port) = self
+            .admin
+            .trim_end_matches('/')
+            .rsplit_once(':')
+            .expect("a port");
+        port.parse().expect("a port")
+    }
+
     /// What a page of the admin port says, if it says 200.
     pub fn admin(&self, path: &str) -> Option<String> {
         let (status, body) = self.answer(path)?;
