@@ -192,7 +192,7 @@ impl Stage {
             pod["kind"] = "Pod".into();
             pod["metadata"]["name"] = name.as_str().into();
             pod["spec"]["containers"][0]["ports"][1]["containerPort"] = webhook.admin_port().into();
-            kubectl.apply("create -f -", &pod.to_string());
+            kubectl.apply("create -n quiescent -f -", &pod.to_string());
             let host = self.host.to_string();
             self.status(
                 "quiescent",
