@@ -217,7 +217,7 @@ async fn serve(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
     let told = move |outcome| policy_metrics.reload(outcome);
     let service = Service {
         tls: certs::server_config(identity.served.clone(), callers)?,
-        routes: routes(identity.served),
+        routes: routes(&identity.served),
         reviewers: reviewers(
             reviews::Basis {
                 policies: in_force,
@@ -337,9 +337,9 @@ fn readiness(namespaces: Option<&Namespaces>) -> Readiness {
     }
 }
 
-fn routes(served: Arc<Served>) -> Vec<Route> {
+fn routes(served: &Arc<Served>) -> Vec<Route> {
     let page = |path, text: fn(&Certificate) -> String| {
-        let served = Arc::clone(&served);
+        let served = Arc::clone(served);
         Route {
             path,
             content_type: "application/x-pem-file",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Check, Finding, Observed, Seen, Told, certificate::age, object::some, replicas::own_flag,
+    Check, Finding, Observed, Seen, Told, certificate::age, object::some, replicas::own_setting,
 };
 
 /// What came of a pod that was created as a dry run, which stores nothing.
@@ -177,7 +177,7 @@ fn tried(observed: &Observed, trial: &Trial) -> Told {
                     format!("{says}, although the webhook answered: no policy selects postgres:16"),
                     "quiescent explain -f a pod of yours, with the policies of the webhook",
                 ),
-                None if own_flag(&observed.deployments, "serve", "policies").is_some() => {
+                None if own_setting(&observed.deployments, "serve", "policies").is_some() => {
                     Told::unknown(
                         Check::Proof,
                         format!(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Check, Finding, Observed, Seen, Told, bundles,
-    object::{flag, named, some},
+    object::{named, setting, some},
 };
 
 /// What cert-manager writes on the Secrets that it fills.
@@ -190,7 +190,7 @@ fn followed(observed: &Observed) -> Option<Told> {
     let configuration = named(observed.mutating.known()?, &observed.names.webhook)?;
     let injected = configuration["metadata"]["annotations"][INJECTS].is_string();
     let mut controllers = observed.deployments.known()?.iter();
-    let follows = controllers.any(|it| flag(it, "certificates") == Some("follow"));
+    let follows = controllers.any(|it| setting(it, "certificates") == Some("follow"));
     (of_cert_manager && !injected && !follows).then(|| {
         Told::finding(
             Finding::NobodyFollows,
@@ -206,9 +206,17 @@ fn followed(observed: &Observed) -> Option<Told> {
 fn alright(observed: &Observed) -> Told {
     let soonest = observed.shown.iter().map(|it| it.until).min();
     let Some(soonest) = soonest else {
+        let secret = match observed.secret {
+            Seen::Known(_) => "there is none that can be read in",
+            Seen::Absent => "there is no Secret",
+            Seen::Forbidden | Seen::Failed(_) => "we may not read the Secret",
+        };
         return Told::unknown(
             Check::Certificate,
-            "no replica shows us its certificate, and we may not read its Secret",
+            format!(
+                "no replica shows us its own, and {secret} {}",
+                observed.names.secret
+            ),
         );
     };
     let ends = age(soonest - observed.now);

@@ -32,7 +32,7 @@ fn leading(observed: &Observed) -> Vec<Told> {
         return vec![Told::finding(
             Finding::NoController,
             format!("there is no controller in {own}: scripts are put into namespaces by hand"),
-            "kubectl apply -f deploy/controller.yaml",
+            "kubectl apply -k deploy",
         )];
     };
     let logs = format!("kubectl -n {own} logs deployment/{}", name(controller));

@@ -23,7 +23,7 @@ const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// The label of namespaces that would rather have no pod than one without hooks.
 pub const ENFORCE_LABEL: &str = "quiescent.dev/enforce";
 
-const APPLY: &str = "apply the registration of deploy, with your caBundle";
+const APPLY: &str = "kubectl apply -k deploy, or the overlay that you use";
 
 /// The longest time that a pod should wait for one webhook, in seconds.
 const PATIENCE: i64 = 10;
@@ -157,7 +157,7 @@ fn registered(observed: &Observed, all: &[Value]) -> Vec<Told> {
         return vec![Told::finding(
             Finding::NotRegistered,
             format!("there is no MutatingWebhookConfiguration {}", names.webhook),
-            "kubectl apply -f deploy/webhook.yaml, with your caBundle; or name yours with --webhook",
+            "kubectl apply -k deploy; --webhook names one that is called otherwise",
         )];
     };
     let ours: Vec<&Value> = entries(configuration).collect();
@@ -365,7 +365,7 @@ fn guarded(observed: &Observed) -> Vec<Told> {
                     some(asking),
                     guard::LABEL
                 ),
-                "kubectl apply -f deploy/guard.yaml, with your caBundle",
+                "kubectl apply -k your folder with deploy/components/guard",
             ));
         }
     }

@@ -191,7 +191,7 @@ findings! {
         "bring that webhook back, or have it leave our namespace out",
     BundleAbsent = "bundle_absent" Certificate Wrong
         "an entry has no caBundle: the API server trusts our certificate only if its own authorities signed it"
-        "have the controller (--certificates issue or follow) or cert-manager's ca-injector fill it in",
+        "have the controller fill it in: --certificates issue, or follow",
     BundleUnreadable = "bundle_unreadable" Certificate Wrong
         "a caBundle has no certificate that can be read"
         "write the authority's certificate there, as PEM and then base64",

@@ -51,6 +51,16 @@ pub fn flag<'a>(workload: &'a Value, name: &str) -> Option<&'a str> {
     found
 }
 
+/// What a setting of our own commands is, by its flag or by its variable.
+pub fn setting<'a>(workload: &'a Value, name: &str) -> Option<&'a str> {
+    let variable = format!("QUIESCENT_{}", name.to_uppercase().replace('-', "_"));
+    let by_variable = || {
+        let mut all = containers(workload).flat_map(|it| list(&it["env"]));
+        all.find(|it| it["name"] == variable)?["value"].as_str()
+    };
+    flag(workload, name).or_else(by_variable)
+}
+
 /// A few names, and how many more there are.
 pub fn some<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const SHOWN: usize = 3;

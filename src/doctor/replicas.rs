@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     Check, Finding, Observed, Seen, Told,
-    object::{containers, count, flag, list, name},
+    object::{containers, count, list, name, setting},
 };
 
 /// After so many restarts somebody should look.
@@ -59,7 +59,7 @@ pub fn judge(observed: &Observed) -> Vec<Told> {
     let key = (names.own_namespace.clone(), names.service.clone());
     let mut told = Vec::new();
     match observed.services.get(&key) {
-        Some(Seen::Known(endpoints)) => told.extend(answering(observed, endpoints)),
+        Some(Seen::Known(endpoints)) => told.push(answering(observed, endpoints)),
         Some(Seen::Absent) => told.push(Told::finding(
             Finding::ServiceAbsent,
             format!(
@@ -80,11 +80,11 @@ pub fn judge(observed: &Observed) -> Vec<Told> {
     told
 }
 
-fn answering(observed: &Observed, endpoints: &Endpoints) -> Option<Told> {
+fn answering(observed: &Observed, endpoints: &Endpoints) -> Told {
     let own = &observed.names.own_namespace;
     let (ready, all) = (endpoints.ready(), endpoints.0.len());
     let look = format!("kubectl -n {own} get pods,events");
-    Some(match (ready, all) {
+    match (ready, all) {
         (0, 0) => Told::finding(Finding::NobodyAnswers, "the Service has no endpoint", look),
         (0, all) => Told::finding(
             Finding::NobodyAnswers,
@@ -108,7 +108,7 @@ fn answering(observed: &Observed, endpoints: &Endpoints) -> Option<Told> {
             Check::Replicas,
             format!("{ready} are ready{}", versions(observed)),
         ),
-    })
+    }
 }
 
 /// The images of our Deployments, each once.
@@ -180,20 +180,18 @@ pub fn deployment<'a>(deployments: &'a Seen<Vec<Value>>, command: &str) -> Optio
     deployments.find(|it| super::object::arguments(it).any(|argument| argument == command))
 }
 
-/// What a flag of our own commands is set to.
-pub fn own_flag<'a>(
+/// What a setting of one of our commands is.
+pub fn own_setting<'a>(
     deployments: &'a Seen<Vec<Value>>,
     command: &str,
     name: &str,
 ) -> Option<&'a str> {
-    deployment(deployments, command).and_then(|it| flag(it, name))
+    deployment(deployments, command).and_then(|it| setting(it, name))
 }
 
 /// The Secret that the webhook's Deployment takes its certificate from.
 pub fn secret(deployments: &Seen<Vec<Value>>) -> Option<&str> {
     let webhook = deployment(deployments, "serve")?;
-    let volumes = list(&webhook["spec"]["template"]["spec"]["volumes"]);
-    volumes
-        .filter_map(|it| it["secret"]["secretName"].as_str())
-        .next()
+    let mut volumes = list(&webhook["spec"]["template"]["spec"]["volumes"]);
+    volumes.find_map(|it| it["secret"]["secretName"].as_str())
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     Check, Finding, Names, Observed, Seen, Told,
-    replicas::{deployment, own_flag},
+    replicas::{deployment, own_setting},
 };
 
 /// Whose right it is.
@@ -99,7 +99,7 @@ macro_rules! rights {
 }
 
 rights! {
-    Webhook Always Cluster "" "namespaces" None, ["get" "list" "watch"]
+    Webhook Always Cluster "" "namespaces" None, ["list" "watch"]
         "labels of namespaces are not known, and replicas do not become ready";
     Controller Always Cluster "" "namespaces" None, ["list" "watch"]
         "it does not become ready, and no scripts are written";
@@ -115,12 +115,8 @@ rights! {
         "it does not become ready, and no scripts are written";
     Controller Always Cluster "" "configmaps" None, ["create" "delete" "get" "list" "patch" "watch"]
         "scripts are not written, or old ones stay for ever";
-    Controller Always OurNamespace "coordination.k8s.io" "leases" None, ["create"]
-        "nobody leads the first time";
     Controller Always OurNamespace "coordination.k8s.io" "leases" Some("quiescent-controller"), ["get" "update"]
         "nobody leads, and nothing is written";
-    Controller Issuing OurNamespace "" "secrets" None, ["create"]
-        "there is no certificate the first time";
     Controller Issuing OurNamespace "" "secrets" Some("quiescent-tls"), ["patch"]
         "the certificate is not renewed";
     Controller Certificates OurNamespace "" "secrets" Some("quiescent-tls"), ["get" "list" "watch"]
@@ -136,7 +132,7 @@ rights! {
 /// The rights that this installation needs, as far as its Deployments tell.
 pub fn needed(deployments: &Seen<Vec<Value>>) -> impl Iterator<Item = &'static Right> {
     let has_controller = deployment(deployments, "controller").is_some();
-    let certificates = own_flag(deployments, "controller", "certificates");
+    let certificates = own_setting(deployments, "controller", "certificates");
     let issues = certificates == Some("issue");
     let follows = issues || certificates == Some("follow");
     RIGHTS.iter().filter(move |it| {
@@ -193,7 +189,7 @@ pub fn judge(observed: &Observed) -> Vec<Told> {
                 right.breaks
             ),
             format!(
-                "kubectl auth can-i {verb} {}{group}{}{scope} --as system:serviceaccount:{own}:{account} says no; apply the rights of deploy",
+                "kubectl auth can-i {verb} {}{group}{}{scope} --as system:serviceaccount:{own}:{account} says no; kubectl apply -k deploy",
                 right.resource,
                 right.object(&observed.names).map_or_else(String::new, |it| format!("/{it}")),
             ),

@@ -38,7 +38,7 @@ fn labels(name: &str, more: &[(&str, &str)]) -> (String, Labels) {
 }
 
 fn shown() -> Shown {
-    let mutating = of_kind("webhook.yaml", "MutatingWebhookConfiguration");
+    let mutating = of_kind("base/webhook.yaml", "MutatingWebhookConfiguration");
     let entries = mutating[0]["webhooks"].as_array().unwrap().iter();
     Shown {
         source: Source::Replica("quiescent-a".to_owned()),
@@ -67,8 +67,8 @@ fn healthy() -> Observed {
     };
     let endpoints = Endpoints(vec![endpoint("quiescent-a"), endpoint("quiescent-b")]);
     let deployments = Seen::Known(vec![
-        ready_deployment("server.yaml"),
-        ready_deployment("controller.yaml"),
+        ready_deployment("base/server.yaml"),
+        ready_deployment("base/controller.yaml"),
     ]);
     let given = rights::needed(&deployments).flat_map(|right| {
         let verbs = right.verbs.iter();
@@ -89,8 +89,11 @@ fn healthy() -> Observed {
         },
         now: NOW,
         ahead: Some(1),
-        mutating: Seen::Known(of_kind("webhook.yaml", "MutatingWebhookConfiguration")),
-        validating: Seen::Known(of_kind("guard.yaml", "ValidatingWebhookConfiguration")),
+        mutating: Seen::Known(of_kind("base/webhook.yaml", "MutatingWebhookConfiguration")),
+        validating: Seen::Known(of_kind(
+            "components/guard/webhook.yaml",
+            "ValidatingWebhookConfiguration",
+        )),
         namespaces: Seen::Known(
             [
                 labels("default", &[]),
@@ -209,7 +212,7 @@ fn volume_policy(observed: &mut Observed, seen: Seen<Value>) {
     observed.volume_policies.insert("skip".to_owned(), seen);
 }
 
-fn anothers(observed: &mut Observed, service: Value) {
+fn anothers(observed: &mut Observed, service: &Value) {
     known(&mut observed.mutating).push(json!({
         "metadata": {"name": "another"},
         "webhooks": [{
@@ -300,7 +303,7 @@ const FAULTS: &[Fault] = &[
     (
         Finding::BlockedByAnother,
         |it| {
-            anothers(it, json!({"namespace": "another", "name": "gone"}));
+            anothers(it, &json!({"namespace": "another", "name": "gone"}));
             it.services
                 .insert(("another".to_owned(), "gone".to_owned()), Seen::Absent);
         },
@@ -379,7 +382,7 @@ const FAULTS: &[Fault] = &[
         |it| {
             known(&mut it.pods).push(object(
         "{metadata: {name: quiescent-a}, status: {containerStatuses: [{restartCount: 7, lastState: {terminated: {reason: OOMKilled}}}]}}",
-    ))
+    ));
         },
         "quiescent/quiescent-a restarted 7 times, last: OOMKilled",
     ),
@@ -396,7 +399,7 @@ const FAULTS: &[Fault] = &[
         |it| {
             known(&mut it.trial).outcome = Outcome::Refused(
         "Internal error occurred: failed calling webhook \"enforce.quiescent.dev\": failed to call webhook: context deadline exceeded".to_owned(),
-    )
+    );
         },
         "context deadline exceeded",
     ),
@@ -541,7 +544,7 @@ const FAULTS: &[Fault] = &[
                 Seen::Known(json!({"data": {
                     "policy.yaml": "version: v1\nvolumePolicies: [{conditions: {volumeTypes: [emptyDir]}, action: {type: skip}}]\n",
                 }})),
-            )
+            );
         },
         "velero/skip (skip of emptyDir) drops quiescent-dump in nightly",
     ),
@@ -707,7 +710,7 @@ fn counts_of_an_api_server_are_read_by_entry() {
 #[test]
 fn the_list_of_rights_is_that_of_deploy() {
     let mut given = BTreeSet::new();
-    for file in ["server.yaml", "controller.yaml", "certificates.yaml"] {
+    for file in ["base/rbac.yaml", "components/self-issued/certificate.yaml"] {
         let objects = shipped(file);
         let bindings = objects.iter().filter(|it| {
             it["kind"]
@@ -759,6 +762,23 @@ fn the_list_of_rights_is_that_of_deploy() {
         }
     }
     assert_eq!(listed, given);
+}
+
+#[test]
+fn settings_are_flags_or_variables() {
+    let deployments = Seen::Known(of_kind("base/controller.yaml", "Deployment"));
+    assert_eq!(
+        replicas::own_setting(&deployments, "controller", "certificates"),
+        Some("off")
+    );
+    assert_eq!(
+        replicas::own_setting(&deployments, "controller", "admin"),
+        Some("0.0.0.0:9090")
+    );
+    assert_eq!(
+        replicas::own_setting(&deployments, "controller", "policies"),
+        None
+    );
 }
 
 #[test]

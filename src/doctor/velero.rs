@@ -31,7 +31,7 @@ pub fn judge(observed: &Observed) -> Vec<Told> {
         )];
     };
     let mut told = running(observed, server);
-    told.extend(node_agent(observed));
+    told.push(node_agent(observed));
     told.push(storage(observed));
     told
 }
@@ -130,11 +130,11 @@ fn list_of(seen: &Seen<Vec<Value>>) -> impl Iterator<Item = &Value> {
     seen.known().into_iter().flatten()
 }
 
-fn node_agent(observed: &Observed) -> Option<Told> {
+fn node_agent(observed: &Observed) -> Told {
     let namespace = &observed.names.velero_namespace;
     let all = match &observed.node_agents {
         Seen::Known(all) => all,
-        unseen => return Some(Told::unseen(Check::NodeAgent, "DaemonSets", unseen)),
+        unseen => return Told::unseen(Check::NodeAgent, "DaemonSets", unseen),
     };
     // One for each kind of node: Windows has its own.
     let agents: Vec<&Value> = all
@@ -142,18 +142,18 @@ fn node_agent(observed: &Observed) -> Option<Told> {
         .filter(|it| matches!(name(it), "node-agent" | "restic" | "node-agent-windows"))
         .collect();
     if agents.is_empty() {
-        return Some(Told::finding(
+        return Told::finding(
             Finding::NoNodeAgent,
             format!("there is no node-agent in {namespace}: no volume with a dump is saved"),
             "velero install --use-node-agent",
-        ));
+        );
     }
     let number = |field: &str| -> u64 {
         let numbers = agents.iter().filter_map(|it| it["status"][field].as_u64());
         numbers.sum()
     };
     let (wanted, ready) = (number("desiredNumberScheduled"), number("numberReady"));
-    Some(if ready < wanted || wanted == 0 {
+    if ready < wanted || wanted == 0 {
         Told::finding(
             Finding::NodeAgentUnready,
             format!("ready on {ready} of {wanted} nodes"),
@@ -162,7 +162,7 @@ fn node_agent(observed: &Observed) -> Option<Told> {
     } else {
         let nodes = count(usize::try_from(wanted).unwrap_or(usize::MAX), "node");
         Told::fine(Check::NodeAgent, format!("ready on {nodes}"))
-    })
+    }
 }
 
 fn storage(observed: &Observed) -> Told {

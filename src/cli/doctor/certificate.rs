@@ -45,12 +45,12 @@ async fn at_replica(sight: &Sight<'_>, endpoint: &Endpoint) -> Option<Shown> {
         address, port, pod, ..
     } = endpoint;
     let named = pod.as_deref().unwrap_or(address);
-    let chain = match proxied(sight, pod.as_deref()).await {
-        Some(pem) => certs::chain_of(pem.as_bytes()),
-        None => {
-            let address = SocketAddr::new(address.parse().ok()?, *port);
-            certs::chain(address, &sight.names.host()).await.ok()?
-        }
+    let chain = if let Some(pem) = proxied(sight, pod.as_deref()).await {
+        certs::chain_of(pem.as_bytes())
+    } else {
+        let address = SocketAddr::new(address.parse().ok()?, *port);
+        let shown = certs::chain(address, &sight.names.host()).await;
+        shown.ok()?
     };
     let source = Source::Replica(named.to_owned());
     certs::looked_at(

@@ -1,6 +1,6 @@
 //! Looks at a cluster: each question once, all that need no other at the same time.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail};
 use k8s_openapi::jiff::Timestamp;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Args, certificate, rights, scripts, trial};
 use crate::{
-    doctor::{self, Calls, Endpoints, Labels, Lease, Names, Observed, Seen},
+    doctor::{self, Calls, Endpoints, Labels, Lease, Names, Observed, Seen, Trial},
     kubernetes::{self, Answer, Asker, ListError, Objects, list},
 };
 
@@ -33,100 +33,62 @@ pub async fn look(args: &Args) -> anyhow::Result<Observed> {
 
     let own =
         |group: &str, kind: &str| format!("/{group}/namespaces/{}/{kind}", names.own_namespace);
-    let of_velero =
-        |group: &str, kind: &str| format!("/{group}/namespaces/{}/{kind}", names.velero_namespace);
     let webhooks = |kind: &str| format!("/apis/admissionregistration.k8s.io/v1/{kind}");
-    let velero_objects = |kind: &str| of_velero("apis/velero.io/v1", kind);
-    let (mutating, validating, deployments, pods, lease, namespaces) = tokio::join!(
+    let (mutating, validating, deployments, pods, lease, namespaces, of_velero) = tokio::join!(
         items(&asker, webhooks("mutatingwebhookconfigurations")),
         items(&asker, webhooks("validatingwebhookconfigurations")),
         items(&asker, own("apis/apps/v1", "deployments")),
         items(&asker, own("api/v1", "pods")),
         object(&asker, own("apis/coordination.k8s.io/v1", LEASE)),
         namespaces(&asker),
-    );
-    let (velero, node_agents, storage, schedules, backups) = tokio::join!(
-        items(&asker, of_velero("apis/apps/v1", "deployments")),
-        items(&asker, of_velero("apis/apps/v1", "daemonsets")),
-        items(&asker, velero_objects("backupstoragelocations")),
-        items(&asker, velero_objects("schedules")),
-        backups(&asker, velero_objects("backups")),
+        OfVelero::look(&asker, &names.velero_namespace),
     );
     if let Some(secret) = doctor::secret(&deployments) {
         secret.clone_into(&mut names.secret);
     }
     let secret = object(&asker, own_secret(&names)).await;
     let services = services(&asker, &names, &mutating, &validating).await;
-    let bundles = match &mutating {
-        Seen::Known(all) => {
-            let validating = validating.known().map_or(&[][..], Vec::as_slice);
-            doctor::bundles(&names, all, validating)
-        }
-        _ => BTreeMap::new(),
-    };
+    let bundles = mutating.known().map_or_else(BTreeMap::new, |all| {
+        let validating = validating.known().map_or(&[][..], Vec::as_slice);
+        doctor::bundles(&names, all, validating)
+    });
     let endpoints = services.get(&(names.own_namespace.clone(), names.service.clone()));
-    let endpoints = endpoints.and_then(Seen::known).cloned().unwrap_or_default();
+    let endpoints = endpoints.and_then(Seen::known).cloned();
     let shown = certificate::look(certificate::Sight {
         asker: &asker,
         names: &names,
-        endpoints: &endpoints,
+        endpoints: &endpoints.unwrap_or_default(),
         pods: pods.known().map_or(&[][..], Vec::as_slice),
         secret: secret.known(),
         bundles: &bundles,
         now,
-    });
-    let volume_policies = async {
-        let mut found = BTreeMap::new();
-        for name in doctor::volume_policies_named(schedules.known().map_or(&[][..], Vec::as_slice))
-        {
-            let config_map =
-                object(&asker, of_velero("api/v1", &format!("configmaps/{name}"))).await;
-            found.insert(name, config_map);
-        }
-        found
-    };
-    let calls = || async {
-        let metrics = seen(asker.get("/metrics").await);
-        metrics.map(|it| Calls::of(&it.text, |entry| bundles.contains_key(entry)))
-    };
+    })
+    .await;
     let cluster_wide = doctor::is_cluster_wide(&names, &mutating);
-    let place = trial::place(
-        args.namespace.as_deref(),
-        namespaces.known(),
-        &names,
-        cluster_wide,
-    );
-    let tried = async {
-        let before = calls().await;
-        let trial = match place {
-            Some(place) => trial::run(&asker, &place).await,
-            None => Seen::Absent,
-        };
-        let after = calls().await;
-        let meanwhile = before
-            .known()
-            .zip(after.known())
-            .map(|(before, after)| after.since(before));
-        (trial.map(|it| doctor::Trial { meanwhile, ..it }), after)
-    };
-    let (shown, volume_policies, (trial, calls), rights, missing_scripts) = tokio::join!(
-        shown,
-        volume_policies,
-        tried,
+    let wanted = args.namespace.as_deref();
+    let place = trial::place(wanted, namespaces.known(), &names, cluster_wide);
+    let ((trial, calls), rights, missing_scripts) = tokio::join!(
+        tried(&asker, place.as_deref(), &bundles),
         rights::look(&asker, &names, &deployments),
         scripts::look(&asker),
     );
+    let OfVelero {
+        velero,
+        node_agents,
+        storage,
+        schedules,
+        backups,
+        volume_policies,
+    } = of_velero;
     Ok(Observed {
-        now: unix_seconds(),
+        now,
         ahead,
         mutating,
         validating,
         namespaces,
         services,
         lease: lease.map(|it| read_lease(&it, now - ahead.unwrap_or_default())),
-        secret: secret.map(|it| {
-            serde_json::from_value(it["metadata"]["annotations"].clone()).unwrap_or_default()
-        }),
+        secret: secret.map(|it| annotations(&it)),
         deployments,
         pods,
         shown,
@@ -144,9 +106,68 @@ pub async fn look(args: &Args) -> anyhow::Result<Observed> {
     })
 }
 
-fn unix_seconds() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    i64::try_from(since.unwrap_or_default().as_secs()).unwrap_or(i64::MAX)
+/// What is seen of Velero.
+struct OfVelero {
+    velero: Seen<Vec<Value>>,
+    node_agents: Seen<Vec<Value>>,
+    storage: Seen<Vec<Value>>,
+    schedules: Seen<Vec<Value>>,
+    backups: Seen<Vec<Value>>,
+    volume_policies: BTreeMap<String, Seen<Value>>,
+}
+
+impl OfVelero {
+    async fn look(asker: &Asker, namespace: &str) -> Self {
+        let path = |group: &str, kind: &str| format!("/{group}/namespaces/{namespace}/{kind}");
+        let of_its_own = |kind: &str| path("apis/velero.io/v1", kind);
+        let (velero, node_agents, storage, schedules, backups) = tokio::join!(
+            items(asker, path("apis/apps/v1", "deployments")),
+            items(asker, path("apis/apps/v1", "daemonsets")),
+            items(asker, of_its_own("backupstoragelocations")),
+            items(asker, of_its_own("schedules")),
+            backups(asker, of_its_own("backups")),
+        );
+        let named = schedules.known().map_or(&[][..], Vec::as_slice);
+        let mut volume_policies = BTreeMap::new();
+        for name in doctor::volume_policies_named(named) {
+            let config_map = object(asker, path("api/v1", &format!("configmaps/{name}"))).await;
+            volume_policies.insert(name, config_map);
+        }
+        Self {
+            velero,
+            node_agents,
+            storage,
+            schedules,
+            backups,
+            volume_policies,
+        }
+    }
+}
+
+/// The trial, and what the API server had counted before it.
+async fn tried(
+    asker: &Asker,
+    place: Option<&str>,
+    bundles: &BTreeMap<String, Vec<u8>>,
+) -> (Seen<Trial>, Seen<Calls>) {
+    let calls = || async {
+        let metrics = seen(asker.get("/metrics").await);
+        metrics.map(|it| Calls::of(&it.text, |entry| bundles.contains_key(entry)))
+    };
+    let before = calls().await;
+    let Some(place) = place else {
+        return (Seen::Absent, before);
+    };
+    let trial = trial::run(asker, place).await;
+    let after = calls().await;
+    let both = before.known().zip(after.known());
+    let meanwhile = both.map(|(before, after)| after.since(before));
+    (trial.map(|it| Trial { meanwhile, ..it }), before)
+}
+
+fn annotations(object: &Value) -> Labels {
+    let annotations = object["metadata"]["annotations"].clone();
+    serde_json::from_value(annotations).unwrap_or_default()
 }
 
 fn own_secret(names: &Names) -> String {

@@ -23,7 +23,7 @@ pub async fn look(
 ) -> Seen<Vec<Asked>> {
     let wanted = doctor::needed(deployments);
     let wanted = wanted.flat_map(|right| right.verbs.iter().map(move |verb| (right, *verb)));
-    let asked = stream::iter(wanted).map(|(right, verb)| async move {
+    let answers = stream::iter(wanted).map(|(right, verb)| async move {
         let account = doctor::account(deployments, right.account);
         let review = review(right, verb, &account, names);
         let answer = seen(asker.post(REVIEWS, &review).await);
@@ -32,9 +32,9 @@ pub async fn look(
             (right, verb, said["status"]["allowed"] == true)
         })
     });
-    let mut asked = asked.buffered(AT_ONCE);
+    let mut answers = answers.buffered(AT_ONCE);
     let mut all = Vec::new();
-    while let Some(one) = asked.next().await {
+    while let Some(one) = answers.next().await {
         match one {
             Seen::Known(one) => all.push(one),
             Seen::Absent => return Seen::Absent,

@@ -15,13 +15,13 @@ use crate::{
 
 /// The namespace to try in: the one that was named, else one that is switched on.
 pub fn place(
-    named: Option<&str>,
+    wanted: Option<&str>,
     namespaces: Option<&BTreeMap<String, Labels>>,
     names: &Names,
     cluster_wide: bool,
 ) -> Option<String> {
-    if let Some(named) = named {
-        return Some(named.to_owned());
+    if let Some(wanted) = wanted {
+        return Some(wanted.to_owned());
     }
     let settings = Settings {
         mode: Mode::OptIn,

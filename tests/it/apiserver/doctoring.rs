@@ -2,7 +2,7 @@
 //! Velero's objects beside them: nothing is wrong; then each fault is made, found and mended.
 //!
 //! Nobody runs the Deployments here: what their pods would say of themselves is written by hand.
-use std::{cell::RefCell, fs, net::IpAddr, path::Path, process::Command, time::Duration};
+use std::{cell::RefCell, fs, net::IpAddr, process::Command, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,10 @@ use super::{
     kit::{Webhook, eventually, run},
     there_is_an_api_server, try_all,
 };
-use crate::support::{self, quiescent};
+use crate::{
+    deploy,
+    support::{self, quiescent},
+};
 
 /// How long a watch of the API server or of a replica may take on a machine that is busy.
 const SOON: Duration = Duration::from_mins(2);
@@ -76,6 +79,8 @@ struct Stage {
     api: ApiServer,
     host: IpAddr,
     pki: tempfile::TempDir,
+    /// The objects of deploy/.
+    shipped: Vec<Value>,
     replicas: RefCell<Vec<Webhook>>,
 }
 
@@ -123,17 +128,11 @@ impl Stage {
             api,
             host,
             pki,
+            shipped: deploy::with_components(&["components/guard"]),
             replicas: RefCell::default(),
         };
-        let kubectl = &stage.api.kubectl;
-        for file in ["server.yaml", "controller.yaml", "certificates.yaml"] {
-            kubectl.apply("apply -f -", &shipped(file));
-        }
         stage.certificate("quiescent.quiescent.svc");
-        let pki = stage.pki.path().display();
-        kubectl.run(&format!(
-            "create secret tls quiescent-tls -n quiescent --cert {pki}/tls.crt --key {pki}/tls.key"
-        ));
+        stage.api.apply(&stage.shipped);
         for number in [0, 1] {
             stage.replica(number);
         }
@@ -191,7 +190,11 @@ impl Stage {
             pod["apiVersion"] = "v1".into();
             pod["kind"] = "Pod".into();
             pod["metadata"]["name"] = name.as_str().into();
-            pod["spec"]["containers"][0]["ports"][1]["containerPort"] = webhook.admin_port().into();
+            let ports = pod["spec"]["containers"][0]["ports"]
+                .as_array_mut()
+                .unwrap();
+            let admin = ports.iter_mut().find(|it| it["name"] == "admin").unwrap();
+            admin["containerPort"] = webhook.admin_port().into();
             kubectl.apply("create -n quiescent -f -", &pod.to_string());
             let host = self.host.to_string();
             self.status(
@@ -216,10 +219,15 @@ impl Stage {
     /// The entries as they are shipped, whatever became of them.
     fn register(&self) {
         let ca = super::base64(&fs::read_to_string(self.pki.path().join("ca.crt")).unwrap());
-        for file in ["webhook.yaml", "guard.yaml"] {
-            let text = shipped(file).replace("@CA_BUNDLE@", &ca);
-            self.api.kubectl.apply("apply -f -", &text);
+        let webhooks = self.shipped.iter().filter(|it| it["webhooks"].is_array());
+        let mut webhooks: Vec<Value> = webhooks.cloned().collect();
+        for entry in webhooks
+            .iter_mut()
+            .flat_map(|it| it["webhooks"].as_array_mut().unwrap())
+        {
+            entry["clientConfig"]["caBundle"] = ca.as_str().into();
         }
+        self.api.apply(&webhooks);
     }
 
     fn velero(&self) {
@@ -373,10 +381,6 @@ fn fine(told: &Value, check: &str) -> String {
     found["message"].as_str().unwrap().to_owned()
 }
 
-fn shipped(file: &str) -> String {
-    fs::read_to_string(Path::new(&in_tree("deploy")).join(file)).unwrap()
-}
-
 fn now() -> String {
     let now = run(Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%S.000000Z"])).unwrap();
     now.trim().to_owned()
@@ -452,10 +456,11 @@ fn rights_are_missing(stage: &Stage) {
     let (told, code) = stage.seen(&[], |found| found.contains(&"right_missing"));
     assert_eq!(code, Some(1));
     assert!(message(&told, "right_missing").contains("quiescent/quiescent-controller may not"));
-    stage
-        .api
-        .kubectl
-        .apply("apply -f -", &shipped("controller.yaml"));
+    let bindings = stage
+        .shipped
+        .iter()
+        .filter(|it| it["kind"] == "ClusterRoleBinding");
+    stage.api.apply(&bindings.cloned().collect::<Vec<_>>());
     stage.only(&[], 0);
 }
 
