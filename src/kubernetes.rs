@@ -8,7 +8,7 @@ mod watch;
 
 pub use self::{
     ask::{Answer, Asker},
-    client::{ClientError, client, current_client},
+    client::{ClientError, client, current_client, current_client_that_asks_once},
     lease::{Election, Leadership, Terms},
     list::{ListError, Objects, list, object},
     namespaces::{Lookup, Metadata, NamespaceWatch, Namespaces},

@@ -22,6 +22,10 @@ pub enum Needed {
     Certificates,
     /// By a controller that makes the certificate.
     Issuing,
+    /// By a controller that puts annotations of running pods right, as it does by default.
+    Repairing,
+    /// By a controller that makes pods anew.
+    Healing,
 }
 
 /// Where it is needed.
@@ -101,6 +105,10 @@ macro_rules! rights {
 rights! {
     Webhook Always Cluster "" "namespaces" None, ["list" "watch"]
         "labels of namespaces are not known, and replicas do not become ready";
+    Webhook Always Cluster "quiescent.dev" "clusterhookpolicies" None, ["list" "watch"]
+        "policies of the cluster are not in force";
+    Webhook Always Cluster "quiescent.dev" "hookpolicies" None, ["list" "watch"]
+        "policies of namespaces are not in force";
     Controller Always Cluster "" "namespaces" None, ["list" "watch"]
         "it does not become ready, and no scripts are written";
     Controller Always Cluster "" "pods" None, ["list" "watch"]
@@ -115,6 +123,28 @@ rights! {
         "it does not become ready, and no scripts are written";
     Controller Always Cluster "" "configmaps" None, ["create" "delete" "get" "list" "patch" "watch"]
         "scripts are not written, or old ones stay for ever";
+    Controller Always Cluster "apps" "replicasets" None, ["get"]
+        "Deployments are not told of pods without hooks";
+    Controller Always Cluster "events.k8s.io" "events" None, ["create"]
+        "owners are not told of pods without hooks";
+    Controller Always Cluster "quiescent.dev" "clusterhookpolicies" None, ["list" "watch"]
+        "policies of the cluster are not in force";
+    Controller Always Cluster "quiescent.dev" "hookpolicies" None, ["list" "watch"]
+        "policies of namespaces are not in force";
+    Controller Always Cluster "quiescent.dev" "clusterhookpolicies/status" None, ["patch"]
+        "policies do not say whether they are in force";
+    Controller Always Cluster "quiescent.dev" "hookpolicies/status" None, ["patch"]
+        "policies do not say whether they are in force";
+    Controller Repairing Cluster "" "pods" None, ["patch"]
+        "hooks of running pods are not put right";
+    Controller Healing Cluster "" "pods" None, ["create"]
+        "no pod without hooks is made anew";
+    Controller Healing Cluster "" "pods/eviction" None, ["create"]
+        "no pod without hooks is made anew";
+    Controller Healing Cluster "apps" "daemonsets" None, ["get"]
+        "no pod of a DaemonSet is made anew";
+    Controller Healing Cluster "apps" "statefulsets" None, ["get"]
+        "no pod of a StatefulSet is made anew";
     Controller Always OurNamespace "coordination.k8s.io" "leases" Some("quiescent-controller"), ["get" "update"]
         "nobody leads, and nothing is written";
     Controller Issuing OurNamespace "" "secrets" Some("quiescent-tls"), ["patch"]
@@ -134,6 +164,8 @@ pub fn needed(deployments: &Seen<Vec<Value>>) -> impl Iterator<Item = &'static R
     let has_controller = deployment(deployments, "controller").is_some();
     let certificates = own_setting(deployments, "controller", "certificates");
     let issues = certificates == Some("issue");
+    let repairs = own_setting(deployments, "controller", "repair") != Some("off");
+    let heals = own_setting(deployments, "controller", "heal") == Some("true");
     let follows = issues || certificates == Some("follow");
     RIGHTS.iter().filter(move |it| {
         let of_one_that_is_there = it.account == Account::Webhook || has_controller;
@@ -142,6 +174,8 @@ pub fn needed(deployments: &Seen<Vec<Value>>) -> impl Iterator<Item = &'static R
                 Needed::Always => true,
                 Needed::Certificates => follows,
                 Needed::Issuing => issues,
+                Needed::Repairing => repairs,
+                Needed::Healing => heals,
             }
     })
 }
@@ -159,7 +193,7 @@ pub fn judge(observed: &Observed) -> Vec<Told> {
     let missing = asked.iter().filter(|(_, _, given)| !given);
     let mut told: Vec<Told> = Vec::new();
     let mut last: Option<&Right> = None;
-    for (right, verb, _) in missing {
+    for (right, ..) in missing {
         if last == Some(*right) {
             continue;
         }
@@ -176,10 +210,6 @@ pub fn judge(observed: &Observed) -> Vec<Told> {
             Place::Cluster => String::new(),
             Place::OurNamespace => format!(" -n {own}"),
         };
-        let group = match right.group {
-            "" => String::new(),
-            group => format!(".{group}"),
-        };
         told.push(Told::finding(
             Finding::RightMissing,
             format!(
@@ -189,9 +219,7 @@ pub fn judge(observed: &Observed) -> Vec<Told> {
                 right.breaks
             ),
             format!(
-                "kubectl auth can-i {verb} {}{group}{}{scope} --as system:serviceaccount:{own}:{account} says no; kubectl apply -k deploy",
-                right.resource,
-                right.object(&observed.names).map_or_else(String::new, |it| format!("/{it}")),
+                "kubectl apply -k deploy; kubectl auth can-i --list{scope} --as system:serviceaccount:{own}:{account} shows what is there"
             ),
         ));
     }

@@ -62,6 +62,23 @@ pub async fn current_client(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
 ) -> Result<Client, ClientError> {
+    connect(current_config(kubeconfig, context).await?)
+}
+
+/// The same, for whoever takes a refusal for an answer: nothing is tried again.
+pub async fn current_client_that_asks_once(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Client, ClientError> {
+    let mut config = current_config(kubeconfig, context).await?;
+    config.default_retry = false;
+    connect(config)
+}
+
+async fn current_config(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Config, ClientError> {
     let read = match kubeconfig {
         Some(path) => Kubeconfig::read_from(path),
         None => Kubeconfig::read(),
@@ -77,16 +94,15 @@ pub async fn current_client(
         context: context.map(str::to_owned),
         ..KubeConfigOptions::default()
     };
-    let config = match read {
+    match read {
         Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
-            .map_err(|because| named(because, ClientError::Current))?,
+            .map_err(|because| named(because, ClientError::Current)),
         Err(_) if kubeconfig.is_none() && env::var_os(IN_CLUSTER).is_some() => {
-            Config::incluster().map_err(ClientError::ServiceAccount)?
+            Config::incluster().map_err(ClientError::ServiceAccount)
         }
-        Err(because) => return Err(named(because, ClientError::NoCluster)),
-    };
-    connect(config)
+        Err(because) => Err(named(because, ClientError::NoCluster)),
+    }
 }
 
 fn connect(config: Config) -> Result<Client, ClientError> {

@@ -47,9 +47,14 @@ pub async fn look(
 
 fn review(right: &Right, verb: &str, account: &str, names: &Names) -> Value {
     let own = &names.own_namespace;
+    let (resource, subresource) = right
+        .resource
+        .split_once('/')
+        .unwrap_or((right.resource, ""));
     let mut attributes = json!({
         "group": right.group,
-        "resource": right.resource,
+        "resource": resource,
+        "subresource": subresource,
         "verb": verb,
     });
     if right.place == Place::OurNamespace {
