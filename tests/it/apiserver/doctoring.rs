@@ -411,6 +411,11 @@ fn all_is_well(stage: &Stage) {
         let says = fine(&told, check);
         assert!(says.contains(part), "{check}: {says}");
     }
+    // What the certificate of the one with a pod was asked for.
+    let port = stage.replicas.borrow()[0].admin_port();
+    let page = format!("/api/v1/namespaces/quiescent/pods/http:quiescent-0:{port}/proxy/chain.pem");
+    let page = stage.api.kubectl.run(&format!("get --raw {page}"));
+    assert!(page.contains("BEGIN CERTIFICATE"), "{page}");
     // A dry run stores nothing.
     let pods = stage.api.kubectl.json("get pods -n shop", "");
     assert_eq!(pods["items"], json!([]));
