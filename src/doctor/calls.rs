@@ -258,7 +258,7 @@ fn counted(observed: &Observed, calls: &Calls) -> Vec<Told> {
         let requests: u64 = calls.requests.values().sum();
         told.push(Told::fine(
             Check::Calls,
-            format!("{requests}, and 0 failed open{since}"),
+            format!("0 of {requests} failed{since}"),
         ));
     }
     told

@@ -399,7 +399,7 @@ fn all_is_well(stage: &Stage) {
         ("certificate", "trusts what 2 replicas show, which ends in"),
         ("replicas", "2 are ready, quiescent:"),
         ("proof", "a pod in shop gets its hooks"),
-        ("calls", "and 0 failed open"),
+        ("calls", "0 of "),
         ("rights", "that webhook and controller need"),
         ("namespaces", "1 of "),
         ("controller", "quiescent-controller-a leads"),
