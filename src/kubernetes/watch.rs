@@ -46,13 +46,17 @@ pub async fn follow<K>(
 
 /// Takes a resource that the API server does not know for one of which there is no object. It is asked
 /// for again, with the pauses of `events`, and may come later.
+///
+/// Once it has been there that is an error like any other: an API server that starts does not know all
+/// of its resources yet, and objects of one that is taken away are deleted first, each by itself.
 pub fn none_when_absent<K>(
     what: &str,
     events: impl Stream<Item = watcher::Result<Event<K>>>,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> {
-    let mut absent = false;
+    let (mut absent, mut known) = (false, false);
     events.flat_map(move |event| {
-        let now = matches!(&event, Err(error) if is_absent(error));
+        let now = !known && matches!(&event, Err(error) if is_absent(error));
+        known |= matches!(event, Ok(Event::InitDone));
         if now && !absent {
             tracing::info!(
                 "the API server has no {what} yet: none are known, and it is asked again"
@@ -95,6 +99,31 @@ pub fn with_causes(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_was_there_is_not_gone_because_an_api_server_starts() {
+        let unknown = || {
+            let status = kube::core::Status::failure("no such resource", "NotFound").with_code(404);
+            watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+        };
+        let told = |events: Vec<watcher::Result<Event<u8>>>| async {
+            let told = none_when_absent("things", stream::iter(events));
+            let told = told.map(|event| match event {
+                Ok(Event::InitDone) => "listed",
+                Ok(_) => "heard",
+                Err(_) => "broke",
+            });
+            told.collect::<Vec<_>>().await
+        };
+        assert_eq!(
+            told(vec![Err(unknown()), Ok(Event::Init), Ok(Event::InitDone)]).await,
+            ["heard", "listed", "heard", "listed"]
+        );
+        assert_eq!(
+            told(vec![Ok(Event::Init), Ok(Event::InitDone), Err(unknown())]).await,
+            ["heard", "listed", "broke"]
+        );
+    }
 
     #[test]
     fn an_error_says_all_its_causes_and_each_once() {
