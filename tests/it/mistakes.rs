@@ -284,6 +284,52 @@ fn a_link_back_up_is_not_followed() {
 }
 
 #[test]
+fn flags_that_cannot_be_followed_are_refused_at_the_start() {
+    let dir = folder();
+    for (arguments, sentence) in [
+        (
+            &["serve", "--tls-name", "a", "--cert-dir", "empty"][..],
+            "'--tls-name <NAME>' cannot be used with '--cert-dir <DIR>'",
+        ),
+        (
+            &["serve", "--watch-policies"],
+            "--watch-policies: there is no cluster, name one with --kubeconfig",
+        ),
+        (
+            &["serve", "--trust-delay=-1s"],
+            "--trust-delay -1s: it takes a time, such as 10s",
+        ),
+        (
+            &["serve", "--reload", "0s"],
+            "--reload 0s: it takes a time above zero, such as 2s",
+        ),
+        (
+            &["controller"],
+            "there is no cluster: name one with --kubeconfig, or run it in a pod",
+        ),
+        (
+            &["controller", "--interval", "0s"],
+            "--interval 0s: it takes a time above zero, such as 60s",
+        ),
+        (
+            &["controller", "--keep-scripts=-1h"],
+            "--keep-scripts -1h: it takes a time, such as 720h",
+        ),
+        (
+            &["controller", "--lease-duration", "1500ms"],
+            "--lease-duration 1.5s: it takes whole seconds, two at least, such as 15s",
+        ),
+        (
+            &["audit", "-A", "-n", "shop"],
+            "'--all-namespaces' cannot be used with '--namespace <NAMESPACE>'",
+        ),
+    ] {
+        let told = told(arguments, dir.path());
+        assert!(told.contains(sentence), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
 fn a_port_that_somebody_has_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
