@@ -11,6 +11,7 @@ mod audit;
 mod bodies;
 mod broken;
 mod cases;
+mod cluster;
 mod commands;
 mod databases;
 mod deploy;

@@ -1,12 +1,13 @@
 //! The whole way once: a real cluster, a real Velero, a PostgreSQL that nobody has annotated. It is
 //! backed up, deleted and restored, and its rows are back. Then one whose hook has to fail.
 //!
-//! `cargo test --test it velero -- --nocapture` shows each step with its time.
-use std::time::Instant;
-
+//! The last part of what happens on the cluster of `cluster.rs`.
 use serde_json::Value;
 
-use crate::{apiserver::kit::Webhook, support};
+use crate::{
+    apiserver::kit::Webhook,
+    cluster::{Steps, node::Node},
+};
 
 mod cluster;
 mod database;
@@ -16,23 +17,14 @@ use database::Database;
 
 const DUMP: &str = "quiescent-dump";
 
-#[test]
-fn velero_backs_up_and_restores_a_database_that_nobody_annotated() {
-    if !support::require(
-        cluster::can_be_started(),
-        "what a cluster with Velero needs (root, and all that tests/kit/README.md says)",
-    ) {
-        return;
-    }
-    let steps = Steps(Instant::now());
-    let cluster = Cluster::start(&steps);
+pub fn backs_up_and_restores_a_database_that_nobody_annotated(node: Node, steps: &Steps) {
+    let cluster = Cluster::of(node);
+    steps.done("Velero with its node agent and an S3 server");
     let webhook = cluster.install_quiescent();
     steps.done("quiescent serves behind a Service, with the entries of deploy/ and a certificate of certs/make");
 
-    rows_come_back(&cluster, &webhook, &steps);
-    a_failing_hook_is_not_a_backup(&cluster, &steps);
-    drop(cluster);
-    steps.done("the cluster is gone");
+    rows_come_back(&cluster, &webhook, steps);
+    a_failing_hook_is_not_a_backup(&cluster, steps);
 }
 
 fn rows_come_back(cluster: &Cluster, webhook: &Webhook, steps: &Steps) {
@@ -80,12 +72,16 @@ fn rows_come_back(cluster: &Cluster, webhook: &Webhook, steps: &Steps) {
     ));
 
     database.sql("shop", "insert into orders values (0, 'after the backup');");
-    cluster.kubectl.run("delete namespace shop --timeout 180s");
+    cluster
+        .node
+        .kubectl
+        .run("delete namespace shop --timeout 180s");
     steps.done("the namespace is deleted");
 
     let restore = cluster.restore("shop-1");
     assert_eq!(restore["status"]["phase"], "Completed", "{restore:#}");
     let log = cluster
+        .node
         .kubectl
         .run("logs -n velero deployment/velero -c velero");
     let hook = log.lines().find(|line| {
@@ -155,6 +151,7 @@ fn a_failing_hook_is_not_a_backup(cluster: &Cluster, steps: &Steps) {
     let argv: Vec<String> =
         serde_json::from_str(restore.as_str().expect("a restore hook")).expect("an array");
     let answer = cluster
+        .node
         .kubectl
         .exec("broken", "pg-0", "postgres", &argv)
         .expect("no dump is no failure");
@@ -183,13 +180,4 @@ fn names(list: &Value) -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-/// Prints what has been done, and when.
-struct Steps(Instant);
-
-impl Steps {
-    fn done(&self, what: &str) {
-        println!("{:>6.1} s  {what}", self.0.elapsed().as_secs_f32());
-    }
 }

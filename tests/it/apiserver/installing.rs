@@ -17,7 +17,7 @@ pub fn a_chart_leaves_nothing(api: &ApiServer, _: &Webhook) {
         return;
     }
     api.namespace("charted", &serde_json::json!({}));
-    let before = everything(api);
+    let before = api.kubectl.everything();
     let packed = tempfile::tempdir().unwrap();
     run(deploy::helm()
         .args(["package", "deploy/helm/quiescent", "--destination"])
@@ -50,10 +50,10 @@ pub fn a_chart_leaves_nothing(api: &ApiServer, _: &Webhook) {
         .args(["--set", "mode=cluster-wide"]))
     .unwrap();
     assert_eq!(secret(api)["data"]["tls.crt"], "b25l");
-    let added = &everything(api) - &before;
+    let added = &api.kubectl.everything() - &before;
     assert!(added.len() > 15, "{added:#?}");
     run(&mut helm(&["uninstall"])).unwrap();
-    let left = &everything(api) - &before;
+    let left = &api.kubectl.everything() - &before;
     assert_eq!(left, BTreeSet::new());
 }
 
@@ -81,20 +81,4 @@ pub fn all_that_is_rendered_is_accepted(api: &ApiServer, _: &Webhook) {
                 .expect("the pod of the Deployment is accepted");
         }
     }
-}
-
-/// The name of every object of every kind.
-fn everything(api: &ApiServer) -> BTreeSet<String> {
-    let kinds = api.kubectl.run("api-resources --verbs=list,create -o name");
-    let kinds: Vec<&str> = kinds
-        .split_whitespace()
-        .filter(|kind| !kind.starts_with("events"))
-        .collect();
-    let columns = "-o custom-columns=KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name --no-headers";
-    let all = api
-        .kubectl
-        .run(&format!("get {} -A {columns}", kinds.join(",")));
-    all.lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-        .collect()
 }

@@ -15,7 +15,7 @@ pub struct Database<'c> {
 impl Database<'_> {
     /// Namespace, scripts, StatefulSet; returns the pod when it is ready.
     pub fn start(&self) -> Value {
-        let kubectl = &self.cluster.kubectl;
+        let kubectl = &self.cluster.node.kubectl;
         let namespace = self.namespace;
         kubectl.run(&format!("create namespace {namespace}"));
         kubectl.run(&format!(
@@ -60,16 +60,18 @@ impl Database<'_> {
 
     pub fn pod(&self) -> Value {
         self.cluster
+            .node
             .kubectl
             .json(&format!("get pod -n {} pg-0", self.namespace), "")
     }
 
     pub fn shell(&self, script: &str) -> String {
-        match self
-            .cluster
-            .kubectl
-            .exec(self.namespace, "pg-0", "postgres", &["sh", "-c", script])
-        {
+        match self.cluster.node.kubectl.exec(
+            self.namespace,
+            "pg-0",
+            "postgres",
+            &["sh", "-c", script],
+        ) {
             Ok(output) => output,
             Err(error) => panic!("{script}: {error}"),
         }
@@ -80,6 +82,7 @@ impl Database<'_> {
             "PGPASSWORD=$POSTGRES_PASSWORD psql -w -U postgres -d {database} -qAt -v ON_ERROR_STOP=1 -c \"{sql}\""
         );
         self.cluster
+            .node
             .kubectl
             .exec(self.namespace, "pg-0", "postgres", &["sh", "-c", &script])
     }
