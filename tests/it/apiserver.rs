@@ -30,6 +30,7 @@ pub mod kit;
 mod missed;
 mod policies;
 mod rendered;
+mod scale;
 mod shapes;
 mod stored;
 

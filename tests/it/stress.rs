@@ -35,8 +35,12 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Until when a test that repeats something goes on, having done what it must.
 fn end() -> Instant {
-    let span: Option<Timeout> = given("QUIESCENT_STRESS");
-    Instant::now() + span.map_or(Duration::ZERO, Timeout::to_std)
+    Instant::now() + span().unwrap_or_default()
+}
+
+/// For how long each test that repeats something shall go on, if anybody said so.
+pub fn span() -> Option<Duration> {
+    given("QUIESCENT_STRESS").map(Timeout::to_std)
 }
 
 fn given<T: FromStr<Err: Display>>(variable: &str) -> Option<T> {

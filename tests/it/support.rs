@@ -50,6 +50,14 @@ pub fn copy_of_the_program(path: &Path) {
     assert!(copied.unwrap().success());
 }
 
+/// A line of `/proc/PID/status`, in bytes: `VmRSS` is in memory now, `VmHWM` was at most.
+pub fn memory(process: u32, line: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let found = status.lines().find_map(|it| it.strip_prefix(line)).unwrap();
+    let kib = found.trim_matches(|c: char| !c.is_ascii_digit());
+    kib.parse::<u64>().unwrap() << 10
+}
+
 /// Holds a text against the one in a file. With `QUIESCENT_BLESS` set, writes the file instead.
 pub fn golden(path: &Path, text: &str) {
     if std::env::var_os("QUIESCENT_BLESS").is_some() {

@@ -1,5 +1,6 @@
 //! The scripts of `tests/kit`, kubectl, and a `quiescent serve`: what the tests on real parts share.
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
@@ -12,6 +13,8 @@ use std::{
 };
 
 use serde_json::Value;
+
+use crate::support;
 
 /// A file of `tests/kit`.
 pub fn kit(path: &str) -> PathBuf {
@@ -78,6 +81,18 @@ pub fn eventually<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Optio
     }
 }
 
+/// Status and text of a page by plain HTTP.
+pub fn page(host: &str, path: &str) -> Option<(String, String)> {
+    let mut stream = TcpStream::connect(host).ok()?;
+    // HTTP/1.0 has no chunks: what follows the empty line is the body.
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split_whitespace().nth(1)?;
+    Some((status.to_owned(), body.to_owned()))
+}
+
 pub struct Kubectl {
     program: PathBuf,
     pub kubeconfig: PathBuf,
@@ -129,6 +144,20 @@ impl Kubectl {
         let output = self.apply(&format!("{arguments} -o json"), input);
         serde_json::from_str(&output)
             .unwrap_or_else(|error| panic!("kubectl {arguments}: {error}: {output}"))
+    }
+
+    /// The name of every object of every kind.
+    pub fn everything(&self) -> BTreeSet<String> {
+        let kinds = self.run("api-resources --verbs=list,create -o name");
+        let kinds: Vec<&str> = kinds
+            .split_whitespace()
+            .filter(|kind| !kind.starts_with("events"))
+            .collect();
+        let columns = "-o custom-columns=KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name --no-headers";
+        let all = self.run(&format!("get {} -A {columns}", kinds.join(",")));
+        all.lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect()
     }
 
     /// What a command in a container printed.
@@ -275,14 +304,7 @@ impl Process {
     /// Status and text of a page of the admin port.
     pub fn answer(&self, path: &str) -> Option<(String, String)> {
         let host = self.admin.strip_prefix("http://")?.trim_end_matches('/');
-        let mut stream = TcpStream::connect(host).ok()?;
-        // HTTP/1.0 has no chunks: what follows the empty line is the body.
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        let status = head.split_whitespace().nth(1)?;
-        Some((status.to_owned(), body.to_owned()))
+        page(host, path)
     }
 
     pub fn log(&self) -> String {
@@ -313,6 +335,11 @@ impl Process {
             .args(["-s", name, &self.child.id().to_string()])
             .status();
         assert!(told.is_ok_and(|status| status.success()), "kill -s {name}");
+    }
+
+    /// A line of `/proc/PID/status`, in bytes.
+    pub fn memory(&self, line: &str) -> u64 {
+        support::memory(self.child.id(), line)
     }
 
     /// Whether it ended well, when it has ended.

@@ -1,7 +1,6 @@
 //! `quiescent serve` as a process of its own: started, asked on its admin port, signalled, ended.
 
 use std::{
-    fs,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
@@ -15,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::until;
-use crate::support::quiescent;
+use crate::support::{memory, quiescent};
 
 /// Runs until it is dropped.
 pub struct Process {
@@ -117,10 +116,7 @@ impl Process {
 
     /// A line of `/proc/PID/status`, in bytes: `VmRSS` is in memory now, `VmHWM` was at most.
     pub fn memory(&self, line: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let found = status.lines().find_map(|it| it.strip_prefix(line)).unwrap();
-        let kib = found.trim_matches(|c: char| !c.is_ascii_digit());
-        kib.parse::<u64>().unwrap() << 10
+        memory(self.pid(), line)
     }
 
     pub fn pid(&self) -> u32 {
