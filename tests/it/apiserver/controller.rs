@@ -42,7 +42,7 @@ fn a_controller_keeps_the_scripts() {
         return;
     }
     let stage = Stage::new();
-    let scenarios: [(&str, Scenario); 19] = [
+    let scenarios: [(&str, Scenario); 20] = [
         (
             "a namespace with a database gets what quiescent scripts prints",
             scripts_are_there,
@@ -87,6 +87,10 @@ fn a_controller_keeps_the_scripts() {
         (
             "a leader that slept does not write any more",
             whoever_slept_does_not_write,
+        ),
+        (
+            "an API server that does not answer is waited for",
+            the_api_server_may_be_silent,
         ),
         ("the API server may go and come back", the_api_server_may_go),
         ("policies of the cluster are followed as before", |stage| {
@@ -512,6 +516,22 @@ fn whoever_slept_does_not_write(stage: &Stage) {
     stage.comes_back("awake");
     assert_eq!(put_right(&sleeper), written, "{}", sleeper.log());
     stage.replicas.borrow_mut().push(sleeper);
+}
+
+fn the_api_server_may_be_silent(stage: &Stage) {
+    stage.opted_in("silent");
+    stage.there("silent", None);
+    let pid = stage.api.directory.path().join("kube-apiserver.pid");
+    let pid = fs::read_to_string(pid).unwrap();
+    let signal = |name| run(Command::new("kill").args(["-s", name, pid.trim()])).unwrap();
+    signal("STOP");
+    for replica in &*stage.replicas.borrow() {
+        eventually("nobody leads", SOON, || (!leads(replica)).then_some(()));
+        assert!(replica.admin("/livez").is_some());
+        assert!(replica.admin("/readyz").is_some());
+    }
+    signal("CONT");
+    stage.comes_back("silent");
 }
 
 fn the_api_server_may_go(stage: &Stage) {
