@@ -1,17 +1,12 @@
-//! cert-manager makes a new certificate and a new authority every 30 seconds: with the controller that
-//! follows no review fails, and with cert-manager's own injector in its place many do.
+//! cert-manager makes a new certificate and a new authority every 30 seconds, the controller follows, and
+//! no review fails.
 use std::{
     thread,
     time::{Duration, Instant},
 };
 
-use super::{
-    Steps,
-    installation::sees_the_label,
-    load::{Load, Outcome},
-    node::{Node, SOON},
-};
-use crate::{apiserver::kit::eventually, stress};
+use super::{Steps, installation::sees_the_label, load::Load, node::Node};
+use crate::stress;
 
 /// For as long as `QUIESCENT_STRESS` says: the kubelet alone takes a minute to bring a Secret to a pod.
 pub fn no_review_fails(node: &Node, steps: &Steps) {
@@ -41,27 +36,6 @@ pub fn no_review_fails(node: &Node, steps: &Steps) {
     steps.done(&format!(
         "renewed for {span:?} and followed: {answered} pods of an enforced namespace, none refused; made: {}",
         revisions.split_whitespace().collect::<Vec<_>>().join(" ")
-    ));
-
-    let load = Load::of_dry_runs(node, "renewed");
-    kubectl.run("scale -n quiescent deployment/quiescent-controller --replicas 0");
-    eventually("nobody follows", SOON, || {
-        node.pods("quiescent-controller").is_empty().then_some(())
-    });
-    kubectl.run(
-        "annotate mutatingwebhookconfiguration quiescent cert-manager.io/inject-ca-from=quiescent/quiescent",
-    );
-    goes_on_for(span);
-    let Outcome { hooked, without } = load.end();
-    let refused: Vec<_> = without
-        .iter()
-        .filter_map(|it| it.refused.as_deref())
-        .collect();
-    let first = refused.first().expect("the injector leaves a gap");
-    assert!(first.contains("x509"), "{first}");
-    steps.done(&format!(
-        "renewed for {span:?} with cert-manager's injector: {hooked} pods with hooks, {} refused, such as: {first}",
-        refused.len()
     ));
 }
 
