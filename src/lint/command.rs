@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     diagnostic::Fix,
+    policy::Invocation,
     velero::{HookPhase, Timeout, command_elements, encode_command},
     yaml::Node,
 };
@@ -151,6 +152,11 @@ fn in_yaml(value: &str) -> String {
 /// What can be known of what a hook does.
 pub fn doing(hook: &Hook<'_>, container: Option<&Container<'_>>, findings: &mut Findings<'_>) {
     if hook.argv.first().is_none_or(|first| first.text.is_empty()) {
+        return;
+    }
+    // What a script of a policy does is judged with the policy.
+    let argv: Vec<String> = hook.argv.iter().map(|arg| arg.text.clone()).collect();
+    if Invocation::is_of_a_script(&argv) {
         return;
     }
     shells(hook, findings);
