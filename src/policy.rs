@@ -212,6 +212,19 @@ impl Policy {
         mounted.then_some(&self.names.config_map)
     }
 
+    /// The same policy, with its scripts in the commands of its hooks.
+    #[must_use]
+    pub fn inlined(&self) -> Self {
+        let mut policy = self.clone();
+        policy.delivery = Delivery::Inline;
+        let Hooks { pre, post, restore } = &mut policy.hooks;
+        let restore = restore.as_mut().map(|(hook, _)| hook);
+        for hook in [pre.as_mut(), post.as_mut(), restore].into_iter().flatten() {
+            hook.usual = Usual::default();
+        }
+        policy
+    }
+
     /// Whether a ConfigMap has scripts of this policy, of this version of it or another.
     #[must_use]
     pub fn is_config_map(&self, name: &str) -> bool {

@@ -1,5 +1,6 @@
 //! Policies in other words: as objects that do without a webhook.
 
 mod admission_policy;
+pub mod velero;
 
 pub use admission_policy::{ALWAYS, Backstop, Loss, Rendered, admission_policy};

@@ -4,6 +4,7 @@
 //! (`internal/hook/item_hook_handler.go`, `pkg/podexec/pod_command_executor.go`).
 
 mod command;
+pub mod spec;
 mod timeout;
 
 use std::fmt;

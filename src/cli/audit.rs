@@ -1,6 +1,6 @@
 //! `quiescent audit`: every database of a cluster or of manifests, and what its backup is worth.
 
-mod cluster;
+pub mod cluster;
 mod fold;
 mod manifests;
 mod table;

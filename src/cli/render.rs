@@ -1,15 +1,20 @@
 //! `quiescent render`: the same policies as objects that do without the webhook.
 
-use anstream::eprintln;
+mod admission_policy;
+mod cluster;
+mod pods;
+mod velero;
+
 use serde_json::{Value, json};
 
-use super::{Ended, SettingsArgs, output, policies::PolicyArgs};
-use crate::render::{ALWAYS, Backstop, Rendered, admission_policy};
+use super::{Ended, output};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  quiescent render admission-policy | kubectl apply -f -")]
+  quiescent render admission-policy | kubectl apply -f -
+  quiescent render backup -f manifests --name shop > backup.yaml
+  quiescent render restore -f manifests --from-backup shop > restore.yaml")]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -28,26 +33,37 @@ Examples:
   quiescent render admission-policy | kubectl apply -f -
   quiescent render admission-policy --mode opt-in --backstop deny
   quiescent render admission-policy --policies my-policy -o json")]
-    AdmissionPolicy(AdmissionPolicy),
-}
-
-#[derive(Debug, clap::Args)]
-struct AdmissionPolicy {
-    #[command(flatten)]
-    policies: PolicyArgs,
-    #[command(flatten)]
-    settings: SettingsArgs,
-    /// What becomes of a pod that a policy selects and that has no hook in the end: warn or deny
-    #[arg(long, value_name = "ACTION", default_value = "warn")]
-    backstop: Action,
-    #[arg(short, long, value_name = "FORMAT", default_value = "yaml")]
-    output: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Action {
-    Warn,
-    Deny,
+    AdmissionPolicy(admission_policy::Args),
+    /// Print a Backup of Velero that has the hooks, for pods that nobody may touch
+    ///
+    /// Velero knows pods by namespace and labels alone: their images, owners and annotations are looked
+    /// up in manifests (-f) or in the cluster (--resolve). Without either, only policies that ask for
+    /// nothing else are said. Scripts stand in the commands. What is lost is told on standard error and
+    /// in comments.
+    #[command(after_help = "\
+Examples:
+  quiescent render backup -f manifests --name shop --include-namespaces shop
+  quiescent render backup --resolve --include-namespaces shop | kubectl create -f -
+  quiescent render backup -f shop.yaml --ordered-resources pods=shop/pg-0,shop/pg-1")]
+    Backup(velero::BackupArgs),
+    /// Print a Schedule of Velero whose backups have the hooks
+    ///
+    /// As a Backup. Schedules may differ in their policies: --with names those of the library that take
+    /// part only when named, such as maintenance-flag; --without leaves some out.
+    #[command(after_help = "\
+Examples:
+  quiescent render schedule --resolve --name daily --schedule \"0 2 * * 1-6\"
+  quiescent render schedule --resolve --name weekly --schedule \"0 2 * * 0\" --with maintenance-flag")]
+    Schedule(velero::ScheduleArgs),
+    /// Print a Restore of Velero that has the restore hooks
+    ///
+    /// As a Backup. Render it together with the backup: what is to be restored may be gone later, and
+    /// can be looked up no more.
+    #[command(after_help = "\
+Examples:
+  quiescent render restore -f manifests --from-backup shop
+  quiescent render restore --resolve --from-schedule daily --name after-the-fire")]
+    Restore(velero::RestoreArgs),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -57,46 +73,25 @@ enum Format {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Ended> {
-    let What::AdmissionPolicy(args) = &args.what;
-    let policies = args.policies.load()?;
-    let backstop = match args.backstop {
-        Action::Warn => Backstop::Warn,
-        Action::Deny => Backstop::Deny,
-    };
-    let rendered = admission_policy(&policies, &args.settings.settings(), backstop);
-    say_losses(&rendered);
-    let objects: Vec<Value> = rendered.into_iter().flat_map(|it| it.objects).collect();
-    match args.output {
+    match &args.what {
+        What::AdmissionPolicy(args) => admission_policy::run(args),
+        What::Backup(args) => velero::backup(args),
+        What::Schedule(args) => velero::schedule(args),
+        What::Restore(args) => velero::restore(args),
+    }
+}
+
+/// Prints objects, and as YAML what is said above them.
+fn print(format: Format, above: &str, objects: &[Value]) -> anyhow::Result<Ended> {
+    match format {
         Format::Yaml => {
             let documents: anyhow::Result<Vec<String>> = objects.iter().map(output::yaml).collect();
-            output::print_raw(&documents?.join("---\n"))
+            output::print_raw(&format!("{above}{}", documents?.join("---\n")))
         }
         Format::Json => output::print_raw(&output::json(&json!({
             "apiVersion": "v1",
             "kind": "List",
             "items": objects,
         }))),
-    }
-}
-
-/// Each loss once, with the policies that have it.
-fn say_losses(rendered: &[Rendered<'_>]) {
-    let mut told = Vec::new();
-    for loss in rendered.iter().flat_map(|it| &it.losses) {
-        if told.contains(loss) {
-            continue;
-        }
-        told.push(*loss);
-        let losing = rendered.iter().filter(|it| it.losses.contains(loss));
-        let names: Vec<&str> = losing.map(|it| &*it.policy.name).collect();
-        let whose = if names.len() == rendered.len() {
-            "all policies".to_owned()
-        } else {
-            names.join(", ")
-        };
-        eprintln!("lost: {loss}\n      {whose}");
-    }
-    for loss in ALWAYS {
-        eprintln!("lost: {loss}");
     }
 }

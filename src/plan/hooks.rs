@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     Applied, PROVENANCE, WRITTEN,
-    compose::{AUTHOR, Origin, Step, Undo, origin, overall},
+    compose::{AUTHOR, Origin, Step, Undo, compose, origin, overall},
     selected,
 };
 use crate::{
@@ -221,6 +221,31 @@ pub fn step<'a>(
         attempts: retry.map_or(1, |retry| retry.attempts),
         delay: retry.map_or(0, |retry| retry.delay.seconds()),
         undo,
+    })
+}
+
+/// What a policy runs in a phase where no other has a part in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alone {
+    pub argv: Vec<String>,
+    pub timeout: Timeout,
+    pub on_error: OnError,
+}
+
+/// What a policy would have Velero run in a pod that nobody else has a hook for.
+#[must_use]
+pub fn alone(
+    policy: &Policy,
+    phase: HookPhase,
+    pod: &PodView<'_>,
+    facts: Facts<'_>,
+) -> Option<Alone> {
+    let step = step(policy, phase, pod, facts)?;
+    let steps = std::slice::from_ref(&step);
+    Some(Alone {
+        argv: compose(phase, steps).into_owned().argv,
+        timeout: step.timeout,
+        on_error: overall(steps),
     })
 }
 

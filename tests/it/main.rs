@@ -28,6 +28,7 @@ mod opening;
 mod properties;
 mod readme;
 mod recognised;
+mod render;
 mod reviews;
 mod stress;
 mod support;

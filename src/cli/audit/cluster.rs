@@ -23,7 +23,7 @@ use crate::{
     select::{Facts, Mode, Namespace},
 };
 
-type Labels = BTreeMap<String, String>;
+pub type Labels = BTreeMap<String, String>;
 
 /// The ConfigMaps with scripts.
 const SCRIPTS: &str = "app.kubernetes.io/managed-by=quiescent";
@@ -76,7 +76,7 @@ enum Schedules {
     Unknown,
 }
 
-pub fn audit(args: &Args, policies: &PolicySet) -> anyhow::Result<Audited> {
+pub(super) fn audit(args: &Args, policies: &PolicySet) -> anyhow::Result<Audited> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -89,12 +89,13 @@ async fn look(args: &Args, policies: &PolicySet) -> anyhow::Result<Audited> {
         kubernetes::current_client(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
     let settings = args.settings(Mode::OptIn);
     let mut notes = Vec::new();
-    let of_cluster = resources(&client, args, &mut notes).await?;
+    let within = args.namespace.as_deref();
+    let of_cluster = resources(&client, within, &mut notes).await?;
     let policies = &policies.with(&of_cluster);
     let beside = Beside {
-        namespaces: namespaces(&client, args, &mut notes).await?,
+        namespaces: namespaces(&client, within, &mut notes).await?,
         schedules: schedules(&client, &settings.velero_namespace, &mut notes).await?,
-        config_maps: config_maps(&client, args, &mut notes).await?,
+        config_maps: config_maps(&client, within, &mut notes).await?,
     };
     let none = BTreeSet::new();
     let judge = |text: &str| {
@@ -129,7 +130,7 @@ async fn look(args: &Args, policies: &PolicySet) -> anyhow::Result<Audited> {
         let found = audit::audit(policies, text, around);
         found.map_err(|error| format!("Pod {namespace}/{name}: {}", error.what()))
     };
-    let path = within(args, "pods");
+    let path = path(within, "pods");
     let pods = Objects {
         path: &path,
         labels: args.selector.as_deref(),
@@ -149,20 +150,21 @@ async fn look(args: &Args, policies: &PolicySet) -> anyhow::Result<Audited> {
 }
 
 /// Objects of the core API, of one namespace or of all.
-fn within(args: &Args, kind: &str) -> String {
-    match &args.namespace {
+pub fn path(namespace: Option<&str>, kind: &str) -> String {
+    match namespace {
         Some(namespace) => format!("/api/v1/namespaces/{namespace}/{kind}"),
         None => format!("/api/v1/{kind}"),
     }
 }
 
-async fn namespaces(
+/// Labels and annotations of namespaces, by name, if we may see them.
+pub async fn namespaces(
     client: &Client,
-    args: &Args,
+    only: Option<&str>,
     notes: &mut Vec<String>,
 ) -> Result<Option<BTreeMap<String, (Labels, Labels)>>, ListError> {
     const PATH: &str = "/api/v1/namespaces";
-    let found = if let Some(name) = &args.namespace {
+    let found = if let Some(name) = only {
         let text = object(client, PATH, name).await;
         text.map(|text| vec![metadata(&text)])
     } else {
@@ -221,10 +223,10 @@ async fn schedules(
 
 async fn config_maps(
     client: &Client,
-    args: &Args,
+    within: Option<&str>,
     notes: &mut Vec<String>,
 ) -> Result<Option<BTreeMap<String, BTreeSet<String>>>, ListError> {
-    let path = within(args, "configmaps");
+    let path = path(within, "configmaps");
     let objects = Objects {
         path: &path,
         labels: Some(SCRIPTS),
@@ -245,13 +247,13 @@ async fn config_maps(
 }
 
 /// The policies that are objects of the cluster, as far as they are sound.
-async fn resources(
+pub async fn resources(
     client: &Client,
-    args: &Args,
+    within: Option<&str>,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Arc<Policy>>, ListError> {
     let api = format!("/apis/{GROUP}/{VERSION}");
-    let own = match &args.namespace {
+    let own = match within {
         Some(namespace) => format!("{api}/namespaces/{namespace}/{PLURAL}"),
         None => format!("{api}/{PLURAL}"),
     };
@@ -294,7 +296,7 @@ async fn resources(
 }
 
 /// What was listed; nothing where we may not see it.
-fn seen<T>(listed: Result<T, ListError>) -> Result<Option<T>, ListError> {
+pub fn seen<T>(listed: Result<T, ListError>) -> Result<Option<T>, ListError> {
     match listed {
         Ok(listed) => Ok(Some(listed)),
         Err(ListError::Forbidden { .. }) => Ok(None),
