@@ -33,6 +33,7 @@ mod rendered;
 mod scale;
 mod shapes;
 mod stored;
+mod velero_rendered;
 
 use kit::{Kubectl, Webhook, eventually, kit, run};
 

@@ -11,6 +11,7 @@ use crate::{
 
 mod cluster;
 mod database;
+mod rendered;
 
 use cluster::Cluster;
 use database::Database;
@@ -25,6 +26,7 @@ pub fn backs_up_and_restores_a_database_that_nobody_annotated(node: Node, steps:
 
     rows_come_back(&cluster, &webhook, steps);
     a_failing_hook_is_not_a_backup(&cluster, steps);
+    rendered::rows_come_back_though_no_pod_was_touched(&cluster, steps);
 }
 
 fn rows_come_back(cluster: &Cluster, webhook: &Webhook, steps: &Steps) {
@@ -35,14 +37,7 @@ fn rows_come_back(cluster: &Cluster, webhook: &Webhook, steps: &Steps) {
     let before = database.start();
     steps.done("PostgreSQL is ready, its StatefulSet has no annotation, its pod has hooks");
 
-    database.sql("postgres", "create database crm;");
-    database.sql("postgres", "create role reporting login;");
-    database.sql("shop", "create table orders as select id, md5(id::text) as item from generate_series(1, 50000) id;");
-    database.sql("shop", "grant select on orders to reporting;");
-    database.sql(
-        "crm",
-        "create table people as select id, 'Zoë ' || id as name from generate_series(1, 1000) id;",
-    );
+    database.fill();
     let rows = database.fingerprint();
     steps.done("51000 rows in two databases");
 

@@ -18,7 +18,7 @@ use quiescent::{
 };
 use serde_json::{Value, json};
 
-use super::{ApiServer, kit::eventually, manifests, there_is_an_api_server};
+use super::{ApiServer, kit::eventually, manifests, there_is_an_api_server, velero_rendered};
 
 const COMMAND: &str = "pre.hook.backup.velero.io/command";
 
@@ -31,6 +31,7 @@ fn expressions_write_what_the_engine_would() {
     let api = ApiServer::start(&[]);
     the_library_says_the_same(&api);
     policies_of_every_kind_say_the_same(&api);
+    velero_rendered::velero_takes_what_is_rendered(&api);
 }
 
 fn the_library_says_the_same(api: &ApiServer) {

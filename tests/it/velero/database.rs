@@ -95,6 +95,18 @@ impl Database<'_> {
         }
     }
 
+    /// Two databases, and a role with a right in one.
+    pub fn fill(&self) {
+        self.sql("postgres", "create database crm;");
+        self.sql("postgres", "create role reporting login;");
+        self.sql("shop", "create table orders as select id, md5(id::text) as item from generate_series(1, 50000) id;");
+        self.sql("shop", "grant select on orders to reporting;");
+        self.sql(
+        "crm",
+        "create table people as select id, 'Zoë ' || id as name from generate_series(1, 1000) id;",
+    );
+    }
+
     /// Changes with every row, and with the role and its right.
     pub fn fingerprint(&self) -> String {
         let orders = self.sql(
