@@ -95,9 +95,7 @@ fn what_is_said_of_pods_and_what_is_lost() {
         assert_eq!(code, Some(i32::from(!hooks)), "{text}");
         if hooks {
             golden(&folder().join(format!("{kind}.yaml")), &text);
-            let lint = run(&["lint", "-"], &text);
-            let found = String::from_utf8(lint.stdout).unwrap();
-            assert!(found.ends_with("1 file, 0 errors, 0 warnings\n"), "{found}");
+            assert_clean(&text);
         } else {
             assert!(text.contains("there is no hook to print"), "{text}");
         }
@@ -115,16 +113,34 @@ fn without_pods_a_policy_is_said_only_as_far_as_it_reaches_no_other_pod() {
     ]);
     assert_eq!(code, Some(0));
     golden(&folder().join("unseen.yaml"), &text);
-    let lint = run(&["lint", "-"], &text);
-    assert!(
-        lint.status.success(),
-        "{}",
-        String::from_utf8_lossy(&lint.stdout)
-    );
+    assert_clean(&text);
 
     let (text, code) = page(&["backup"]);
     assert_eq!(code, Some(1));
     assert!(text.contains("with --resolve"), "{text}");
+}
+
+#[test]
+fn a_policy_that_takes_part_only_when_named_can_be_named() {
+    let arguments = [
+        "backup",
+        "--policies",
+        "policies.yaml",
+        "--without",
+        "quiet,still",
+    ];
+    let (text, code) = page(&arguments);
+    assert_eq!(code, Some(1), "{text}");
+    let (text, code) = page(&[&arguments, ["--with", "filesystem-freeze"].as_slice()].concat());
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("- name: filesystem-freeze"), "{text}");
+    assert_clean(&text);
+}
+
+/// Our own lint has nothing to say.
+fn assert_clean(objects: &str) {
+    let found = String::from_utf8(run(&["lint", "-"], objects).stdout).unwrap();
+    assert!(found.ends_with("1 file, 0 errors, 0 warnings\n"), "{found}");
 }
 
 #[test]
@@ -321,6 +337,9 @@ fn velero_runs_what_the_webhook_would_have_written() {
         spec::backup(id, &spec::Options::default(), &backup.hooks),
         spec::restore(id, &from, &restore.hooks),
     ];
+    for object in &objects {
+        assert_clean(&object.to_string());
+    }
     let [mut hooked, mut several] = [0, 0];
     for case in &cases {
         for phase in HookPhase::ALL {
