@@ -20,6 +20,7 @@ mod render;
 mod schema;
 mod scripts;
 mod serve;
+mod test;
 mod uninject;
 
 use std::process::ExitCode;
@@ -81,6 +82,8 @@ enum Command {
     Audit(audit::Args),
     /// Say what is wrong with an installation in a cluster, and what to do
     Doctor(doctor::Args),
+    /// Run the hooks of live pods as a backup would, undo them, and say what their timeouts should be
+    Test(test::Args),
     /// Find what is wrong with policies, with hooks in manifests and with Velero's objects
     Lint(lint::Args),
     /// Print the ConfigMaps with the hook scripts for a namespace
@@ -126,6 +129,7 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Test(args) => test::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Scripts(args) => scripts::run(&args),
         Command::Render(args) => render::run(&args),

@@ -1,6 +1,7 @@
 //! The way to a cluster, and what is known of its namespaces without asking for it each time.
 mod ask;
 mod client;
+mod exec;
 mod lease;
 mod list;
 mod namespaces;
@@ -9,6 +10,7 @@ mod watch;
 pub use self::{
     ask::{Answer, Asker},
     client::{ClientError, client, current_client, current_client_that_asks_once},
+    exec::{Exit, Place, Printed, Running, exec},
     lease::{Election, Leadership, Terms},
     list::{ListError, Objects, list, object},
     namespaces::{Lookup, Metadata, NamespaceWatch, Namespaces},

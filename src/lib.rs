@@ -21,11 +21,12 @@
 //! | `audit` | which databases a backup saves, and which it only seems to save |
 //! | `doctor` | what is wrong with an installation, and what to do: judged over what was seen of it |
 //! | `missed` | what is to be done about pods that run without their hooks |
+//! | `trial` | hooks tried on a live pod: the next step, what has to be undone, what it says |
 //! | `files`, `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
 //! | `certs`, `policy_files`, `policy_resources`, `server`, `controller` | I/O with one |
 //! | `cli` | all of it, for a person |
 //!
-//! From `json` to `missed` nothing waits, reads a clock or a file, or logs.
+//! From `json` to `trial` nothing waits, reads a clock or a file, or logs.
 
 pub mod admission;
 pub mod audit;
@@ -58,6 +59,7 @@ pub mod select;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;
+pub mod trial;
 pub mod uninject;
 pub mod velero;
 pub mod workload;

@@ -4,6 +4,7 @@
 //! (`internal/hook/item_hook_handler.go`, `pkg/podexec/pod_command_executor.go`).
 
 mod command;
+mod exec_hook;
 pub mod spec;
 mod timeout;
 
@@ -12,6 +13,7 @@ use std::fmt;
 pub use command::{
     decode as decode_command, elements as command_elements, encode as encode_command,
 };
+pub use exec_hook::{DEFAULT_TIMEOUT, ExecHook};
 pub use timeout::{Timeout, TimeoutError};
 
 /// The volumes of a pod that file-system backup uploads, by name: a set, split at `,` untrimmed.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     diagnostic::Fix,
     policy::Invocation,
-    velero::{HookPhase, Timeout, command_elements, encode_command},
+    velero::{DEFAULT_TIMEOUT, HookPhase, command_elements, encode_command},
     yaml::Node,
 };
 
@@ -337,7 +337,6 @@ fn dumps(hook: &Hook<'_>, findings: &mut Findings<'_>) {
 
 /// Tries of which the last ones cannot come, since the hook is ended before.
 fn retries(hook: &Hook<'_>, findings: &mut Findings<'_>) {
-    const DEFAULT_TIMEOUT: Timeout = Timeout::from_seconds(30);
     let Some(script) = hook.script() else { return };
     let Some((tries, pause)) = shell::tries(&script.text) else {
         return;

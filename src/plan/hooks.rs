@@ -12,13 +12,11 @@ use crate::{
     policy::{Hook, Invocation, Parameter, Policy, limit},
     select::{Facts, Verdict, parameter_value},
     velero::{
-        HookKeys, HookPhase, LEGACY_PRE, LONGEST_TIMEOUT, OnError, RESTORE_WAIT_FOR_READY,
-        RESTORE_WAIT_TIMEOUT, RestoreWait, Timeout, decode_command, parse_bool,
+        DEFAULT_TIMEOUT, HookKeys, HookPhase, LEGACY_PRE, LONGEST_TIMEOUT, OnError,
+        RESTORE_WAIT_FOR_READY, RESTORE_WAIT_TIMEOUT, RestoreWait, Timeout, decode_command,
+        parse_bool,
     },
 };
-
-/// What Velero gives a hook that says no time, or one that it cannot read.
-const DEFAULT_TIMEOUT: Timeout = Timeout::from_seconds(30);
 
 /// What stands in a pod's annotations for one phase.
 #[derive(Clone, Debug, PartialEq, Eq)]

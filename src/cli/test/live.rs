@@ -1,0 +1,176 @@
+//! Runs the hooks of one pod: the trial says which, the API server runs them.
+
+use std::{
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
+
+use anyhow::{anyhow, bail};
+use kube::Client;
+use tokio::time::{self, Instant};
+
+use super::pods::Subject;
+use crate::{
+    kubernetes::{Exit, Place, Running, exec},
+    shutdown::Shutdown,
+    trial::{Outcome, Run, Step, Trial, Tried, word},
+    velero::{ExecHook, HookPhase},
+};
+
+/// What every trial has in common.
+pub struct Live<'l> {
+    pub client: &'l Client,
+    pub shutdown: &'l Shutdown,
+    pub hold: Duration,
+}
+
+impl Live<'_> {
+    /// From the first hook to the last. The first signal ends it early, with its post hook; only a second
+    /// one leaves that out.
+    pub async fn trial(&self, subject: &Subject) -> anyhow::Result<Tried> {
+        tokio::select! {
+            tried = self.steps(subject) => Ok(tried),
+            () = self.shutdown.aborted() => Err(abandoned(subject)),
+        }
+    }
+
+    async fn steps(&self, subject: &Subject) -> Tried {
+        let mut trial = Trial::new(subject.hooks.clone(), self.hold);
+        let mut late = None;
+        loop {
+            match trial.next() {
+                Step::Run(hook) => {
+                    let (run, running) = self.run(subject, hook).await;
+                    if hook.phase == HookPhase::Pre {
+                        late = running;
+                    }
+                    trial.ran(run);
+                }
+                Step::Hold(hold) => {
+                    let stopped = tokio::select! {
+                        () = time::sleep(hold) => false,
+                        () = self.shutdown.draining() => true,
+                    };
+                    trial.held(stopped);
+                }
+                Step::Linger(most) => {
+                    let ended = match &mut late {
+                        Some(running) => time::timeout(most, running.ended()).await.is_ok(),
+                        None => false,
+                    };
+                    trial.lingered(ended);
+                }
+                Step::Done => return trial.outcome(),
+            }
+        }
+    }
+
+    /// Runs a hook as long as Velero waits for it. What goes on after that is given back.
+    async fn run(&self, subject: &Subject, hook: &ExecHook) -> (Run, Option<Running>) {
+        let began = Instant::now();
+        let run = |outcome| Run {
+            phase: hook.phase,
+            outcome,
+            took: began.elapsed(),
+            stdout: String::new(),
+            stderr: String::new(),
+            printed: 0,
+        };
+        let container = match subject.container(hook) {
+            Ok(container) => container,
+            Err(why) => return (run(Outcome::NotRun(why)), None),
+        };
+        tell(subject, hook);
+        let place = Place {
+            namespace: &subject.namespace,
+            pod: &subject.name,
+            container: &container,
+        };
+        let mut running = exec(self.client, place, &hook.command);
+        let stopped = async {
+            match hook.phase {
+                HookPhase::Pre => self.shutdown.draining().await,
+                // It undoes: whoever stops wants that all the more.
+                HookPhase::Post | HookPhase::PostRestore => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ended = running.ended() => {
+                let outcome = match ended.exit {
+                    Exit::Code(code) => Outcome::Exited(code),
+                    Exit::NotRun(why) => Outcome::NotRun(why),
+                    Exit::Lost(why) => Outcome::Lost(why),
+                };
+                let run = Run {
+                    printed: ended.stdout.bytes + ended.stderr.bytes,
+                    stdout: ended.stdout.end,
+                    stderr: ended.stderr.end,
+                    ..run(outcome)
+                };
+                (run, None)
+            }
+            () = time::sleep(hook.timeout.to_std()) => (run(Outcome::TimedOut), Some(running)),
+            () = stopped => (run(Outcome::Interrupted), Some(running)),
+        }
+    }
+}
+
+/// On a terminal, what is going on: a hook may take minutes.
+fn tell(subject: &Subject, hook: &ExecHook) {
+    if io::stderr().is_terminal() {
+        let (what, pod, most) = (word(hook.phase), subject.title(), hook.timeout);
+        anstream::eprintln!("{pod}: {what} runs, for {most} at most");
+    }
+}
+
+/// What whoever stops us twice has to do.
+fn abandoned(subject: &Subject) -> anyhow::Error {
+    let pod = subject.title();
+    let Some(post) = &subject.hooks.post else {
+        return anyhow!("stopped at once: see what is left in {pod}");
+    };
+    let container = subject.container(post).unwrap_or_default();
+    let words = post.command.iter().map(|word| quoted(word));
+    let command = words.collect::<Vec<_>>().join(" ");
+    let Subject {
+        namespace, name, ..
+    } = subject;
+    anyhow!(
+        "stopped at once, the post hook of {pod} may not have run; it is: \
+         kubectl exec -n {namespace} {name} -c {container} -- {command}"
+    )
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |it: char| it.is_ascii_alphanumeric() || "-_./:=,@+%".contains(it);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Whether a hook can run there at all.
+pub fn running(namespace: &str, name: &str, phase: &str) -> anyhow::Result<()> {
+    if phase != "Running" {
+        bail!("pod {namespace}/{name} is {phase}: Velero runs hooks in running pods alone");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_come_back_from_a_shell_as_they_are() {
+        for (word, text) in [
+            ("/quiescent/x/post.sh", "/quiescent/x/post.sh"),
+            ("A=1m", "A=1m"),
+            ("", "''"),
+            ("it's $HOME", r"'it'\''s $HOME'"),
+        ] {
+            assert_eq!(quoted(word), text);
+        }
+    }
+}
