@@ -6,6 +6,7 @@ mod completions;
 mod controller;
 mod doctor;
 mod explain;
+mod hook_words;
 mod inject;
 mod input;
 mod library;
@@ -17,6 +18,7 @@ mod output;
 mod policies;
 mod progress;
 mod render;
+mod results;
 mod schema;
 mod scripts;
 mod serve;
@@ -84,6 +86,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Run the hooks of live pods as a backup would, undo them, and say what their timeouts should be
     Test(test::Args),
+    /// Say what became of the hooks and volumes of a backup or a restore of Velero
+    Results(results::Args),
     /// Find what is wrong with policies, with hooks in manifests and with Velero's objects
     Lint(lint::Args),
     /// Print the ConfigMaps with the hook scripts for a namespace
@@ -130,6 +134,7 @@ pub fn run() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Results(args) => results::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Scripts(args) => scripts::run(&args),
         Command::Render(args) => render::run(&args),

@@ -22,11 +22,12 @@
 //! | `doctor` | what is wrong with an installation, and what to do: judged over what was seen of it |
 //! | `missed` | what is to be done about pods that run without their hooks |
 //! | `trial` | hooks tried on a live pod: the next step, what has to be undone, what it says |
+//! | `results` | what became of the hooks and volumes of a backup or restore |
 //! | `files`, `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
 //! | `certs`, `policy_files`, `policy_resources`, `server`, `controller` | I/O with one |
 //! | `cli` | all of it, for a person |
 //!
-//! From `json` to `trial` nothing waits, reads a clock or a file, or logs.
+//! From `json` to `results` nothing waits, reads a clock or a file, or logs.
 
 pub mod admission;
 pub mod audit;
@@ -54,6 +55,7 @@ pub mod recognise;
 pub mod render;
 pub mod replica;
 pub mod report;
+pub mod results;
 pub mod rotation;
 pub mod select;
 pub mod server;

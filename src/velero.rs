@@ -5,6 +5,8 @@
 
 mod command;
 mod exec_hook;
+pub mod log;
+pub mod objects;
 pub mod spec;
 mod timeout;
 

@@ -1,5 +1,7 @@
 //! What the hooks of the library say in their last line: `quiescent result=ok policy=… key=value …`.
 
+use serde_json::{Map, Value, json};
+
 /// What one policy's hook said of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Said {
@@ -62,6 +64,28 @@ impl Said {
     #[must_use]
     pub fn held(&self) -> Option<u64> {
         self.value("held")?.parse().ok()
+    }
+
+    /// All of it for programs, numbers as numbers.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let Self {
+            result,
+            policy,
+            values,
+        } = self;
+        let values = values.iter().map(|(key, value)| {
+            let number = value.parse::<u64>().map(Value::from);
+            (
+                key.clone(),
+                number.unwrap_or_else(|_| value.as_str().into()),
+            )
+        });
+        json!({
+            "result": result,
+            "policy": policy,
+            "values": values.collect::<Map<String, Value>>(),
+        })
     }
 
     /// The same for people.

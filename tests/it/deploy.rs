@@ -165,6 +165,10 @@ fn versions_are_those_of_the_program() {
             assert_eq!(pod["containers"][0]["image"], expected.as_str());
         }
     }
+    let beside = objects(&fs::read_to_string(in_tree("deploy/live-test.yaml")).unwrap());
+    let job = beside.iter().find(|it| it["kind"] == "CronJob").unwrap();
+    let pod = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["image"], expected.as_str());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::{
 
 mod cluster;
 mod database;
+mod live;
 mod rendered;
 
 use cluster::Cluster;
@@ -25,6 +26,7 @@ pub fn backs_up_and_restores_a_database_that_nobody_annotated(node: Node, steps:
     steps.done("quiescent serves behind a Service, with the entries of deploy/ and a certificate of certs/make");
 
     rows_come_back(&cluster, &webhook, steps);
+    live::hooks_are_tried_and_undone(&cluster, steps);
     a_failing_hook_is_not_a_backup(&cluster, steps);
     rendered::rows_come_back_though_no_pod_was_touched(&cluster, steps);
 }

@@ -2,18 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::pods::Subject;
+use super::{
+    super::hook_words::{command, last_lines},
+    pods::Subject,
+};
 use crate::{
     report::Style,
     trial::{Outcome, Proposal, Run, Said, Tried, Verdict, said, word},
     velero::{ExecHook, HookPhase},
 };
-
-/// So many lines of a hook that failed are shown.
-const LINES: usize = 10;
-
-/// A command that is longer is cut.
-const COMMAND: usize = 60;
 
 pub fn text(subject: &Subject, tried: &Tried) -> String {
     let mut text = Style::Strong.paint(subject.title());
@@ -74,18 +71,18 @@ fn of_run(text: &mut String, subject: &Subject, hook: &ExecHook, run: &Run) {
     };
     let said = said(&run.stdout);
     let words: Vec<String> = said.iter().map(Said::words).collect();
-    let _ = writeln!(
-        text,
+    let line = format!(
         "{:<5}  {container}  {}  {}  {}  {}",
         word(run.phase),
-        command(&hook.command),
+        command(hook.command.iter().map(String::as_str)),
         seconds(run),
         style.paint(outcome),
         words.join("; "),
     );
+    let _ = writeln!(text, "{}", line.trim_end());
     // What a hook of ours says of itself stands in that line already.
     if !run.outcome.is_good() || said.is_empty() {
-        for line in last_lines(run) {
+        for line in last_lines(&run.stdout, &run.stderr) {
             let _ = writeln!(text, "       {}", Style::Faint.paint(line));
         }
     }
@@ -93,50 +90,4 @@ fn of_run(text: &mut String, subject: &Subject, hook: &ExecHook, run: &Run) {
 
 fn seconds(run: &Run) -> String {
     format!("{:.1} s", run.took.as_secs_f64())
-}
-
-/// The last lines that a hook printed, errors last.
-fn last_lines(run: &Run) -> Vec<String> {
-    let Run { stdout, stderr, .. } = run;
-    let lines: Vec<&str> = stdout.lines().chain(stderr.lines()).collect();
-    let from = lines.len().saturating_sub(LINES);
-    let shown = lines[from..].iter().map(|line| printable(line));
-    shown.collect()
-}
-
-/// A line without what would move the cursor of a terminal.
-fn printable(line: &str) -> String {
-    line.chars().filter(|it| !it.is_control()).collect()
-}
-
-/// The command as people tell hooks apart: without the environment that is set for it.
-fn command(argv: &[String]) -> String {
-    let mut words = argv.iter().map(String::as_str).peekable();
-    if words.next_if_eq(&"/usr/bin/env").is_some() {
-        while words.next_if(|word| word.contains('=')).is_some() {}
-    }
-    let all = printable(&words.collect::<Vec<_>>().join(" ").replace('\n', " "));
-    if all.chars().count() <= COMMAND {
-        return all;
-    }
-    all.chars().take(COMMAND - 1).chain(['…']).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::command;
-
-    #[test]
-    fn a_command_is_shown_without_its_environment() {
-        let argv = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let ours = argv("/usr/bin/env QUIESCENT_TIMEOUT=5 /bin/sh /quiescent/pg/pre.sh");
-        assert_eq!(command(&ours), "/bin/sh /quiescent/pg/pre.sh");
-        assert_eq!(
-            command(&argv("fsfreeze --freeze /data")),
-            "fsfreeze --freeze /data"
-        );
-        let long = command(&["x".repeat(100)]);
-        assert_eq!(long.chars().count(), 60);
-        assert!(long.ends_with('…'));
-    }
 }

@@ -1,6 +1,6 @@
 //! Everything that a trial came to, for programs. The keys stay what they are.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::pods::Subject;
 use crate::trial::{Late, Outcome, Proposal, Run, Said, Tried, said, word};
@@ -73,30 +73,9 @@ fn run(subject: &Subject, tried: &Tried, run: &Run) -> Value {
         "exit": exit,
         "because": why,
         "seconds": (took.as_secs_f64() * 1000.0).round() / 1000.0,
-        "results": said(stdout).iter().map(result).collect::<Vec<_>>(),
+        "results": said(stdout).iter().map(Said::to_json).collect::<Vec<_>>(),
         "stdout": stdout,
         "stderr": stderr,
         "printedBytes": printed,
-    })
-}
-
-/// What a hook of the library said of itself, numbers as numbers.
-fn result(said: &Said) -> Value {
-    let Said {
-        result,
-        policy,
-        values,
-    } = said;
-    let values = values.iter().map(|(key, value)| {
-        let number = value.parse::<u64>().map(Value::from);
-        (
-            key.clone(),
-            number.unwrap_or_else(|_| value.as_str().into()),
-        )
-    });
-    json!({
-        "result": result,
-        "policy": policy,
-        "values": values.collect::<Map<String, Value>>(),
     })
 }

@@ -1,0 +1,195 @@
+//! `quiescent results`: what became of the hooks and volumes of one backup or restore of Velero.
+
+mod download;
+mod server;
+mod text;
+mod value;
+
+use std::{path::PathBuf, str::FromStr};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use super::{Ended, output};
+use crate::{
+    kubernetes::{self, ListError, object},
+    results::{Flag, HookRun, Volume, hooks, never_undone, volumes},
+    velero::objects::{File, Kind, path},
+};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Velero keeps a log of each backup and restore beside its data. It is asked for with a
+DownloadRequest, as velero backup logs does, and comes from the object storage. Of the
+hooks of a restore only the log of Velero's pod tells.
+
+Examples:
+  quiescent results backup/nightly-20261121
+  quiescent results restore/nightly-20261121 -n velero -o json")]
+pub struct Args {
+    /// backup/NAME or restore/NAME
+    #[arg(value_name = "TARGET")]
+    target: Target,
+    /// The namespace that Velero runs in
+    #[arg(
+        short = 'n',
+        long = "namespace",
+        value_name = "NAMESPACE",
+        default_value = "velero",
+        env = "QUIESCENT_VELERO_NAMESPACE"
+    )]
+    namespace: String,
+    /// The kubeconfig to use, else KUBECONFIG, else ~/.kube/config
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig to use
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// What is printed: a table, or all of it for programs
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+/// Which backup or restore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Target {
+    kind: Kind,
+    name: String,
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, name) = match text.split_once('/') {
+            Some(("backup" | "backups", name)) => (Kind::Backup, name),
+            Some(("restore" | "restores", name)) => (Kind::Restore, name),
+            _ => return Err("write backup/NAME or restore/NAME".to_owned()),
+        };
+        if name.is_empty() || name.contains('/') {
+            return Err("write backup/NAME or restore/NAME".to_owned());
+        }
+        Ok(Self {
+            kind,
+            name: name.to_owned(),
+        })
+    }
+}
+
+/// All that is known of it.
+struct Results {
+    kind: Kind,
+    name: String,
+    phase: String,
+    /// How many hooks Velero says it attempted, and how many of them failed.
+    attempted: Option<u64>,
+    failed: Option<u64>,
+    hooks: Vec<HookRun>,
+    flags: Vec<Flag>,
+    volumes: Vec<Volume>,
+    notes: Vec<String>,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Ended> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to start")?;
+    let results = runtime.block_on(results(args))?;
+    match args.output {
+        Format::Table => output::print_folded(&text::text(&results))?,
+        Format::Json => output::print_raw(&output::json(&value::value(&results)))?,
+    };
+    Ok(if results.is_good() {
+        Ended::Fine
+    } else {
+        Ended::Findings
+    })
+}
+
+impl Results {
+    /// Whether nobody has to look at it.
+    fn is_good(&self) -> bool {
+        self.flags.is_empty()
+            && self.failed.unwrap_or_default() == 0
+            && self
+                .hooks
+                .iter()
+                .all(|it| it.error.is_none() && !it.is_open())
+    }
+}
+
+async fn results(args: &Args) -> anyhow::Result<Results> {
+    let Target { kind, name } = &args.target;
+    let (kind, namespace) = (*kind, args.namespace.as_str());
+    let client = kubernetes::current_client_that_asks_once(
+        args.kubeconfig.as_deref(),
+        args.context.as_deref(),
+    )
+    .await?;
+    let text = match object(&client, &path(namespace, kind.plural()), name).await {
+        Ok(text) => text,
+        Err(ListError::Absent { .. }) => {
+            bail!("there is no {} {name} in {namespace}", kind.word())
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let object: Value = serde_json::from_str(&text).context("the API server sent no object")?;
+    let status = &object["status"];
+    let phase = status["phase"].as_str().unwrap_or("New").to_owned();
+    if ["New", "Queued", "ReadyToStart", "InProgress"].contains(&&*phase) {
+        bail!(
+            "{} {name} is {phase}: Velero has a log of it when it is done",
+            kind.word()
+        );
+    }
+    let mut notes = Vec::new();
+    let log = match kind {
+        Kind::Backup => download::file(&client, namespace, kind, name, File::Log).await?,
+        // What its hooks did stands in the log of the server alone.
+        Kind::Restore => {
+            let log = server::log_of_restore(&client, namespace, name).await?;
+            notes.extend(log.is_empty().then(|| {
+                "Velero's pod has no line of its hooks: there were none, or it was started anew since"
+                    .to_owned()
+            }));
+            log
+        }
+    };
+    let infos = download::file(&client, namespace, kind, name, File::Volumes).await;
+    let volumes = match infos.and_then(|it| Ok(volumes(&it)?)) {
+        Ok(volumes) => volumes,
+        Err(error) => {
+            notes.push(format!("nothing is known of its volumes: {error:#}"));
+            Vec::new()
+        }
+    };
+    let hooks = hooks(&log);
+    let flags = match kind {
+        Kind::Backup => never_undone(&hooks),
+        Kind::Restore => Vec::new(),
+    };
+    // Of zero Velero says nothing.
+    let counted = &status["hookStatus"];
+    let count = |key: &str| {
+        let count = counted[key].as_u64();
+        count.or_else(|| counted.is_object().then_some(0))
+    };
+    Ok(Results {
+        kind,
+        name: name.clone(),
+        phase,
+        attempted: count("hooksAttempted"),
+        failed: count("hooksFailed"),
+        hooks,
+        flags,
+        volumes,
+        notes,
+    })
+}

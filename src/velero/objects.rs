@@ -1,0 +1,64 @@
+//! Where Velero's objects are in the API, and how it is asked for a file of a backup or restore.
+use serde_json::{Value, json};
+
+/// What Velero keeps results of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Backup,
+    Restore,
+}
+
+/// A file that it keeps in its object storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum File {
+    Log,
+    Volumes,
+}
+
+impl Kind {
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Backup => "backups",
+            Self::Restore => "restores",
+        }
+    }
+
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Restore => "restore",
+        }
+    }
+}
+
+/// The path of its objects of one plural in its namespace.
+#[must_use]
+pub fn path(namespace: &str, plural: &str) -> String {
+    format!("/apis/velero.io/v1/namespaces/{namespace}/{plural}")
+}
+
+/// The labels of its server's pod, and the container in it.
+pub const SERVER_LABELS: &str = "deploy=velero";
+pub const SERVER_CONTAINER: &str = "velero";
+
+/// The plural of the requests for files.
+pub const DOWNLOAD_REQUESTS: &str = "downloadrequests";
+
+/// The request for a file. Velero writes into its status where the file is.
+#[must_use]
+pub fn download_request(kind: Kind, name: &str, file: File) -> Value {
+    let what = match (kind, file) {
+        (Kind::Backup, File::Log) => "BackupLog",
+        (Kind::Restore, File::Log) => "RestoreLog",
+        (Kind::Backup, File::Volumes) => "BackupVolumeInfos",
+        (Kind::Restore, File::Volumes) => "RestoreVolumeInfo",
+    };
+    json!({
+        "apiVersion": "velero.io/v1",
+        "kind": "DownloadRequest",
+        "metadata": {"generateName": "quiescent-results-"},
+        "spec": {"target": {"kind": what, "name": name}},
+    })
+}
