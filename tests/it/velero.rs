@@ -2,6 +2,8 @@
 //! backed up, deleted and restored, and its rows are back. Then one whose hook has to fail.
 //!
 //! The last part of what happens on the cluster of `cluster.rs`.
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::{
@@ -28,6 +30,7 @@ pub fn backs_up_and_restores_a_database_that_nobody_annotated(node: Node, steps:
     rows_come_back(&cluster, &webhook, steps);
     live::hooks_are_tried_and_undone(&cluster, steps);
     a_failing_hook_is_not_a_backup(&cluster, steps);
+    results_say_what_became_of_each_hook(&cluster, steps);
     rendered::rows_come_back_though_no_pod_was_touched(&cluster, steps);
 }
 
@@ -154,6 +157,57 @@ fn a_failing_hook_is_not_a_backup(cluster: &Cluster, steps: &Steps) {
         .expect("no dump is no failure");
     assert!(answer.contains("reason=no-dump"), "{answer}");
     steps.done("Velero: PartiallyFailed, nothing uploaded, no dump that looks finished");
+}
+
+fn results_say_what_became_of_each_hook(cluster: &Cluster, steps: &Steps) {
+    let ask = |target: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_quiescent"))
+            .args(["results", target, "-o", "json", "--kubeconfig"])
+            .arg(&cluster.node.kubectl.kubeconfig)
+            .output()
+            .unwrap();
+        let found: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        (output.status.code().unwrap(), found)
+    };
+    let hooks = |found: &Value| -> Vec<(String, String, Value)> {
+        let all = found["hooks"].as_array().unwrap().iter();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        all.map(|it| (text(&it["pod"]), text(&it["phase"]), it["exit"].clone()))
+            .collect()
+    };
+    let run = |phase: &str, exit: u8| ("pg-0".to_owned(), phase.to_owned(), exit.into());
+
+    let (code, worked) = ask("backup/shop-1");
+    assert_eq!(code, 0, "{worked:#}");
+    assert_eq!(hooks(&worked), [run("pre", 0), run("post", 0)]);
+    assert_eq!(
+        worked["hooks"][0]["results"][0]["policy"],
+        "postgresql-dump"
+    );
+    let volume = &worked["volumes"][0];
+    assert_eq!(
+        (&volume["name"], &volume["way"], &volume["pod"]),
+        (&DUMP.into(), &"file_copy".into(), &"pg-0".into()),
+        "{worked:#}"
+    );
+    assert!(volume["bytes"].as_u64() > Some(1000), "{volume:#}");
+
+    let (code, failed) = ask("backup/broken-1");
+    assert_eq!(code, 1, "{failed:#}");
+    let [(pod, phase, exit)] = &hooks(&failed)[..] else {
+        panic!("{failed:#}")
+    };
+    assert_eq!((&**pod, &**phase), ("pg-0", "pre"));
+    assert!(exit.as_u64() > Some(0), "{failed:#}");
+    assert_eq!(failed["neverRan"][0]["pod"], "pg-0", "{failed:#}");
+    let said = failed["hooks"][0]["stderr"].as_str().unwrap();
+    assert!(said.contains("password"), "{failed:#}");
+
+    let (code, restored) = ask("restore/shop-1");
+    assert_eq!(code, 0, "{restored:#}");
+    assert_eq!(hooks(&restored), [run("post", 0)]);
+    steps.done("quiescent results: the hooks and the volume of a backup, a hook that failed, the hook of the restore");
 }
 
 fn annotations_of_hooks(pod: &Value) -> Value {

@@ -72,7 +72,7 @@ pub fn hooks_are_tried_and_undone(cluster: &Cluster, steps: &Steps) {
             "{found:#}"
         );
         assert_eq!(found["hooks"][0]["exit"], exit, "{found:#}");
-        assert_eq!(tester.is_locked(name), false, "{found:#}");
+        assert!(!tester.is_locked(name), "{found:#}");
     }
     let (ended, stuck) = tester.json(&["stuck"]);
     assert_eq!(
