@@ -22,7 +22,7 @@ use crate::{
     json,
     pod::{Container, PodView},
     policy::PolicySet,
-    recognise::{self, Clues, Engine},
+    recognise::{self, Clues, Engine, Spread, spread},
     select::{self, Facts},
 };
 use hook::{Judged, Judgement};
@@ -112,6 +112,7 @@ pub fn audit(
     }
     let injection = inject(policies, &view, around.facts);
     let init: Vec<Container<'_>> = view.init_containers().collect();
+    let spread = spread(pod)?;
     let looked = Looked {
         policies,
         text: pod,
@@ -119,6 +120,7 @@ pub fn audit(
         seen: &seen,
         init: &init,
         injection: &injection,
+        spread: &spread,
         around,
     };
     let databases = looked.databases();
@@ -134,6 +136,8 @@ struct Looked<'a> {
     seen: &'a Seen<'a>,
     init: &'a [Container<'a>],
     injection: &'a Injection<'a>,
+    /// Those of its databases that have files on several claims.
+    spread: &'a [Spread],
     around: Around<'a>,
 }
 

@@ -241,6 +241,18 @@ impl Policy {
         }
     }
 
+    /// Whether writes wait from its pre hook to its post hook, by what it says of itself.
+    #[must_use]
+    pub fn holds_writes(&self) -> bool {
+        !matches!(self.about.blocks.as_str(), "" | "nothing" | "fork")
+    }
+
+    /// Whether it leaves a dump in a volume of its own.
+    #[must_use]
+    pub fn dumps(&self) -> bool {
+        !self.backup_volumes.is_empty()
+    }
+
     fn runs_scripts(&self) -> bool {
         let Hooks { pre, post, restore } = &self.hooks;
         let hooks = [

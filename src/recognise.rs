@@ -8,6 +8,7 @@ mod command;
 mod engine;
 mod engines;
 mod known;
+mod spread;
 
 use std::{collections::HashMap, fmt, sync::LazyLock};
 
@@ -19,6 +20,7 @@ use known::KNOWN;
 
 pub use command::{SHELLS, WRAPPERS};
 pub use engine::{Clues, Engine, Server, major, of_image, server};
+pub use spread::{Mounted, Parts, Spread, spread};
 
 /// Something that is recognised.
 #[derive(Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What makes a hook useless: it does not run, it fails, or what it does is not in the backup.
-const USELESS: [Rule; 14] = [
+const USELESS: [Rule; 15] = [
     Rule::BrokenJson,
     Rule::BlankBeforeJson,
     Rule::NoProgram,
@@ -26,6 +26,7 @@ const USELESS: [Rule; 14] = [
     Rule::NeverTaken,
     Rule::NotMounted,
     Rule::NotInImage,
+    Rule::SeveralClaims,
 ];
 
 /// A finding of lint with which the hook is useless.

@@ -49,12 +49,15 @@ impl Looked<'_> {
         let mut judged = self.hook(database, taking);
         let dumps = self.dumps(judged.reason);
         let names: Vec<&str> = dumps.iter().map(String::as_str).collect();
+        let mut spread = self.spread.iter();
+        let spread = spread.find(|it| it.container == *database.container.name);
         let mut volumes = volumes(
             self.view,
             self.seen,
             database.container,
             database.known,
             &names,
+            spread,
             taking,
         );
         let is_taken = !matches!(taking, Backups::Known([]));
@@ -199,6 +202,11 @@ impl Looked<'_> {
                 flaw: Some(flaw),
                 ..Judged::new(Reason::WrongContainer, "")
             },
+            Some(flaw) if flaw.rule == crate::lint::Rule::SeveralClaims => Judged {
+                hook: format!("author's: {} holds no writes", flaw.rule.code()),
+                flaw: Some(flaw),
+                ..Judged::new(Reason::SeveralClaims, "")
+            },
             Some(flaw) => Judged {
                 hook: format!("author's: {} {}", flaw.rule.code(), flaw.message),
                 flaw: Some(flaw),
@@ -298,6 +306,10 @@ impl Looked<'_> {
         if followed.iter().any(for_snapshots) {
             if of(Holds::Data).any(|it| it.saved == Saved::FileCopy) {
                 return Some(Reason::FileCopy);
+            }
+            let apart = of(Holds::Data).filter(|it| it.apart && it.saved == Saved::Snapshot);
+            if apart.count() > 1 && !followed.iter().any(|policy| policy.holds_writes()) {
+                return Some(Reason::SeveralClaims);
             }
             return (!of(Holds::Data).any(saved)).then_some(Reason::DataNotSaved);
         }

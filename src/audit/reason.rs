@@ -113,6 +113,7 @@ reasons! {
     NoPreHook = "no_pre_hook" DoesNothing "its author wrote hooks, and none that runs before the backup",
     DumpNotSaved = "dump_not_saved" DoesNothing "the hook makes a dump, and no backup takes the volume it lies in",
     FileCopy = "file_copy" DoesNothing "the hook prepares a snapshot, and the data are copied file by file",
+    SeveralClaims = "several_claims" DoesNothing "the hook prepares snapshots and holds no writes, and those of the data's claims are seconds apart",
     DataNotSaved = "data_not_saved" DoesNothing "no backup takes the volume that the hook prepares",
     MethodOff = "method_off" LeftAlone "the label quiescent.dev/method says off",
     Disabled = "disabled" LeftAlone "the label quiescent.dev/inject says disabled",

@@ -47,6 +47,10 @@ pub fn next(finding: &Finding, dumps: &[String]) -> Option<String> {
             || made_anew(finding),
             |code| format!("quiescent lint --explain {code}"),
         )),
+        Reason::SeveralClaims => Some(
+            "label the namespace quiescent.dev/method=dump, or keep the data on one claim"
+                .to_owned(),
+        ),
         Reason::DataNotSaved => Some(format!(
             "back up the volume with the data of {namespace}/{}",
             finding.pod

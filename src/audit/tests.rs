@@ -453,3 +453,58 @@ fn pods_that_ended_and_pods_without_a_database_have_no_finding() {
     }
     assert!(audit(&library(), "{\"spec\":3}", around).is_err());
 }
+
+/// With its write-ahead log on a claim of its own.
+fn on_two_claims(mut pod: Value) -> Value {
+    pod["spec"]["containers"][0]["env"] =
+        json!([{"name": "POSTGRES_INITDB_WALDIR", "value": "/wal"}]);
+    let mounts = pod["spec"]["containers"][0]["volumeMounts"].as_array_mut();
+    mounts
+        .unwrap()
+        .push(json!({"name": "wal", "mountPath": "/wal"}));
+    let volumes = pod["spec"]["volumes"].as_array_mut().unwrap();
+    volumes.push(json!({"name": "wal", "persistentVolumeClaim": {"claimName": "wal-pg-0"}}));
+    pod
+}
+
+#[test]
+fn snapshots_of_claims_that_belong_together_are_no_backup_and_a_dump_is() {
+    let all = [schedule(&json!({}))];
+    let mut pod = on_two_claims(postgres());
+    let finding = judged(&hooked(pod.clone()), Backups::Known(&all));
+    assert_eq!(finding.reason, Reason::Hooked, "a dump is of one moment");
+    let data = finding.volumes.iter().filter(|it| it.holds == Holds::Data);
+    let data: Vec<_> = data.map(|it| (&*it.name, it.apart)).collect();
+    assert_eq!(data, [("data", true), ("wal", true)]);
+
+    pod["metadata"]["labels"]["quiescent.dev/method"] = "snapshot".into();
+    let finding = judged(&hooked(pod.clone()), Backups::Known(&all));
+    assert_eq!(finding.reason, Reason::SeveralClaims);
+    assert!(finding.next.unwrap().contains("quiescent.dev/method=dump"));
+
+    let mut one = postgres();
+    one["metadata"]["labels"]["quiescent.dev/method"] = "snapshot".into();
+    let finding = judged(&hooked(one), Backups::Known(&all));
+    assert_eq!(finding.reason, Reason::Hooked);
+    assert!(finding.volumes.iter().all(|it| !it.apart));
+}
+
+#[test]
+fn an_authors_hook_on_two_claims_must_dump_or_hold_writes() {
+    let all = [schedule(&json!({}))];
+    let reason = |script: &str| {
+        let mut pod = on_two_claims(postgres());
+        pod["metadata"]["annotations"] = json!({
+            "pre.hook.backup.velero.io/container": "postgres",
+            "pre.hook.backup.velero.io/command": json!(["/bin/sh", "-c", script]).to_string(),
+            "pre.hook.backup.velero.io/on-error": "Fail",
+            "pre.hook.backup.velero.io/timeout": "5m",
+        });
+        judged(&pod, Backups::Known(&all)).reason
+    };
+    assert_eq!(
+        reason("psql -U postgres -c CHECKPOINT"),
+        Reason::SeveralClaims
+    );
+    assert_eq!(reason("fsfreeze --freeze /wal"), Reason::AuthorsHook);
+}

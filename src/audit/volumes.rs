@@ -7,7 +7,7 @@ use super::{
 use crate::{
     json::List,
     pod::{Container, PodView},
-    recognise::Engine,
+    recognise::{Engine, Spread},
     velero::{BACKUP_VOLUMES, BACKUP_VOLUMES_EXCLUDES, backup_volumes},
 };
 
@@ -19,6 +19,8 @@ pub struct Volume {
     pub saved: Saved,
     /// Whether what is in it is gone when the pod is.
     pub fleeting: bool,
+    /// Whether it is one of several claims with files of the same database, whose snapshots are seconds apart.
+    pub apart: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +70,11 @@ pub fn volumes(
     container: &Container<'_>,
     engine: Option<&Engine>,
     listed: &[&str],
+    spread: Option<&Spread>,
     backups: Backups<'_>,
 ) -> Vec<Volume> {
+    let claims = spread.iter().flat_map(|it| &it.claims);
+    let apart: Vec<&str> = claims.map(|it| &*it.volume).collect();
     let mounts: Vec<_> = container
         .volume_mounts
         .iter()
@@ -97,6 +102,7 @@ pub fn volumes(
     };
     // Where no volume is at the usual place, the data lie in a claim.
     let mut data: Vec<&str> = if known.is_empty() { claims() } else { known };
+    data.extend(&apart);
     data.sort_unstable();
     data.dedup();
     let dumps = listed.iter().filter(|name| !data.contains(name));
@@ -109,6 +115,7 @@ pub fn volumes(
             holds,
             saved: saved(pod, name, kind, holds, backups),
             fleeting: volume_of(name).is_none_or(super::view::Volume::is_fleeting),
+            apart: holds == Holds::Data && apart.contains(&name),
         }
     });
     all.collect()

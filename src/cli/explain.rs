@@ -6,7 +6,13 @@ use super::{
     output,
     policies::PolicyArgs,
 };
-use crate::{inject::explain, pod::PodView, report::explanation, workload::places};
+use crate::{
+    inject::explain,
+    pod::PodView,
+    recognise::spread,
+    report::explanation,
+    workload::{self, places},
+};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -58,16 +64,22 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
                     }
                 };
                 let injection = explain(&policies, &view, facts);
+                let whole = workload::pod(&document.object, &place);
+                let spread = whole.and_then(|pod| spread(&pod.to_string()).ok());
+                let spread = spread.unwrap_or_default();
                 if injection.plan.denied.is_some() {
                     ended = ended.max(Ended::Findings);
                 }
                 match args.output {
-                    Format::Text => texts.push(explanation::text(&title, &injection, &view, facts)),
+                    Format::Text => {
+                        texts.push(explanation::text(&title, &injection, &view, &spread, facts));
+                    }
                     Format::Json => values.push(explanation::value(
                         &place.kind,
                         &place.name,
                         &injection,
                         &view,
+                        &spread,
                         facts,
                     )),
                 }

@@ -462,6 +462,14 @@ fn readiness(hook: &Hook<'_>, findings: &mut Findings<'_>) {
         });
 }
 
+/// Whether a hook runs a program that dumps.
+pub fn is_dump(hook: &Hook<'_>) -> bool {
+    let said = hook.said();
+    DUMPS
+        .iter()
+        .any(|(name, _)| shell::call(&said, name).is_some())
+}
+
 /// The file that a dump of this hook goes to, and where that is said.
 pub fn dump_file<'d>(hook: &Hook<'d>) -> Option<(String, Spot<'d>)> {
     let said = hook.said();

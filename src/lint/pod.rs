@@ -2,8 +2,9 @@
 
 use crate::{
     policy::Image,
+    recognise::{self, Spread},
     velero::{BACKUP_VOLUMES, HOOK_DOMAINS},
-    workload::places,
+    workload::{self, places},
     yaml::{Key, Node, Value},
 };
 
@@ -145,6 +146,16 @@ impl<'d> Pod<'d> {
             })
         });
         own.chain(claims).collect()
+    }
+
+    /// Its databases with files on several claims.
+    pub fn spread(&self) -> Vec<Spread> {
+        let object = self.object.to_json();
+        let place = places(&object).into_iter().next();
+        let pod = place.and_then(|place| workload::pod(&object, &place));
+        // What is no pod of Kubernetes is named elsewhere.
+        pod.and_then(|pod| recognise::spread(&pod.to_string()).ok())
+            .unwrap_or_default()
     }
 
     /// The names in an annotation that lists volumes, empty ones too.

@@ -169,6 +169,8 @@ rules! {
     WrongMetric = "QV053" Warning Partly,
     /// Tries that take longer than the hook may.
     TooManyTries = "QV054" Warning Here,
+    /// Snapshots of claims that belong together.
+    SeveralClaims = "QV055" Warning Partly,
 }
 
 impl Rule {

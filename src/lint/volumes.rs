@@ -32,6 +32,7 @@ pub fn judge(pod: &Pod<'_>, findings: &mut Findings<'_>) {
         }
     }
     both(pod, findings);
+    spread(pod, findings);
     if !pod.has_hooks() {
         return;
     }
@@ -171,6 +172,33 @@ fn both(pod: &Pod<'_>, findings: &mut Findings<'_>) {
         findings
             .at(Rule::OtherMode, &Spot::of(node).find(name), format!("{name:?} is listed here and in {BACKUP_VOLUMES_EXCLUDES}: Velero reads one of the two, by the backup's mode"))
             .help("keep it in one of them");
+    }
+}
+
+/// A snapshot is of one claim, and one moment. Only a dump, or writes that are held meanwhile, make more of it.
+fn spread(pod: &Pod<'_>, findings: &mut Findings<'_>) {
+    let wanted = pod.label(METHOD_LABEL) == Some("snapshot");
+    let pre = Hook::of_annotations(pod, HookPhase::Pre);
+    let prepared = pre.is_some_and(|hook| {
+        !hook.is_plain() || command::is_dump(&hook) || command::freeze(&hook.said()).is_some()
+    });
+    if prepared || !(wanted || pod.annotation(HookPhase::Pre.keys().command).is_some()) {
+        return;
+    }
+    let copied = pod.listed_volumes();
+    for mut found in pod.spread() {
+        found.claims.retain(|it| !copied.contains(&&*it.volume));
+        let container = pod
+            .containers()
+            .into_iter()
+            .find(|it| it.name == found.container);
+        let mounts = container.map(|it| it.mounts()).unwrap_or_default();
+        let last = found.claims.last().filter(|_| found.claims.len() > 1);
+        let last = last.and_then(|last| mounts.iter().find(|(name, ..)| *name == last.volume));
+        let Some((_, _, mount)) = last else { continue };
+        findings
+            .on(Rule::SeveralClaims, mount, format!("{} has its files on the claims {}, and Velero takes their snapshots seconds apart: together they may be of no moment that ever was", found.engine.name, found.names()))
+            .help(format!("dump it instead ({METHOD_LABEL}: dump), or keep all of it on one claim"));
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{container, engines::ENGINES};
+use super::{container, engines::ENGINES, spread::Parts};
 use crate::{
     json::{List, Text, view},
     pod::Container,
@@ -33,6 +33,8 @@ pub struct Engine {
     pub port_names: &'static [&'static str],
     /// Words of a command with which the program of the server is a client: `vault agent`.
     pub clients: &'static [&'static str],
+    /// What else it keeps its files in.
+    pub parts: Parts,
 }
 
 view! {
@@ -49,6 +51,7 @@ view! {
 
     pub struct Variable<'a> {
         name: Text<'a> = "name",
+        value: Option<Text<'a>> = "value",
     }
 }
 

@@ -3,7 +3,7 @@
 //! Names of images, directories and variables are those of the official images and of Bitnami's, and of
 //! builds that are widely used. What only caches or only measures is not here: its data come again.
 
-use super::Engine;
+use super::{Engine, Parts};
 
 /// What an engine has no evidence of a kind for.
 const NONE: Engine = Engine {
@@ -17,6 +17,39 @@ const NONE: Engine = Engine {
     ports: &[],
     port_names: &[],
     clients: &[],
+    parts: NO_PARTS,
+};
+
+/// What an engine keeps nothing in but its data directory, as far as its pod could tell.
+const NO_PARTS: Parts = Parts {
+    data: &[],
+    others: &[],
+    paths: &[],
+};
+
+/// Those of InnoDB. Its binary log belongs to it: recovery asks the log which transactions are to stay.
+const INNODB: Parts = Parts {
+    data: &["--datadir"],
+    others: &[
+        "--innodb-data-home-dir",
+        "--innodb-log-group-home-dir",
+        "--innodb-undo-directory",
+        "--innodb-directories",
+        "--log-bin",
+    ],
+    paths: &["*/#innodb_redo", "*/#innodb_undo"],
+};
+
+/// Those of Redis and what came of it.
+const APPEND_ONLY: Parts = Parts {
+    paths: &["*/appendonlydir"],
+    ..NO_PARTS
+};
+
+/// Those of Cassandra and Scylla.
+const COMMIT_LOG: Parts = Parts {
+    paths: &["*/commitlog", "*/cassandra/data*", "*/scylla/data*"],
+    ..NO_PARTS
 };
 
 pub const ENGINES: &[Engine] = &[
@@ -27,6 +60,10 @@ pub const ENGINES: &[Engine] = &[
         directories: &["/cockroach/cockroach-data"],
         variables: &["COCKROACH_DATABASE"],
         ports: &[26257],
+        parts: Parts {
+            data: &["--store"],
+            ..NO_PARTS
+        },
         ..NONE
     },
     Engine {
@@ -34,6 +71,11 @@ pub const ENGINES: &[Engine] = &[
         images: &["yugabyte"],
         programs: &["yb-tserver", "yb-master", "yugabyted"],
         ports: &[5433, 7100, 9100],
+        parts: Parts {
+            data: &["--fs-data-dirs"],
+            others: &["--fs-wal-dirs"],
+            ..NO_PARTS
+        },
         ..NONE
     },
     Engine {
@@ -86,6 +128,23 @@ pub const ENGINES: &[Engine] = &[
         ],
         ports: &[5432],
         port_names: &["postgresql", "postgres", "tcp-postgresql", "pgsql"],
+        parts: Parts {
+            data: &["PGDATA", "POSTGRESQL_DATA_DIR", "-D"],
+            others: &[
+                "POSTGRES_INITDB_WALDIR",
+                "POSTGRES_INITDB_ARGS",
+                "POSTGRESQL_INITDB_WAL_DIR",
+                "POSTGRESQL_INITDB_ARGS",
+            ],
+            paths: &[
+                "*/pg_wal",
+                "*/pg_xlog",
+                "/pgwal",
+                "/pgwal/*",
+                "*/pg_tblspc",
+                "*/pg_tblspc/*",
+            ],
+        },
         ..NONE
     },
     Engine {
@@ -108,6 +167,7 @@ pub const ENGINES: &[Engine] = &[
         shared_variables: &["MARIADB_PASSWORD", "MARIADB_DATABASE", "MARIADB_USER"],
         ports: &[3306],
         port_names: &["mariadb"],
+        parts: INNODB,
         ..NONE
     },
     Engine {
@@ -134,6 +194,7 @@ pub const ENGINES: &[Engine] = &[
         shared_variables: &["MYSQL_PASSWORD", "MYSQL_DATABASE", "MYSQL_USER"],
         ports: &[3306, 33060],
         port_names: &["mysql", "tcp-mysql"],
+        parts: INNODB,
         ..NONE
     },
     Engine {
@@ -176,6 +237,11 @@ pub const ENGINES: &[Engine] = &[
         ],
         ports: &[27017, 27018, 27019],
         port_names: &["mongodb", "mongo", "mongod"],
+        parts: Parts {
+            data: &["--dbpath"],
+            paths: &["*/journal"],
+            ..NO_PARTS
+        },
         ..NONE
     },
     Engine {
@@ -194,6 +260,7 @@ pub const ENGINES: &[Engine] = &[
         ports: &[6379],
         port_names: &["tcp-valkey", "valkey"],
         usual: &["/data"],
+        parts: APPEND_ONLY,
         ..NONE
     },
     Engine {
@@ -203,6 +270,7 @@ pub const ENGINES: &[Engine] = &[
         ports: &[6379],
         port_names: &["keydb"],
         usual: &["/data"],
+        parts: APPEND_ONLY,
         ..NONE
     },
     Engine {
@@ -228,6 +296,7 @@ pub const ENGINES: &[Engine] = &[
         ports: &[6379],
         port_names: &["redis", "tcp-redis"],
         usual: &["/data"],
+        parts: APPEND_ONLY,
         ..NONE
     },
     Engine {
@@ -238,6 +307,11 @@ pub const ENGINES: &[Engine] = &[
         variables: &["ETCD_DATA_DIR", "ETCD_INITIAL_CLUSTER", "ETCD_NAME"],
         ports: &[2379, 2380],
         port_names: &["etcd"],
+        parts: Parts {
+            data: &["ETCD_DATA_DIR", "--data-dir"],
+            others: &["ETCD_WAL_DIR", "--wal-dir"],
+            paths: &["*/member/wal"],
+        },
         ..NONE
     },
     Engine {
@@ -283,6 +357,16 @@ pub const ENGINES: &[Engine] = &[
         shared_variables: &["INFLUXDB_DB"],
         ports: &[8086, 8088],
         port_names: &["influxdb"],
+        parts: Parts {
+            data: &["INFLUXDB_DATA_DIR", "INFLUXD_ENGINE_PATH", "--engine-path"],
+            others: &[
+                "INFLUXDB_DATA_WAL_DIR",
+                "INFLUXDB_META_DIR",
+                "INFLUXD_BOLT_PATH",
+                "--bolt-path",
+            ],
+            paths: &["*/influxdb/wal", "*/influxdb/meta", "*/influxdb/data"],
+        },
         ..NONE
     },
     Engine {
@@ -339,6 +423,17 @@ pub const ENGINES: &[Engine] = &[
         ports: &[2181, 2888, 3888],
         port_names: &["zookeeper"],
         usual: &["/data"],
+        parts: Parts {
+            data: &["ZOO_DATA_DIR"],
+            others: &["ZOO_DATA_LOG_DIR"],
+            paths: &[
+                "/datalog",
+                "/bitnami/zookeeper/dataLog",
+                "/bitnami/zookeeper/datalog",
+                "/var/lib/zookeeper/data",
+                "/var/lib/zookeeper/log",
+            ],
+        },
         ..NONE
     },
     Engine {
@@ -354,6 +449,7 @@ pub const ENGINES: &[Engine] = &[
         images: &["scylla", "scylla-enterprise"],
         directories: &["/var/lib/scylla"],
         ports: &[9042, 7000],
+        parts: COMMIT_LOG,
         ..NONE
     },
     Engine {
@@ -364,6 +460,7 @@ pub const ENGINES: &[Engine] = &[
         variables: &["CASSANDRA_CLUSTER_NAME", "CASSANDRA_SEEDS"],
         ports: &[9042, 7000, 7001],
         port_names: &["cql"],
+        parts: COMMIT_LOG,
         ..NONE
     },
     Engine {
@@ -372,6 +469,10 @@ pub const ENGINES: &[Engine] = &[
         directories: &["/usr/share/opensearch/data", "/bitnami/opensearch"],
         variables: &["OPENSEARCH_INITIAL_ADMIN_PASSWORD", "OPENSEARCH_JAVA_OPTS"],
         ports: &[9200, 9300],
+        parts: Parts {
+            data: &["path.data"],
+            ..NO_PARTS
+        },
         ..NONE
     },
     Engine {
@@ -381,6 +482,10 @@ pub const ENGINES: &[Engine] = &[
         variables: &["ES_JAVA_OPTS", "ELASTIC_PASSWORD", "discovery.type"],
         ports: &[9200, 9300],
         port_names: &["elasticsearch"],
+        parts: Parts {
+            data: &["path.data"],
+            ..NO_PARTS
+        },
         ..NONE
     },
     Engine {
@@ -399,6 +504,10 @@ pub const ENGINES: &[Engine] = &[
         shared_variables: &["CLICKHOUSE_PASSWORD", "CLICKHOUSE_DB", "CLICKHOUSE_USER"],
         ports: &[9000, 8123, 9009],
         port_names: &["clickhouse"],
+        parts: Parts {
+            paths: &["*/clickhouse/disks/*"],
+            ..NO_PARTS
+        },
         ..NONE
     },
     Engine {
@@ -423,6 +532,15 @@ pub const ENGINES: &[Engine] = &[
         shared_variables: &["SA_PASSWORD"],
         ports: &[1433],
         port_names: &["mssql"],
+        parts: Parts {
+            data: &["MSSQL_DATA_DIR"],
+            others: &[
+                "MSSQL_LOG_DIR",
+                "MSSQL_MASTER_LOG_FILE",
+                "MSSQL_MASTER_DATA_FILE",
+            ],
+            paths: &["/var/opt/mssql/data"],
+        },
         ..NONE
     },
     Engine {
@@ -470,6 +588,10 @@ pub const ENGINES: &[Engine] = &[
         ports: &[7687, 7474],
         port_names: &["tcp-bolt", "bolt"],
         usual: &["/data"],
+        parts: Parts {
+            paths: &["*/data/databases", "*/data/transactions"],
+            ..NO_PARTS
+        },
         ..NONE
     },
     Engine {
@@ -669,6 +791,11 @@ pub const ENGINES: &[Engine] = &[
         ],
         ports: &[9092, 9093, 9094],
         port_names: &["kafka", "tcp-clients"],
+        parts: Parts {
+            data: &["KAFKA_LOG_DIRS", "KAFKA_CFG_LOG_DIRS"],
+            others: &["KAFKA_METADATA_LOG_DIR", "KAFKA_CFG_METADATA_LOG_DIR"],
+            paths: &["/var/lib/kafka/data*"],
+        },
         ..NONE
     },
     Engine {
@@ -676,6 +803,17 @@ pub const ENGINES: &[Engine] = &[
         images: &["pulsar", "pulsar-all", "bookkeeper"],
         directories: &["/pulsar/data"],
         ports: &[6650, 3181],
+        parts: Parts {
+            others: &[
+                "BK_journalDirectory",
+                "BK_journalDirectories",
+                "BK_ledgerDirectories",
+                "journalDirectories",
+                "ledgerDirectories",
+            ],
+            paths: &["*/bookkeeper/journal*", "*/bookkeeper/ledgers*"],
+            ..NO_PARTS
+        },
         ..NONE
     },
     Engine {
@@ -706,6 +844,11 @@ pub const ENGINES: &[Engine] = &[
         ports: &[9000, 9001],
         port_names: &["minio", "minio-api"],
         usual: &["/data"],
+        parts: Parts {
+            data: &["MINIO_VOLUMES"],
+            paths: &["/data*", "/export*"],
+            ..NO_PARTS
+        },
         ..NONE
     },
 ];

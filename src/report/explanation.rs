@@ -10,7 +10,7 @@ use crate::{
     plan::{Change, NewMount, NewVolume, Plan, Source},
     pod::PodView,
     policy::{ContainerChoice, Policy, VolumeSource},
-    recognise::{self, Known},
+    recognise::{self, Known, Spread},
     select::{Facts, Mode, Namespace, Reason, Verdict, method, recognised},
     velero::{BACKUP_VOLUMES, HookPhase, decode_command},
 };
@@ -20,7 +20,13 @@ const COLUMN: usize = 32;
 
 /// What happens to one pod, as text.
 #[must_use]
-pub fn text(title: &str, injection: &Injection<'_>, pod: &PodView<'_>, facts: Facts<'_>) -> String {
+pub fn text(
+    title: &str,
+    injection: &Injection<'_>,
+    pod: &PodView<'_>,
+    spread: &[Spread],
+    facts: Facts<'_>,
+) -> String {
     let mut out = format!("{}\n", Style::Strong.paint(title));
     if let Some(reason) = injection.gate {
         line(&mut out, Mark::No, "considered", reason.sentence());
@@ -79,13 +85,34 @@ pub fn text(title: &str, injection: &Injection<'_>, pod: &PodView<'_>, facts: Fa
         return out;
     }
     changes(&mut out, plan, pod);
-    if !plan.notes.is_empty() {
+    if !plan.notes.is_empty() || !spread.is_empty() {
         out.push_str("\n  beware\n");
     }
     for note in &plan.notes {
         line(&mut out, Mark::Beware, note.subject, note.reason.sentence());
     }
+    for found in spread {
+        let subject = format!("claims {}", found.names());
+        let text = format!("{APART} ({})", found.engine.name);
+        line(&mut out, Mark::Beware, &subject, &text);
+        next(&mut out, Some(against(plan).to_owned()));
+    }
     out
+}
+
+/// What is wrong with snapshots of claims that belong together.
+const APART: &str = "belong together, and Velero takes their snapshots seconds apart";
+
+/// What to do about them.
+fn against(plan: &Plan<'_>) -> &'static str {
+    let policies = || plan.applied.iter().map(|it| it.policy);
+    if policies().any(Policy::dumps) {
+        "the dump is right all the same: restore it into empty claims"
+    } else if policies().any(Policy::holds_writes) {
+        "they are of one moment as long as writes are held; compare the data after a restore"
+    } else {
+        "dump instead (quiescent.dev/method=dump), or keep the data on one claim"
+    }
 }
 
 /// Policies that nothing can be done about, by why they passed the pod over.
@@ -412,6 +439,7 @@ pub fn value(
     name: &str,
     injection: &Injection<'_>,
     pod: &PodView<'_>,
+    spread: &[Spread],
     facts: Facts<'_>,
 ) -> Value {
     let verdicts: Vec<Value> = injection
@@ -461,6 +489,17 @@ pub fn value(
             })
         })
         .collect();
+    let apart = spread.iter().map(|found| {
+        let claims: Vec<&str> = found.claims.iter().map(|it| &*it.volume).collect();
+        json!({
+            "engine": found.engine.name,
+            "container": found.container,
+            "claims": claims,
+            "message": APART,
+            "next": against(plan),
+        })
+    });
+    let apart: Vec<Value> = apart.collect();
     json!({
         "kind": kind,
         "name": name,
@@ -472,6 +511,7 @@ pub fn value(
         "applied": applied,
         "notApplied": passed,
         "denied": plan.denied.map(Policy::title),
+        "apart": apart,
         "patch": injection.patch(pod).to_json(""),
     })
 }

@@ -113,7 +113,11 @@ fn the_page_lists_every_reason_and_every_engine() {
     let text = fs::read_to_string(&path).unwrap();
     let mut fresh = String::new();
     let mut rest = text.as_str();
-    for (mark, rows) in [("reasons", reasons()), ("engines", engines())] {
+    for (mark, rows) in [
+        ("reasons", reasons()),
+        ("parts", parts()),
+        ("engines", engines()),
+    ] {
         let begin = format!("<!-- {mark} -->\n");
         let (before, after) = rest.split_once(&begin).unwrap();
         let (_, after) = after.split_once("\n\n").unwrap();
@@ -151,6 +155,19 @@ fn engines() -> Vec<String> {
             list(it.shared_variables),
             ports.trim(),
         )
+    });
+    std::iter::once(head).chain(rows).collect()
+}
+
+fn parts() -> Vec<String> {
+    let head = "| engine | its data are named by | further directories are named by | or mounted at |\n|---|---|---|---|\n".to_owned();
+    let all = quiescent::recognise::engines().iter();
+    let rows = all.filter_map(|it| {
+        let list = |names: &[&str]| names.join(" ").replace('*', "\\*");
+        let of = &it.parts;
+        let said = [list(of.data), list(of.others), list(of.paths)];
+        let row = format!("| {} | {} |\n", it.name, said.join(" | "));
+        said.iter().any(|it| !it.is_empty()).then_some(row)
     });
     std::iter::once(head).chain(rows).collect()
 }

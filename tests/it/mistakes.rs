@@ -59,7 +59,7 @@ fn names_that_do_not_exist_are_answered_with_those_that_do() {
         (&["lint", "--explain", "QV15"], "QV015"),
         (
             &["lint", "--select", "QV1000", "shop.yaml"],
-            "QV000 to QV054",
+            "QV000 to QV055",
         ),
         (&["explain", "-f", "shpo.yaml"], "did you mean shop.yaml?"),
         (&["lint", "manifest"], "did you mean manifests?"),

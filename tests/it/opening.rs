@@ -245,3 +245,58 @@ fn programs_are_told_too() {
     assert!(of("postgresql-dump")["opens"].is_string());
     assert!(of("redis-dump")["opens"].is_null());
 }
+
+/// A database whose log lies on a claim of its own.
+const TWO_CLAIMS: &str = "apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: pg, namespace: shop}
+spec:
+  template:
+    metadata: {labels: {app: pg}}
+    spec:
+      containers:
+        - name: postgres
+          image: postgres:16
+          env: [{name: POSTGRES_INITDB_WALDIR, value: /wal/pg_wal}]
+          volumeMounts:
+            - {name: data, mountPath: /var/lib/postgresql/data}
+            - {name: wal, mountPath: /wal}
+  volumeClaimTemplates:
+    - {metadata: {name: data}}
+    - {metadata: {name: wal}}
+";
+
+#[test]
+fn claims_that_belong_together_are_something_to_beware_of() {
+    let line = "! claims data and wal";
+    let why = "belong together, and Velero takes their snapshots seconds apart (PostgreSQL)";
+    for (method, next) in [
+        (
+            "dump",
+            "the dump is right all the same: restore it into empty claims",
+        ),
+        (
+            "snapshot",
+            "dump instead (quiescent.dev/method=dump), or keep the data on one claim",
+        ),
+    ] {
+        let told = explain(TWO_CLAIMS, &["--default-method", method]);
+        let mut lines = told.lines().skip_while(|line| !line.contains("beware"));
+        lines.next();
+        let said = lines.next().unwrap_or_default();
+        assert!(said.contains(line) && said.ends_with(why), "{told}");
+        let advice = lines.next().unwrap_or_default().trim();
+        assert_eq!(advice, format!("→ {next}"), "{told}");
+        let json = explain(TWO_CLAIMS, &["--default-method", method, "-o", "json"]);
+        let json: Value = serde_json::from_str(&json).unwrap();
+        let apart = &json[0]["apart"][0];
+        assert_eq!(apart["claims"], serde_json::json!(["data", "wal"]));
+        assert_eq!(apart["next"], next);
+    }
+    let one = TWO_CLAIMS.replace("/wal/pg_wal", "/var/lib/postgresql/data/wal");
+    let told = explain(&one, &[]);
+    assert!(
+        told.contains("would add") && !told.contains("beware"),
+        "{told}"
+    );
+}

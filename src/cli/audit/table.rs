@@ -144,6 +144,7 @@ fn volumes(finding: &Finding) -> String {
         (Holds::Dump, Saved::Unknown) => "dump unknown",
         (Holds::Data, Saved::FileCopy) if prepared => "data by file copy",
         (Holds::Data, Saved::FileCopy) => "data by file copy, unsafe",
+        (Holds::Data, Saved::Snapshot) if volume.apart => "data by snapshots, seconds apart",
         (Holds::Data, Saved::Snapshot) => "data by snapshot",
         (Holds::Data, Saved::Not) if dumped && prepared => "data skipped",
         (Holds::Data, Saved::Not) => "data not saved",

@@ -51,6 +51,7 @@ fn database(finding: &Finding) -> Value {
                 "name": volume.name,
                 "holds": volume.holds.as_str(),
                 "saved": volume.saved.as_str(),
+                "apart": volume.apart,
             })
         })
         .collect();
