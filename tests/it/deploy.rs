@@ -185,15 +185,21 @@ fn the_image_is_built_by_the_compiler_that_is_tested() {
 
 #[test]
 fn links_of_its_pages_lead_somewhere() {
-    for page in [
+    let pages = [
         "deploy/README.md",
         "deploy/helm/quiescent/README.md",
         "certs/README.md",
+        "docs/choosing.md",
         "docs/good-practice.md",
         "docs/release.md",
         "docs/results.md",
         "docs/test.md",
-    ] {
+    ];
+    let notes = fs::read_dir(in_tree("docs/databases")).unwrap();
+    let notes = notes.map(|it| it.unwrap().file_name().into_string().unwrap());
+    let notes = notes.map(|name| format!("docs/databases/{name}"));
+    for page in pages.map(str::to_owned).into_iter().chain(notes) {
+        let page = page.as_str();
         let text = fs::read_to_string(in_tree(page)).unwrap();
         let links = text
             .split("](")

@@ -235,3 +235,19 @@ fn policies_that_go_by_images_leave_alone_what_is_recognised() {
         }
     }
 }
+
+/// The notes for operators have a place for every policy of an engine; building blocks are for none.
+#[test]
+fn every_policy_of_an_engine_is_named_in_the_notes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/databases");
+    let pages = fs::read_dir(folder).unwrap();
+    let notes: String = pages
+        .map(|page| fs::read_to_string(page.unwrap().path()).unwrap())
+        .collect();
+    for place in quiescent::library::policies() {
+        let policy = place.policy;
+        let link = format!("](../library/{}.md)", policy.name);
+        let wanted = policy.about.engine != "any";
+        assert!(!wanted || notes.contains(&link), "{}", policy.name);
+    }
+}
