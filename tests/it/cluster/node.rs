@@ -116,7 +116,7 @@ impl Node {
         });
     }
 
-    /// The names of the pods of a Deployment of ours that run and are not on their way out.
+    /// The pods of a Deployment of ours that run and are not on their way out.
     pub fn pods(&self, deployment: &str) -> Vec<Value> {
         let get = format!("get pods -n quiescent -l app.kubernetes.io/name={deployment}");
         let list = self.kubectl.json(&get, "");
