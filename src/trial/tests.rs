@@ -27,7 +27,7 @@ fn run(phase: HookPhase, outcome: Outcome) -> Run {
 }
 
 /// Goes through a trial in which pre ends so; says which steps there were.
-fn check(pre: Outcome, ends_later: bool, post: Outcome) -> (String, Tried) {
+fn check(pre: &Outcome, ends_later: bool, post: &Outcome) -> (String, Tried) {
     let mut trial = Trial::new(hooks(true, true), Duration::from_secs(5));
     let mut steps = Vec::new();
     loop {
@@ -35,7 +35,7 @@ fn check(pre: Outcome, ends_later: bool, post: Outcome) -> (String, Tried) {
             Step::Run(hook) => {
                 let phase = hook.phase;
                 steps.push(word(phase));
-                let outcome = if phase == HookPhase::Pre { &pre } else { &post };
+                let outcome = if phase == HookPhase::Pre { pre } else { post };
                 trial.ran(run(phase, outcome.clone()));
             }
             Step::Hold(time) => {
@@ -91,7 +91,7 @@ fn post_runs_whatever_became_of_pre() {
             Verdict::NotUndone,
         ),
     ] {
-        let (found, tried) = check(pre.clone(), ends_later, ok.clone());
+        let (found, tried) = check(&pre, ends_later, &ok);
         assert_eq!((&*found, tried.verdict()), (steps, verdict), "{pre:?}");
     }
 }
@@ -103,7 +103,7 @@ fn a_post_hook_that_fails_undoes_nothing() {
         Outcome::TimedOut,
         Outcome::NotRun(String::new()),
     ] {
-        let (_, tried) = check(Outcome::Exited(0), false, post);
+        let (_, tried) = check(&Outcome::Exited(0), false, &post);
         assert_eq!(tried.verdict(), Verdict::NotUndone);
     }
 }
@@ -142,7 +142,7 @@ fn one_hook_alone_is_run_alone() {
 
 #[test]
 fn what_velero_would_do_otherwise_is_said() {
-    let (_, tried) = check(Outcome::TimedOut, true, Outcome::Exited(0));
+    let (_, tried) = check(&Outcome::TimedOut, true, &Outcome::Exited(0));
     let notes = tried.notes();
     assert!(
         notes[0].starts_with("after 30s Velero waits for pre no longer"),
@@ -153,13 +153,13 @@ fn what_velero_would_do_otherwise_is_said() {
         "{notes:?}"
     );
     assert!(notes[2].contains("once more"), "{notes:?}");
-    let (_, tried) = check(Outcome::TimedOut, false, Outcome::Exited(0));
+    let (_, tried) = check(&Outcome::TimedOut, false, &Outcome::Exited(0));
     assert!(tried.notes()[2].contains("still runs"));
 }
 
 #[test]
 fn only_what_ended_well_says_something_about_time() {
-    let (_, mut tried) = check(Outcome::Exited(0), false, Outcome::Exited(0));
+    let (_, mut tried) = check(&Outcome::Exited(0), false, &Outcome::Exited(0));
     let pre = tried.hooks.pre.as_mut().unwrap();
     pre.timeout = Timeout::from_seconds(600);
     assert_eq!(
@@ -172,7 +172,7 @@ fn only_what_ended_well_says_something_about_time() {
             }
         )]
     );
-    let (_, tried) = check(Outcome::TimedOut, true, Outcome::Exited(0));
+    let (_, tried) = check(&Outcome::TimedOut, true, &Outcome::Exited(0));
     assert_eq!(tried.proposals(), []);
 }
 

@@ -129,10 +129,10 @@ mod tests {
     fn a_file_is_read_packed_or_not() {
         let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
         packer.write_all(b"level=info").unwrap();
-        let packed = packer.finish().unwrap();
-        assert_eq!(unpacked(&packed).unwrap(), "level=info");
+        let gzipped = packer.finish().unwrap();
+        assert_eq!(unpacked(&gzipped).unwrap(), "level=info");
         assert_eq!(unpacked(b"level=info").unwrap(), "level=info");
-        let cut = &packed[..packed.len() - 9];
+        let cut = &gzipped[..gzipped.len() - 9];
         assert!(unpacked(cut).is_err());
     }
 }

@@ -86,7 +86,7 @@ pub fn hooks_are_tried_and_undone(cluster: &Cluster, steps: &Steps) {
 
     for signal in ["INT", "TERM"] {
         let child = tester.start(&["locks", "--hold", "10m"]);
-        eventually("pre has run", Duration::from_secs(60), || {
+        eventually("pre has run", Duration::from_mins(1), || {
             tester.is_locked("locks").then_some(())
         });
         let told = Command::new("kill")
