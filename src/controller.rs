@@ -11,6 +11,7 @@ mod missed;
 mod observer;
 mod policies;
 mod scripts;
+mod telling;
 mod workloads;
 mod world;
 
@@ -84,7 +85,7 @@ impl Controller {
             certificates,
             resources,
         } = plan;
-        let left_out = left_out(&settings);
+        let left_out = settings.left_out().map(str::to_owned).into();
         let about = ObjectReference {
             api_version: Some("coordination.k8s.io/v1".to_owned()),
             kind: Some("Lease".to_owned()),
@@ -215,17 +216,4 @@ impl Controller {
         let lead = async { election.await.expect("an election does not panic") };
         tokio::join!(write, lead);
     }
-}
-
-/// The namespaces that no entry of the webhook may mean.
-fn left_out(settings: &Settings) -> Vec<String> {
-    let Settings {
-        own_namespace,
-        velero_namespace,
-        ..
-    } = settings;
-    let of_kubernetes = ["kube-system", "kube-public", "kube-node-lease"];
-    let ours = [velero_namespace.as_str(), own_namespace];
-    let all = of_kubernetes.into_iter().chain(ours);
-    all.map(str::to_owned).collect()
 }

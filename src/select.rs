@@ -64,6 +64,26 @@ pub struct Settings {
     pub velero_namespace: String,
 }
 
+impl Settings {
+    /// The namespaces that an API server must not even ask about: those that a cluster needs to come up,
+    /// Velero's, and our own.
+    #[must_use]
+    pub fn left_out(&self) -> [&str; 5] {
+        let Self {
+            own_namespace,
+            velero_namespace,
+            ..
+        } = self;
+        [
+            "kube-system",
+            "kube-public",
+            "kube-node-lease",
+            velero_namespace,
+            own_namespace,
+        ]
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

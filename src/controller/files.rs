@@ -4,13 +4,14 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client,
-    runtime::events::{Event, EventType, Recorder, Reporter},
+    runtime::events::{Event, EventType},
 };
 use tokio::sync::Notify;
 
 use super::{
     asking::{Asking, Halt},
     metrics::ControllerMetrics,
+    telling::tell,
 };
 use crate::shutdown::Shutdown;
 
@@ -64,10 +65,6 @@ impl Files {
             action: "Reload".to_owned(),
             secondary: None,
         };
-        let recorder = Recorder::new(self.client.clone(), Reporter::from("quiescent-controller"));
-        self.asking
-            .ask(recorder.publish(&event, &self.about))
-            .await?;
-        Ok(())
+        tell(&self.client, &self.asking, &event, &self.about).await
     }
 }

@@ -12,7 +12,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
-    runtime::events::{Event, EventType, Recorder, Reporter},
+    runtime::events::{Event, EventType},
 };
 use serde_json::json;
 use tokio::time::{self, MissedTickBehavior};
@@ -21,6 +21,7 @@ use super::{
     asking::{Asking, Failure, Halt},
     heal::Heal,
     metrics::ControllerMetrics,
+    telling::tell,
     world::{Repair, World, moment},
 };
 use crate::{
@@ -198,11 +199,7 @@ impl Missed {
             uid: Some(about.uid),
             ..ObjectReference::default()
         };
-        // What was told is remembered by reason and sentence; a recorder's own memory would hide news.
-        let recorder = Recorder::new(self.client.clone(), Reporter::from("quiescent-controller"));
-        self.asking
-            .ask(recorder.publish(&event, &reference))
-            .await?;
+        tell(&self.client, &self.asking, &event, &reference).await?;
         time::sleep(PACE).await;
         Ok(())
     }

@@ -97,34 +97,17 @@ fn render<'p>(policy: &'p Policy, settings: &Settings, backstop: Backstop) -> Re
         "namespaceSelector": {"matchExpressions": [{
             "key": "kubernetes.io/metadata.name",
             "operator": "NotIn",
-            "values": ["kube-system", "kube-public", "kube-node-lease", settings.velero_namespace, settings.own_namespace],
+            "values": settings.left_out(),
         }]},
         "resourceRules": [{
             "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"],
         }],
     });
-    let variables = |more: Vec<(&'static str, String)>| -> Value {
+    let variables = |more: selection::Variables| -> Value {
         let all = selection.iter().cloned().chain(more);
         all.map(|(name, expression)| json!({"name": name, "expression": expression}))
             .collect()
     };
-    let target = "object.spec.containers.filter(c, c.name == variables.container)[0]".to_owned();
-    let writes = vec![
-        ("target", target),
-        (
-            "at",
-            "object.spec.containers.map(c, c.name).indexOf(variables.container)".to_owned(),
-        ),
-        (
-            "volumes",
-            "has(object.spec.volumes) ? object.spec.volumes : []".to_owned(),
-        ),
-        (
-            "mounts",
-            "has(variables.target.volumeMounts) ? variables.target.volumeMounts : []".to_owned(),
-        ),
-        ("fits", format!("variables.selected && {}", changes.fits())),
-    ];
     let operations = format!("variables.fits ?\n{} : []", changes.operations());
     let message = format!(
         "policy {} selects this pod, and it has no hook: a backup of it may not be restorable",
@@ -149,7 +132,7 @@ fn render<'p>(policy: &'p Policy, settings: &Settings, backstop: Backstop) -> Re
                     "failurePolicy": "Ignore",
                     "reinvocationPolicy": "IfNeeded",
                     "matchConstraints": matching,
-                    "variables": variables(writes),
+                    "variables": variables(beside(&changes)),
                     "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": operations}}],
                 }),
             ),
@@ -176,6 +159,21 @@ fn render<'p>(policy: &'p Policy, settings: &Settings, backstop: Backstop) -> Re
         ],
         losses: losses(policy),
     }
+}
+
+/// What the changes look at beside the selection.
+fn beside(changes: &Changes) -> selection::Variables {
+    let target = "object.spec.containers.filter(c, c.name == variables.container)[0]";
+    let at = "object.spec.containers.map(c, c.name).indexOf(variables.container)";
+    let volumes = "has(object.spec.volumes) ? object.spec.volumes : []";
+    let mounts = "has(variables.target.volumeMounts) ? variables.target.volumeMounts : []";
+    vec![
+        ("target", target.to_owned()),
+        ("at", at.to_owned()),
+        ("volumes", volumes.to_owned()),
+        ("mounts", mounts.to_owned()),
+        ("fits", format!("variables.selected && {}", changes.fits())),
+    ]
 }
 
 fn losses(policy: &Policy) -> Vec<Loss> {
