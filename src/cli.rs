@@ -72,7 +72,7 @@ enum Color {
 enum Command {
     /// Run the admission webhook
     Serve(serve::Args),
-    /// Keep the hook scripts in the namespaces of a cluster
+    /// Keep scripts, certificates and the hooks of running pods in a cluster as they should be
     Controller(controller::Args),
     /// Print manifests with the hooks that policies give their pods
     Inject(inject::Args),

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     controller::{Controller, ControllerMetrics, Kind, Levels, Plan, RotationMetrics, World},
     kubernetes::{self, Terms},
-    policy_files::{InForce, Reload, Watcher},
+    policy_files::{InForce, Reload, Sources, Watcher},
     server::{Admin, Readiness},
     shutdown,
     telemetry::{log, metrics::Metrics},
@@ -179,15 +179,8 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         .plan(&lease.namespace)?
         .map(|plan| (plan, RotationMetrics::register(metrics.registry())));
     let bound = Admin::bind(admin).await?;
-    output::print(&format!(
-        "quiescent {}\n  policies   {} of {}\n  lease      {}/{}\n  admin      http://{}  /livez /readyz /metrics\n",
-        env!("CARGO_PKG_VERSION"),
-        in_force.get().len(),
-        policies.sources(),
-        lease.namespace,
-        lease.name,
-        bound.address(),
-    ))?;
+    let count = in_force.get().len();
+    output::print(&banner(count, &policies.sources(), &lease, bound.address()))?;
 
     let of_cluster = ClusterPolicies::new(watch_policies, Some(&client), &in_force)?;
     let plan = Plan {
@@ -235,6 +228,15 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         () = watcher.run(reload, told) => bail!("the task that follows the policies ended"),
         () = shutdown.aborted() => bail!("stopped before the lease was given back"),
     }
+}
+
+fn banner(count: usize, sources: &Sources, lease: &Terms, admin: SocketAddr) -> String {
+    format!(
+        "quiescent {}\n  policies   {count} of {sources}\n  lease      {}/{}\n  admin      http://{admin}  /livez /readyz /metrics\n",
+        env!("CARGO_PKG_VERSION"),
+        lease.namespace,
+        lease.name,
+    )
 }
 
 fn positive(flag: &str, time: Timeout, usual: &str) -> anyhow::Result<()> {
