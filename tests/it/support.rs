@@ -50,7 +50,7 @@ pub fn copy_of_the_program(path: &Path) {
     assert!(copied.unwrap().success());
 }
 
-/// A line of `/proc/PID/status`, in bytes: `VmRSS` is in memory now, `VmHWM` was at most.
+/// A line of `/proc/PID/status`, in bytes: `VmRSS` is in memory now (`RssAnon` without what is read from files), `VmHWM` was at most.
 pub fn memory(process: u32, line: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let found = status.lines().find_map(|it| it.strip_prefix(line)).unwrap();

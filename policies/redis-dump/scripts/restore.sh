@@ -113,10 +113,11 @@ until [ "$(field replication master_link_status)" = up ] && [ "$(field replicati
     kill -0 "$second_pid" 2>/dev/null || fail 1 "the second server ended while the dump was loaded: $(brief "$(tail -n 3 "$WORK/log")")"
     pause
 done
+# Said while nobody can write yet: whoever is killed after the next line leaves keys that are ours.
+echo "$ID" >"$STORE/loaded" || fail 1 "cannot write to $STORE"
 answer=$(cli replicaof no one 2>&1 </dev/null)
 [ "$answer" = OK ] || fail 1 "the server is still a replica of 127.0.0.1:$second_port: run REPLICAOF NO ONE: $(brief "$answer")"
 count=$(cli info keyspace 2>/dev/null </dev/null | keys)
 [ "$count" != 0 ] || [ "$wanted" = 0 ] || fail 1 "the server has no keys after loading, the dump has $wanted: look at its log"
-echo "$ID" >"$STORE/loaded" || fail 1 "cannot write to $STORE"
 undo
 ok "dump=$ID" "keys=$count"

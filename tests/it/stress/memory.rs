@@ -19,9 +19,10 @@ const BODY: usize = 199_000;
 /// Reviews of each caller in one round.
 const ROUND: usize = 5;
 
-/// Resident with all that, at most: 11 MiB of program, 29 of policies, 13 of bodies on their way, and
-/// some more. What is built without optimization has more pages of code.
-const MOST: u64 = (if cfg!(debug_assertions) { 96 } else { 64 }) << 20;
+/// Resident with all that, at most, without the pages of the program itself, of which a build without
+/// optimization has many times as many: 29 MiB of policies, 13 of bodies on their way, and some more.
+/// Such a build has larger futures too.
+const MOST: u64 = (if cfg!(debug_assertions) { 80 } else { 56 }) << 20;
 
 /// What the allocator may keep more than after the first rounds.
 const SLACK: u64 = 8 << 20;
@@ -37,21 +38,21 @@ async fn ten_thousand_policies_and_large_bodies_stay_small_and_do_not_grow() {
     command.env("QUIESCENT_LOG_LEVEL", "warn");
     let process = Process::spawn(command);
     assert!(process.metric("policies").await > POLICIES as u64);
-    let idle = process.memory("VmRSS");
+    let idle = process.memory("RssAnon");
     let tls = trusting_that_of(&process).await;
     let mut callers: Vec<Caller> = (0..CALLERS).map(|_| Caller::new(&tls)).collect();
 
     for _ in 0..3 {
         callers = round(&process, callers).await;
     }
-    let warm = process.memory("VmRSS");
+    let warm = process.memory("RssAnon");
     let end = end();
     let mut rounds = 0;
     while rounds < 2 || Instant::now() < end {
         callers = round(&process, callers).await;
         rounds += 1;
     }
-    let after = process.memory("VmRSS");
+    let after = process.memory("RssAnon");
     let reviews = rounds * CALLERS * ROUND;
     eprintln!(
         "memory, in KiB: {} idle, {} warm, {} after {reviews} reviews more",

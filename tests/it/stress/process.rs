@@ -114,7 +114,7 @@ impl Process {
         .await;
     }
 
-    /// A line of `/proc/PID/status`, in bytes: `VmRSS` is in memory now, `VmHWM` was at most.
+    /// A line of `/proc/PID/status`, in bytes: `VmRSS` is in memory now (`RssAnon` without what is read from files), `VmHWM` was at most.
     pub fn memory(&self, line: &str) -> u64 {
         memory(self.pid(), line)
     }
