@@ -326,6 +326,88 @@ pub fn volumes(infos: &str) -> Result<Vec<Volume>, serde_json::Error> {
         .collect()
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodVolumeRestore {
+    metadata: Owned,
+    spec: IntoPod,
+    #[serde(default)]
+    status: Copied,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Owned {
+    owner_references: Vec<Owner>,
+}
+
+#[derive(Deserialize)]
+struct Owner {
+    kind: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct IntoPod {
+    pod: Place,
+    volume: String,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    namespace: String,
+    name: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Copied {
+    phase: Option<String>,
+    progress: Progress,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Progress {
+    total_bytes: Option<u64>,
+}
+
+/// The volume that one of Velero's `PodVolumeRestore` objects fills, where that is of this restore. Velero's
+/// list of a restore leaves out all that are not of a claim (`RestoreVolumeInfoTracker.Result`), so also
+/// every emptyDir with a dump.
+///
+/// # Errors
+/// Where that is no such object.
+pub fn copied_back(object: &str, restore: &str) -> Result<Option<Volume>, serde_json::Error> {
+    let PodVolumeRestore {
+        metadata,
+        spec,
+        status,
+    } = serde_json::from_str(object)?;
+    let mut owners = metadata.owner_references.iter();
+    if !owners.any(|it| it.kind == "Restore" && it.name == restore) {
+        return Ok(None);
+    }
+    Ok(Some(Volume {
+        namespace: spec.pod.namespace,
+        pod: Some(spec.pod.name),
+        name: spec.volume,
+        way: Way::FileCopy,
+        bytes: status.progress.total_bytes.filter(|bytes| *bytes > 0),
+        phase: status.phase,
+    }))
+}
+
+/// What Velero lists, and after it what its objects know beside or better.
+#[must_use]
+pub fn together(mut listed: Vec<Volume>, copied: Vec<Volume>) -> Vec<Volume> {
+    let place = |it: &Volume| (it.namespace.clone(), it.pod.clone(), it.name.clone());
+    let better: BTreeSet<_> = copied.iter().map(place).collect();
+    listed.retain(|it| !better.contains(&place(it)));
+    listed.extend(copied);
+    listed
+}
+
 fn volume(info: VolumeInfo) -> Volume {
     let VolumeInfo {
         claim,

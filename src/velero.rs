@@ -7,6 +7,7 @@ mod command;
 mod exec_hook;
 pub mod log;
 pub mod objects;
+pub mod of_pods;
 pub mod spec;
 mod timeout;
 

@@ -12,7 +12,10 @@ use crate::{files::FileError, kubernetes::ClientError, library, policy_files::Re
 /// What to do, where the error is one that happens to everybody.
 pub fn on(error: &anyhow::Error) -> Option<String> {
     if let Some(ClientError::NoCluster(_)) = error.downcast_ref() {
-        return Some("name manifests with -f, or a cluster with --kubeconfig".to_owned());
+        return Some(
+            "name a cluster with --kubeconfig; audit and render take manifests with -f too"
+                .to_owned(),
+        );
     }
     let file = error.chain().find_map(|it| {
         let of_policies = || match it.downcast_ref() {

@@ -5,16 +5,20 @@ mod server;
 mod text;
 mod value;
 
+pub use text::text;
+pub use value::value;
+
 use std::{path::PathBuf, str::FromStr};
 
 use anyhow::{Context as _, bail};
+use kube::Client;
 use serde_json::Value;
 
 use super::{Ended, output};
 use crate::{
-    kubernetes::{self, ListError, object},
-    results::{Flag, HookRun, Volume, hooks, never_undone, volumes},
-    velero::objects::{File, Kind, path},
+    kubernetes::{self, ListError, Objects, list, object},
+    results::{Flag, HookRun, Volume, copied_back, hooks, never_undone, together, volumes},
+    velero::objects::{COPIES_BACK, File, Kind, path},
 };
 
 #[derive(Debug, clap::Args)]
@@ -83,10 +87,10 @@ impl FromStr for Target {
 }
 
 /// All that is known of it.
-struct Results {
+pub struct Results {
     kind: Kind,
     name: String,
-    phase: String,
+    pub phase: String,
     /// How many hooks Velero says it attempted, and how many of them failed.
     attempted: Option<u64>,
     failed: Option<u64>,
@@ -101,10 +105,10 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
         .enable_all()
         .build()
         .context("failed to start")?;
-    let results = runtime.block_on(results(args))?;
+    let results = runtime.block_on(asked(args))?;
     match args.output {
-        Format::Table => output::print_folded(&text::text(&results))?,
-        Format::Json => output::print_raw(&output::json(&value::value(&results)))?,
+        Format::Table => output::print_folded(&text(&results))?,
+        Format::Json => output::print_raw(&output::json(&value(&results)))?,
     };
     Ok(if results.is_good() {
         Ended::Fine
@@ -115,7 +119,7 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
 
 impl Results {
     /// Whether nobody has to look at it.
-    fn is_good(&self) -> bool {
+    pub fn is_good(&self) -> bool {
         self.flags.is_empty()
             && self.failed.unwrap_or_default() == 0
             && self
@@ -125,15 +129,24 @@ impl Results {
     }
 }
 
-async fn results(args: &Args) -> anyhow::Result<Results> {
-    let Target { kind, name } = &args.target;
-    let (kind, namespace) = (*kind, args.namespace.as_str());
+async fn asked(args: &Args) -> anyhow::Result<Results> {
     let client = kubernetes::current_client_that_asks_once(
         args.kubeconfig.as_deref(),
         args.context.as_deref(),
     )
     .await?;
-    let text = match object(&client, &path(namespace, kind.plural()), name).await {
+    let Target { kind, name } = &args.target;
+    results(&client, &args.namespace, *kind, name).await
+}
+
+/// What became of a backup or restore that is over, in Velero's namespace.
+pub async fn results(
+    client: &Client,
+    namespace: &str,
+    kind: Kind,
+    name: &str,
+) -> anyhow::Result<Results> {
+    let text = match object(client, &path(namespace, kind.plural()), name).await {
         Ok(text) => text,
         Err(ListError::Absent { .. }) => {
             bail!("there is no {} {name} in {namespace}", kind.word())
@@ -151,10 +164,10 @@ async fn results(args: &Args) -> anyhow::Result<Results> {
     }
     let mut notes = Vec::new();
     let log = match kind {
-        Kind::Backup => download::file(&client, namespace, kind, name, File::Log).await?,
+        Kind::Backup => download::file(client, namespace, kind, name, File::Log).await?,
         // What its hooks did stands in the log of the server alone.
         Kind::Restore => {
-            let log = server::log_of_restore(&client, namespace, name).await?;
+            let log = server::log_of_restore(client, namespace, name).await?;
             notes.extend(log.is_empty().then(|| {
                 "Velero's pod has no line of its hooks: there were none, or it was started anew since"
                     .to_owned()
@@ -162,14 +175,22 @@ async fn results(args: &Args) -> anyhow::Result<Results> {
             log
         }
     };
-    let infos = download::file(&client, namespace, kind, name, File::Volumes).await;
-    let volumes = match infos.and_then(|it| Ok(volumes(&it)?)) {
+    let infos = download::file(client, namespace, kind, name, File::Volumes).await;
+    let mut volumes = match infos.and_then(|it| Ok(volumes(&it)?)) {
         Ok(volumes) => volumes,
         Err(error) => {
-            notes.push(format!("nothing is known of its volumes: {error:#}"));
+            notes.push(format!(
+                "Velero's list of its volumes is missing: {error:#}"
+            ));
             Vec::new()
         }
     };
+    if kind == Kind::Restore {
+        match copies(client, namespace, name).await {
+            Ok(copied) => volumes = together(volumes, copied),
+            Err(error) => notes.push(format!("volumes may be missing here: {error:#}")),
+        }
+    }
     let hooks = hooks(&log);
     let flags = match kind {
         Kind::Backup => never_undone(&hooks),
@@ -183,7 +204,7 @@ async fn results(args: &Args) -> anyhow::Result<Results> {
     };
     Ok(Results {
         kind,
-        name: name.clone(),
+        name: name.to_owned(),
         phase,
         attempted: count("hooksAttempted"),
         failed: count("hooksFailed"),
@@ -192,4 +213,16 @@ async fn results(args: &Args) -> anyhow::Result<Results> {
         volumes,
         notes,
     })
+}
+
+/// The volumes into which files are copied by a restore.
+async fn copies(client: &Client, namespace: &str, restore: &str) -> anyhow::Result<Vec<Volume>> {
+    let objects = Objects {
+        path: &path(namespace, COPIES_BACK),
+        labels: None,
+        metadata_only: false,
+    };
+    let copies = list(client, objects, |text| copied_back(text, restore)).await?;
+    let copies = copies.into_iter().filter_map(Result::transpose);
+    Ok(copies.collect::<Result<_, _>>()?)
 }

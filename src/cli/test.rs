@@ -1,5 +1,6 @@
 //! `quiescent test`: the hooks of a backup on live pods, as Velero would run them, and always undone.
 
+mod backup;
 mod live;
 mod pods;
 mod text;
@@ -13,7 +14,7 @@ use self::{
     live::Live,
     pods::{Subject, Target},
 };
-use super::{Ended, OtherSettings, output, policies::PolicyArgs};
+use super::{Ended, OtherSettings, output, policies::PolicyArgs, results};
 use crate::{
     kubernetes, shutdown,
     trial::{Tried, Verdict},
@@ -29,7 +30,8 @@ It needs the rights to get and list pods, and to exec into them.
 Examples:
   quiescent test -n shop pod/pg-0
   quiescent test -n shop statefulset/pg --all --hold 30s
-  quiescent test -n shop -l app=pg -o json")]
+  quiescent test -n shop -l app=pg -o json
+  quiescent test -n shop pod/pg-0 --backup")]
 pub struct Args {
     /// pod/NAME, or statefulset/NAME, deployment/NAME, daemonset/NAME for a pod of it
     #[arg(
@@ -53,6 +55,9 @@ pub struct Args {
     /// Run the hooks that this policy would give the pod, not those that it has
     #[arg(long, value_name = "NAME")]
     policy: Option<String>,
+    /// When all hooks work, have Velero back these pods up, and show what became of that
+    #[arg(long, conflicts_with = "policy")]
+    backup: bool,
     /// The kubeconfig to use, else KUBECONFIG, else ~/.kube/config
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -89,7 +94,7 @@ async fn test(args: &Args) -> anyhow::Result<Ended> {
     )
     .await?;
     let shutdown = shutdown::on_signals().context("failed to listen for signals")?;
-    let (subjects, notes) = pods::subjects(&client, args).await?;
+    let (subjects, mut notes) = pods::subjects(&client, args).await?;
     for note in &notes {
         anstream::eprintln!("{note}");
     }
@@ -109,13 +114,35 @@ async fn test(args: &Args) -> anyhow::Result<Ended> {
         }
         tried.push((subject, outcome));
     }
-    if args.output == Format::Json {
-        output::print_raw(&output::json(&value::value(&tried, &notes)))?;
-    }
     if tried.is_empty() {
         bail!("stopped before the first hook");
     }
-    Ok(ended(&tried))
+    let mut worst = ended(&tried);
+    let mut backup = None;
+    if args.backup && worst == Ended::Fine {
+        let subjects: Vec<&Subject> = tried.iter().map(|(subject, _)| subject).collect();
+        let made =
+            backup::made(&live, &args.others.velero_namespace, &subjects, &mut notes).await?;
+        if args.output == Format::Text {
+            output::print_folded(&results::text(&made))?;
+        }
+        if !made.is_good() || made.phase != "Completed" {
+            worst = Ended::Findings;
+        }
+        backup = Some(made);
+    } else if args.backup {
+        let note = "no backup was made, because not all hooks work";
+        anstream::eprintln!("{note}");
+        notes.push(note.to_owned());
+    }
+    if args.output == Format::Json {
+        output::print_raw(&output::json(&value::value(
+            &tried,
+            backup.as_ref(),
+            &notes,
+        )))?;
+    }
+    Ok(worst)
 }
 
 /// How bad the worst was.

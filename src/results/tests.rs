@@ -130,3 +130,45 @@ fn volumes_say_which_way_they_went() {
     assert_eq!(volumes("null").unwrap(), []);
     assert!(volumes("{}").is_err());
 }
+
+#[test]
+fn a_volume_of_a_restore_that_is_of_no_claim_is_known_by_its_object() {
+    let object = |restore: &str, volume: &str| {
+        serde_json::json!({
+            "metadata": {
+                "name": "nightly-x", "namespace": "velero",
+                "ownerReferences": [{"apiVersion": "velero.io/v1", "kind": "Restore", "name": restore, "uid": "u"}],
+            },
+            "spec": {"pod": {"kind": "Pod", "namespace": "shop", "name": "pg-0"}, "volume": volume},
+            "status": {"phase": "Completed", "progress": {"totalBytes": 4096, "bytesDone": 4096}},
+        })
+        .to_string()
+    };
+    let copied = |volume| copied_back(&object("nightly", volume), "nightly").unwrap();
+    assert_eq!(
+        copied_back(&object("another", "data"), "nightly").unwrap(),
+        None
+    );
+    assert!(copied_back("{}", "nightly").is_err());
+
+    let listed = r#"[
+        {"pvcName":"wal","pvcNamespace":"shop","pvName":"pv-2","restoreMethod":"CSISnapshot"},
+        {"pvcName":"data-pg-0","pvcNamespace":"shop","restoreMethod":"PodVolumeRestore",
+         "pvrInfo":{"size":1,"volumeName":"data","podName":"pg-0","podNamespace":"shop"}}
+    ]"#;
+    let copied = ["data", "quiescent-dump"].map(|it| copied(it).unwrap());
+    let all = together(volumes(listed).unwrap(), copied.into());
+    let shown: Vec<_> = all
+        .iter()
+        .map(|it| (it.pod.as_deref(), &*it.name, it.bytes, it.phase.as_deref()))
+        .collect();
+    let done = Some("Completed");
+    assert_eq!(
+        shown,
+        [
+            (None, "wal", None, None),
+            (Some("pg-0"), "data", Some(4096), done),
+            (Some("pg-0"), "quiescent-dump", Some(4096), done),
+        ]
+    );
+}

@@ -33,6 +33,12 @@ impl Kind {
     }
 }
 
+/// Whether Velero has done all that it will do for a backup or restore in this phase.
+#[must_use]
+pub fn is_over(phase: &str) -> bool {
+    ["Completed", "PartiallyFailed", "Failed", "FailedValidation"].contains(&phase)
+}
+
 /// The path of its objects of one plural in its namespace.
 #[must_use]
 pub fn path(namespace: &str, plural: &str) -> String {
@@ -42,6 +48,9 @@ pub fn path(namespace: &str, plural: &str) -> String {
 /// The labels of its server's pod, and the container in it.
 pub const SERVER_LABELS: &str = "deploy=velero";
 pub const SERVER_CONTAINER: &str = "velero";
+
+/// The plural of the objects that each copy files back into one volume of a pod.
+pub const COPIES_BACK: &str = "podvolumerestores";
 
 /// The plural of the requests for files.
 pub const DOWNLOAD_REQUESTS: &str = "downloadrequests";

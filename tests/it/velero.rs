@@ -207,7 +207,13 @@ fn results_say_what_became_of_each_hook(cluster: &Cluster, steps: &Steps) {
     let (code, restored) = ask("restore/shop-1");
     assert_eq!(code, 0, "{restored:#}");
     assert_eq!(hooks(&restored), [run("post", 0)]);
-    steps.done("quiescent results: the hooks and the volume of a backup, a hook that failed, the hook of the restore");
+    let volume = &restored["volumes"][0];
+    assert_eq!(
+        (&volume["name"], &volume["way"], &volume["phase"]),
+        (&DUMP.into(), &"file_copy".into(), &"Completed".into()),
+        "{restored:#}"
+    );
+    steps.done("quiescent results: the hooks and the volume of a backup and of a restore, a hook that failed");
 }
 
 fn annotations_of_hooks(pod: &Value) -> Value {

@@ -28,19 +28,25 @@ pub fn text(results: &Results) -> String {
         "{} {phase}\n",
         Style::Strong.paint(format!("{}/{name}", kind.word()))
     );
+    let of_hooks = hooks.iter().map(|it| whose(&it.namespace, Some(&it.pod)));
+    let of_volumes = volumes
+        .iter()
+        .map(|it| whose(&it.namespace, it.pod.as_deref()));
+    let width = of_hooks
+        .chain(of_volumes)
+        .map(|it| it.chars().count())
+        .max();
+    let width = width.unwrap_or_default();
     for run in hooks {
-        hook(&mut text, run);
+        hook(&mut text, run, width);
     }
     for flag in flags {
-        let (namespace, pod) = (&flag.namespace, &flag.pod);
+        let whose = whose(&flag.namespace, Some(&flag.pod));
         let says = Style::Bad.paint(flag.says);
-        let _ = writeln!(text, "{namespace}/{pod}  post     {says}");
+        let _ = writeln!(text, "{whose:<width$}  {:<7}  {says}", "post");
     }
     for volume in volumes {
-        let whose = match &volume.pod {
-            Some(pod) => format!("{}/{pod}", volume.namespace),
-            None => volume.namespace.clone(),
-        };
+        let whose = whose(&volume.namespace, volume.pod.as_deref());
         let way = match &volume.way {
             Way::FileCopy => "by file copy".to_owned(),
             Way::Snapshot => "by snapshot".to_owned(),
@@ -54,7 +60,8 @@ pub fn text(results: &Results) -> String {
         words.extend(volume.phase.clone());
         let _ = writeln!(
             text,
-            "{whose}  volume   {}  {}",
+            "{whose:<width$}  {:<7}  {}  {}",
+            "volume",
             volume.name,
             words.join(", ")
         );
@@ -66,7 +73,14 @@ pub fn text(results: &Results) -> String {
     text
 }
 
-fn hook(text: &mut String, run: &HookRun) {
+fn whose(namespace: &str, pod: Option<&str>) -> String {
+    match pod {
+        Some(pod) => format!("{namespace}/{pod}"),
+        None => namespace.to_owned(),
+    }
+}
+
+fn hook(text: &mut String, run: &HookRun, width: usize) {
     let HookRun {
         namespace,
         pod,
@@ -85,7 +99,7 @@ fn hook(text: &mut String, run: &HookRun) {
     let results = run.results();
     let words: Vec<String> = results.iter().map(Said::words).collect();
     let parts = [
-        Some(format!("{namespace}/{pod}")),
+        Some(format!("{:<width$}", whose(namespace, Some(pod)))),
         Some(format!("{phase:<7}")),
         Some(container.clone()),
         Some(command(run.command.split(' '))),
@@ -110,5 +124,56 @@ fn sum(hooks: &[HookRun], attempted: Option<u64>, failed: Option<u64>) -> String
             format!("{ours}; Velero counts {attempted}, {failed} failed")
         }
         _ => ours,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anstream::adapter::strip_str;
+
+    use super::{super::value, Results, text};
+    use crate::{
+        results::{Volume, Way, hooks, never_undone},
+        velero::objects::Kind,
+    };
+
+    fn results() -> Results {
+        let hooks = hooks(include_str!("../../results/backup.log"));
+        let volume = |name: &str, way, bytes| Volume {
+            namespace: "shop".to_owned(),
+            pod: matches!(way, Way::FileCopy).then(|| "pg-0".to_owned()),
+            name: name.to_owned(),
+            phase: matches!(way, Way::FileCopy).then(|| "Completed".to_owned()),
+            way,
+            bytes,
+        };
+        Results {
+            kind: Kind::Backup,
+            name: "nightly".to_owned(),
+            phase: "PartiallyFailed".to_owned(),
+            attempted: Some(9),
+            failed: Some(4),
+            flags: never_undone(&hooks),
+            hooks,
+            volumes: vec![
+                volume("quiescent-dump", Way::FileCopy, Some(4_509_739)),
+                volume("data", Way::Snapshot, Some(1 << 30)),
+                volume("wal", Way::Skipped("opted out".to_owned()), None),
+            ],
+            notes: vec!["something is not known".to_owned()],
+        }
+    }
+
+    #[test]
+    fn each_hook_and_volume_has_a_line() {
+        let text = strip_str(&text(&results())).to_string();
+        assert_eq!(text, include_str!("backup.txt"), "\n{text}");
+    }
+
+    #[test]
+    fn programs_are_told_the_same() {
+        let value = value(&results());
+        let text = format!("{value:#}\n");
+        assert_eq!(text, include_str!("backup.json"), "\n{text}");
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     policy::PolicySet,
     select::{Facts, Mode, Namespace},
     trial::{self, Hooks},
-    velero::{ExecHook, hook_of},
+    velero::{ExecHook, hook_of, of_pods::Labels},
 };
 
 /// What somebody wants tried, as kubectl writes it.
@@ -67,8 +67,9 @@ pub struct Subject {
     /// The policies that it follows, as it says itself; the one that was named.
     pub policies: Option<String>,
     pub hooks: Hooks,
+    pub labels: Labels,
     /// As the API server has it.
-    pod: String,
+    pub pod: String,
 }
 
 impl Subject {
@@ -95,6 +96,8 @@ struct Metadata {
     name: String,
     #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    labels: Option<Labels>,
 }
 
 #[derive(Default, Deserialize)]
@@ -144,6 +147,7 @@ pub async fn subjects(client: &Client, args: &Args) -> anyhow::Result<(Vec<Subje
             name: pod.metadata.name,
             policies: annotations.get(PROVENANCE).cloned(),
             hooks: Hooks::of(|key| annotations.get(key).map(String::as_str)),
+            labels: pod.metadata.labels.unwrap_or_default(),
             pod: text,
         })
     });
@@ -171,6 +175,23 @@ async fn meant(client: &Client, path: &str, labels: &str) -> Result<Vec<String>,
         metadata_only: false,
     };
     list(client, objects, str::to_owned).await
+}
+
+/// The names of the pods with all these labels.
+pub async fn named_with(
+    client: &Client,
+    namespace: &str,
+    labels: &Labels,
+) -> anyhow::Result<Vec<String>> {
+    let path = format!("/api/v1/namespaces/{namespace}/pods");
+    let labels: Vec<_> = labels
+        .iter()
+        .map(|(key, it)| format!("{key}={it}"))
+        .collect();
+    let pods = meant(client, &path, &labels.join(",")).await?;
+    pods.iter()
+        .map(|text| Ok(read(text)?.metadata.name))
+        .collect()
 }
 
 /// Those that run, or the first of them.

@@ -91,3 +91,102 @@ fn of_run(text: &mut String, subject: &Subject, hook: &ExecHook, run: &Run) {
 fn seconds(run: &Run) -> String {
     format!("{:.1} s", run.took.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use anstream::adapter::strip_str;
+
+    use super::{super::value::value, *};
+    use crate::trial::{Hooks, Step, Trial};
+
+    /// A trial on a pod whose pre hook ends so, and says so.
+    fn tried(outcome: &Outcome, stdout: &str, stderr: &str) -> (Subject, Tried) {
+        let hooks = Hooks::of(|key| match key.split_once(".hook.backup.velero.io/")? {
+            ("pre", "command") => Some(r#"["/bin/sh","/quiescent/pg/pre.sh"]"#),
+            ("pre", "timeout") => Some("10m"),
+            ("pre", "on-error") => Some("Fail"),
+            ("post", "command") => Some(r#"["/bin/sh","/quiescent/pg/post.sh"]"#),
+            _ => None,
+        });
+        let mut trial = Trial::new(hooks.clone(), Duration::ZERO);
+        loop {
+            match trial.next() {
+                Step::Run(hook) => {
+                    let is_pre = hook.phase == HookPhase::Pre;
+                    let of_pre = |text: &str| {
+                        if is_pre {
+                            text.to_owned()
+                        } else {
+                            String::new()
+                        }
+                    };
+                    let run = Run {
+                        phase: hook.phase,
+                        outcome: if is_pre {
+                            outcome.clone()
+                        } else {
+                            Outcome::Exited(0)
+                        },
+                        took: Duration::from_millis(if is_pre { 2345 } else { 60 }),
+                        stdout: of_pre(stdout),
+                        stderr: of_pre(stderr),
+                        printed: if is_pre {
+                            (stdout.len() + stderr.len()) as u64
+                        } else {
+                            0
+                        },
+                    };
+                    trial.ran(run);
+                }
+                Step::Hold(_) => trial.held(false),
+                Step::Linger(_) => trial.lingered(false),
+                Step::Done => break,
+            }
+        }
+        let subject = Subject {
+            namespace: "shop".to_owned(),
+            name: "pg-0".to_owned(),
+            policies: Some("postgresql-dump".to_owned()),
+            hooks,
+            labels: [("app".to_owned(), "pg".to_owned())].into(),
+            pod:
+                r#"{"metadata": {"name": "pg-0"}, "spec": {"containers": [{"name": "postgres"}]}}"#
+                    .to_owned(),
+        };
+        (subject, trial.outcome())
+    }
+
+    fn all() -> [(Subject, Tried); 3] {
+        [
+            tried(
+                &Outcome::Exited(0),
+                "quiescent result=ok policy=postgresql-dump phase=pre databases=2 bytes=4509739 seconds=2\n",
+                "",
+            ),
+            tried(
+                &Outcome::Exited(2),
+                "",
+                "the server does not let us in: name the container's variable\n",
+            ),
+            tried(&Outcome::TimedOut, "", ""),
+        ]
+    }
+
+    #[test]
+    fn a_pod_is_a_few_lines() {
+        let text: String = all()
+            .iter()
+            .map(|(subject, tried)| text(subject, tried))
+            .collect();
+        let text = strip_str(&text).to_string();
+        assert_eq!(text, include_str!("pods.txt"), "\n{text}");
+    }
+
+    #[test]
+    fn programs_are_told_the_same() {
+        let text = format!("{:#}\n", value(&all(), None, &[]));
+        assert_eq!(text, include_str!("pods.json"), "\n{text}");
+    }
+}

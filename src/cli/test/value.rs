@@ -2,15 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::pods::Subject;
+use super::{
+    super::results::{self, Results},
+    pods::Subject,
+};
 use crate::trial::{Late, Outcome, Proposal, Run, Said, Tried, said, word};
 
-pub fn value(tried: &[(Subject, Tried)], notes: &[String]) -> Value {
+pub fn value(tried: &[(Subject, Tried)], backup: Option<&Results>, notes: &[String]) -> Value {
     let pods: Vec<Value> = tried
         .iter()
         .map(|(subject, tried)| pod(subject, tried))
         .collect();
-    json!({"pods": pods, "notes": notes})
+    json!({"pods": pods, "backup": backup.map(results::value), "notes": notes})
 }
 
 fn pod(subject: &Subject, tried: &Tried) -> Value {

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{Steps, cluster::Cluster};
-use crate::apiserver::kit::eventually;
+use crate::{apiserver::kit::eventually, support::quiescent};
 
 /// What pre makes and post takes away.
 const LOCK: &str = "/tmp/lock";
@@ -101,6 +101,14 @@ pub fn hooks_are_tried_and_undone(cluster: &Cluster, steps: &Steps) {
     }
     steps.done("stopped in the middle by SIGINT and SIGTERM, post has run");
 
+    tester.velero_backs_up_what_works();
+    steps.done("quiescent test --backup: Velero backs up one pod whose hooks work, and none whose hooks do not");
+
+    tester.a_job_of_the_cron_job_tells_by_its_end();
+    steps.done(
+        "the CronJob of deploy/live-test.yaml: a Job of it works, and fails by a hook that fails",
+    );
+
     let absent = tester.start(&["nobody"]).wait_with_output().unwrap();
     assert_eq!(absent.status.code(), Some(2));
     let why = String::from_utf8_lossy(&absent.stderr).into_owned();
@@ -167,6 +175,69 @@ impl Tester<'_> {
         let found: Value = serde_json::from_slice(&stdout)
             .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&stderr)));
         (status.code().unwrap(), found["pods"][0].clone())
+    }
+
+    fn velero_backs_up_what_works(&self) {
+        let kubeconfig = &self.cluster.node.kubectl.kubeconfig;
+        let ask = |pod: &str| {
+            let output = quiescent(&["test", "-n", "shop", pod, "--backup", "-o", "json"])
+                .arg("--kubeconfig")
+                .arg(kubeconfig)
+                .output()
+                .unwrap();
+            let found: Value = serde_json::from_slice(&output.stdout)
+                .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+            (output.status.code().unwrap(), found)
+        };
+        let (code, found) = ask("pod/pg-0");
+        let backup = &found["backup"];
+        assert_eq!(
+            (code, &backup["phase"]),
+            (0, &"Completed".into()),
+            "{found:#}"
+        );
+        let hooks = backup["hooks"].as_array().unwrap();
+        let hooks: Vec<_> = hooks.iter().map(|it| (&it["pod"], &it["exit"])).collect();
+        let well = (&"pg-0".into(), &0.into());
+        assert_eq!(hooks, [well, well], "{found:#}");
+        assert_eq!(backup["volumes"][0]["way"], "file_copy", "{found:#}");
+
+        let (code, found) = ask("pod/fails");
+        assert_eq!((code, &found["backup"]), (1, &Value::Null), "{found:#}");
+        assert!(!self.is_locked("fails"));
+    }
+
+    fn a_job_of_the_cron_job_tells_by_its_end(&self) {
+        let kubectl = &self.cluster.node.kubectl;
+        let ended = |name: &str, condition: &str| {
+            kubectl.run(&format!(
+                "create job -n shop {name} --from=cronjob/quiescent-test"
+            ));
+            kubectl.run(&format!(
+                "wait -n shop --for condition={condition} job/{name} --timeout 180s"
+            ));
+            kubectl.run(&format!("logs -n shop job/{name}"))
+        };
+        kubectl.run("label pod -n shop pg-0 tried=yes");
+        kubectl.run("label pod -n shop fails tried=no");
+        let tries = |labels: &str| {
+            let args = json!(["test", format!("--selector={labels}"), "--all"]);
+            let patch = json!([{
+                "op": "replace",
+                "path": "/spec/jobTemplate/spec/template/spec/containers/0/args",
+                "value": args,
+            }]);
+            kubectl.run(&format!(
+                "patch -n shop cronjob quiescent-test --type json -p {patch}"
+            ));
+        };
+        tries("tried=yes");
+        let said = ended("works", "Complete");
+        assert!(said.contains("the hook works"), "{said}");
+        tries("tried");
+        let said = ended("fails", "Failed");
+        assert!(said.contains("the hook fails"), "{said}");
+        kubectl.run("delete job -n shop works fails");
     }
 
     fn is_locked(&self, pod: &str) -> bool {
