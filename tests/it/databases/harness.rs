@@ -289,6 +289,23 @@ impl Pod {
         self.spawn(&argv, container).finish()
     }
 
+    /// Runs commands as somebody at a shell in the container, who knows where the server is.
+    pub fn run_by_hand(
+        &self,
+        commands: &str,
+        environment: &[(&str, &str)],
+        container: &Container,
+    ) -> Outcome {
+        let mut argv = vec!["/usr/bin/env".to_owned()];
+        argv.extend(
+            environment
+                .iter()
+                .map(|(key, value)| format!("{key}={value}")),
+        );
+        argv.extend(["/bin/sh", "-ec", commands].map(str::to_owned));
+        self.spawn(&argv, container).finish()
+    }
+
     fn spawn(&self, argv: &[String], container: &Container) -> Running {
         // There until the pod goes, as the root of a container: what a hook left running needs it.
         let root = tempfile::Builder::new()

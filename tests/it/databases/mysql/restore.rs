@@ -1,7 +1,10 @@
 //! What was dumped is what is restored, and nothing else is touched.
 
+use std::fs;
+
 use super::{MySql, at_hand};
 use crate::databases::{
+    by_hand::printed,
     harness::{Container, Phase, Pod},
     server::output,
 };
@@ -120,4 +123,62 @@ fn a_dump_of_another_series_is_refused() {
         2,
         &["the dump is of server 8.0", "start the version of the dump"],
     );
+}
+
+/// As the page of its policy and that of its engine print it.
+fn comes_back_by_hand(server: &str, engine: &str) {
+    let Some(installation) = at_hand(server) else {
+        return;
+    };
+    let container = Container {
+        uid: 0,
+        ..installation.container()
+    };
+    let server = MySql::start(&installation, "of both", &[]);
+    server.load(include_str!("awkward.sql"));
+    let pod = Pod::inject(&server.pod("of both"), &[]);
+    pod.run(Phase::Pre, &container).is_ok();
+
+    let fresh = MySql::start(&installation, "of both", &["--max-allowed-packet=1G"]);
+    let restored = Pod::inject(&fresh.pod("of both"), &[]).restored_from(&pod);
+    let home = fresh.home();
+    let options = format!("[client]\nsocket={}\n", home.join("socket").display());
+    fs::write(home.join(".my.cnf"), options).unwrap();
+    let at = [("HOME", home.to_str().unwrap()), ("MYSQL_PWD", "of both")];
+    let run = |commands: &str| {
+        let done = restored.run_by_hand(commands, &at, &container);
+        assert_eq!(done.code, Some(0), "{done:?}");
+    };
+    run(&printed(
+        &format!("library/{engine}-dump.md"),
+        "Restore by hand",
+    ));
+    assert!(
+        fresh.everything() == server.everything(),
+        "something is missing"
+    );
+
+    let count = "select count(*) from other.numbers";
+    let before = fresh.sql(count);
+    fresh.sql("drop database other; create table `sh op-é`.stays (id int)");
+    let one = printed(
+        &format!("databases/{engine}.md"),
+        "The way back without Quiescent",
+    );
+    run(&format!(
+        "cd /quiescent/dump; {}",
+        one.replace("shop", "other")
+    ));
+    assert_eq!(fresh.sql(count), before);
+    fresh.sql("select * from `sh op-é`.stays");
+}
+
+#[test]
+fn a_dump_of_mysql_comes_back_by_hand() {
+    comes_back_by_hand("mysql-8.4", "mysql");
+}
+
+#[test]
+fn a_dump_of_mariadb_comes_back_by_hand() {
+    comes_back_by_hand("mariadb", "mariadb");
 }

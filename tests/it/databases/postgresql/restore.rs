@@ -5,7 +5,10 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::Postgres;
-use crate::databases::harness::{Container, NOBODY, Phase, Pod, path};
+use crate::databases::{
+    by_hand::printed,
+    harness::{Container, NOBODY, Phase, Pod, path},
+};
 
 /// Names that break scripts, owners, settings, and objects that a plain copy of tables forgets.
 fn furnish(server: &Postgres) {
@@ -219,4 +222,41 @@ fn the_restore_keeps_the_password_that_the_container_knows() {
     let restored = Pod::inject(&fresh.pod(&now), &[]).restored_from(&pod);
     restored.run(Phase::Restore, &Container::default()).is_ok();
     restored.run(Phase::Pre, &Container::default()).is_ok();
+}
+
+#[test]
+fn a_dump_comes_back_by_hand_as_the_page_prints_it() {
+    if !Postgres::at_hand() {
+        return;
+    }
+    let server = Postgres::start();
+    furnish(&server);
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+
+    let fresh = Postgres::start();
+    let restored = Pod::inject(&fresh.pod(&[]), &[]).restored_from(&pod);
+    let port = fresh.0.port.to_string();
+    let at = [
+        ("PGHOST", "127.0.0.1"),
+        ("PGPORT", &port),
+        ("PGUSER", "postgres"),
+    ];
+    let run = |commands: &str| {
+        let done = restored.run_by_hand(commands, &at, &Container::default());
+        assert_eq!(done.code, Some(0), "{done:?}");
+    };
+    run(&printed("library/postgresql-dump.md", "Restore by hand"));
+    assert_eq!(fresh.everything(), server.everything());
+
+    fresh.sql(
+        "shop",
+        "drop view cheap; drop materialized view counted; drop table item",
+    );
+    let one = printed("databases/postgresql.md", "The way back without Quiescent");
+    run(&format!(
+        "cd /quiescent/dump; {}",
+        one.replace("orders", "item")
+    ));
+    assert_eq!(fresh.sql("aside", "select count(*) from item"), "5000");
 }
