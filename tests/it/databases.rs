@@ -2,7 +2,7 @@
 //! beside a server that it did not choose, and what it leaves is loaded into a fresh one.
 
 mod blocks;
-mod by_hand;
+pub mod by_hand;
 mod capture;
 mod consul;
 mod etcd;

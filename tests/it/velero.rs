@@ -15,6 +15,7 @@ mod cluster;
 mod database;
 mod live;
 mod rendered;
+mod rescue;
 
 use cluster::Cluster;
 use database::Database;
@@ -31,6 +32,7 @@ pub fn backs_up_and_restores_a_database_that_nobody_annotated(node: Node, steps:
     live::hooks_are_tried_and_undone(&cluster, steps);
     a_failing_hook_is_not_a_backup(&cluster, steps);
     results_say_what_became_of_each_hook(&cluster, steps);
+    rescue::a_dump_is_had_without_us(&cluster, steps);
     rendered::rows_come_back_though_no_pod_was_touched(&cluster, steps);
 }
 

@@ -94,7 +94,7 @@ pub fn page(host: &str, path: &str) -> Option<(String, String)> {
 }
 
 pub struct Kubectl {
-    program: PathBuf,
+    pub program: PathBuf,
     pub kubeconfig: PathBuf,
 }
 

@@ -18,7 +18,7 @@ const HOST: &str = "10.244.0.1";
 /// The kit's cluster with Velero in it. It is taken away when this is dropped, whatever happened.
 pub struct Cluster {
     pub node: Node,
-    velero: PathBuf,
+    pub velero: PathBuf,
 }
 
 impl Cluster {
