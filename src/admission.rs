@@ -267,9 +267,9 @@ fn about<'a>(
     let plan = &injection.plan;
     let outcome = match (&plan.denied, plan.applied.is_empty(), plan.is_empty()) {
         (Some(_), _, _) => Outcome::Denied,
-        (None, true, _) => Outcome::Passed,
+        (None, true, true) => Outcome::Passed,
         (None, false, true) => Outcome::Unchanged,
-        (None, false, false) => Outcome::Injected,
+        (None, _, false) => Outcome::Injected,
     };
     let reason = injection.reason();
     let policies = plan.provenance();

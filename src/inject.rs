@@ -2,7 +2,7 @@
 
 use crate::{
     patch::{Flaw, Patch, patch, patch_text, prove},
-    plan::{Plan, plan},
+    plan::{Change, Plan, complete, plan},
     pod::{PodView, Storage},
     policy::PolicySet,
     recognise::Known,
@@ -105,7 +105,10 @@ fn decide<'a>(
         return Injection {
             gate,
             verdicts,
-            plan: Plan::default(),
+            plan: Plan {
+                changes: complete(pod),
+                ..Plan::default()
+            },
         };
     }
     // Worth the time only where it is planned upon.
@@ -127,7 +130,8 @@ fn decide<'a>(
         let applied = std::mem::take(&mut plan.applied);
         plan.passed
             .extend(applied.into_iter().map(|it| (it.policy, why)));
-        plan.changes.clear();
+        plan.changes
+            .retain(|change| matches!(change, Change::Complete(_)));
     }
     Injection {
         gate,

@@ -113,6 +113,17 @@ impl FromJson<'_> for There {
     }
 }
 
+/// A value as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raw<'a>(pub &'a str);
+
+impl<'a> FromJson<'a> for Raw<'a> {
+    fn from_json(reader: &mut Reader<'a>) -> Result<Self, Fault> {
+        let (_, text) = reader.spanned(Reader::skip)?;
+        Ok(Self(text))
+    }
+}
+
 /// A value that is read if it can be; why not is for whoever asks for it.
 #[derive(Clone, Debug)]
 pub struct Attempt<T>(pub Result<T, Fault>);

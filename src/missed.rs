@@ -180,10 +180,13 @@ fn outlives_its_pod(finding: &Finding) -> bool {
 /// Volumes and mounts of a running pod cannot be changed. A plan without them means that all are there,
 /// so the hook can run.
 fn annotations(plan: &Plan<'_>) -> Option<Annotations> {
-    let changes = plan.changes.iter().map(|change| match change {
+    // Init containers of a running pod have run.
+    let changes = plan.changes.iter();
+    let changes = changes.filter(|change| !matches!(change, Change::Complete(_)));
+    let changes = changes.map(|change| match change {
         Change::Annotation { key, value, .. } => Some((*key, Some(value.to_string()))),
         Change::NoAnnotation { key, .. } => Some((*key, None)),
-        Change::Volume(_) | Change::Scripts { .. } | Change::Mount(_) => None,
+        Change::Volume(_) | Change::Scripts { .. } | Change::Mount(_) | Change::Complete(_) => None,
     });
     let annotations: Annotations = changes.collect::<Option<_>>()?;
     (!annotations.is_empty()).then_some(annotations)

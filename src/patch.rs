@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     json,
-    plan::{Change, NewMount, NewVolume, Plan, Removal},
+    plan::{Change, Completion, NewMount, NewVolume, Part, Plan, Removal},
     pod::PodView,
     yaml::{
         self,
@@ -53,6 +53,8 @@ pub enum New<'a> {
     Text(Cow<'a, str>),
     Volume(NewVolume<'a>),
     Mount(NewMount<'a>),
+    /// Copied from elsewhere in the pod.
+    Raw(&'a str),
     /// A parent that was missing, or anything else.
     Json(Value),
 }
@@ -67,6 +69,8 @@ pub enum Path<'a> {
     ConfigMap(usize),
     /// Behind the last mount of the container at this position.
     NewMount(usize),
+    /// A part of the init container at this position; `-` is behind its last mount.
+    Init(usize, &'static str),
     Pointer(Cow<'a, str>),
 }
 
@@ -111,6 +115,12 @@ impl Path<'_> {
                 json::number(*container, out);
                 out.extend_from_slice(b"/volumeMounts/-");
             }
+            Self::Init(init, part) => {
+                out.extend_from_slice(b"/spec/initContainers/");
+                json::number(*init, out);
+                out.push(b'/');
+                out.extend_from_slice(part.as_bytes());
+            }
             Self::Pointer(pointer) => json::escape(pointer, out),
         }
     }
@@ -135,6 +145,7 @@ impl New<'_> {
             Self::Text(text) => json::quote(text, out),
             Self::Volume(volume) => volume.write(out),
             Self::Mount(mount) => mount.write(out),
+            Self::Raw(text) => out.extend_from_slice(text.as_bytes()),
             Self::Json(value) => {
                 let written = serde_json::to_writer(out, value);
                 written.expect("values are JSON");
@@ -234,6 +245,7 @@ impl New<'_> {
             Self::Text(text) => text.into(),
             Self::Volume(volume) => volume.json(),
             Self::Mount(mount) => mount.json(),
+            Self::Raw(text) => serde_json::from_str(text).expect("what is read is JSON"),
             Self::Json(value) => value,
         }
     }
@@ -329,6 +341,14 @@ fn each<'a>(plan: &'a Plan<'_>, pod: &PodView<'_>, mut take: impl FnMut(Operatio
             Change::Mount(mount) => {
                 parents.mounts(mount.container, pod, &mut take);
                 add(Path::NewMount(mount.container), New::Mount(*mount))
+            }
+            Change::Complete(Completion { init, part, value }) => {
+                let place = match part {
+                    Part::Field(key) => key,
+                    Part::Mounts => "volumeMounts",
+                    Part::Mount => "volumeMounts/-",
+                };
+                add(Path::Init(*init, place), New::Raw(value))
             }
             Change::NoAnnotation { key, .. } => Operation {
                 op: Op::Remove,

@@ -6,6 +6,7 @@
 mod choice;
 mod compose;
 mod hooks;
+mod init;
 mod volumes;
 mod withdraw;
 
@@ -25,6 +26,7 @@ use compose::{AUTHOR, Step, Undo, compose};
 use hooks::{Existing, Present, Record};
 
 pub use hooks::{Alone, alone};
+pub use init::{Completion, Part, complete, invocation as init_invocation};
 pub use volumes::taken as taken_volume;
 pub use withdraw::{Kept, Removal, Withdrawal, withdraw};
 
@@ -112,6 +114,8 @@ pub enum Change<'a> {
         /// What stands there now. It is ours, or a policy says to override it.
         instead_of: Option<&'a str>,
     },
+    /// What an init container that Velero made for us lacks.
+    Complete(Completion<'a>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -166,12 +170,17 @@ pub fn plan<'a>(
         let kept = selected(verdicts).map(|(policy, _)| (policy, Reason::Restored));
         return Plan {
             passed: kept.collect(),
+            changes: complete(pod),
             ..Plan::default()
         };
     }
     let existing = Existing::read(pod, verdicts, facts);
     match choose(verdicts, pod, storage, &existing) {
-        Ok(choice) => follow(choice, &existing, pod, storage, facts),
+        Ok(choice) => {
+            let mut plan = follow(choice, &existing, pod, storage, facts);
+            plan.changes.extend(complete(pod));
+            plan
+        }
         Err(policy) => Plan {
             denied: Some(policy),
             ..Plan::default()
@@ -225,7 +234,7 @@ fn follow<'a>(
                 let run = compose(phase, &steps);
                 // An author's hook that stands alone again is theirs.
                 if steps.iter().any(|step| step.name != AUTHOR) {
-                    written.add(phase, &run);
+                    written.add(hooks::word(phase), &run);
                 }
                 let command = match run {
                     Cow::Borrowed(run) => Cow::Borrowed(run.command.as_str()),
@@ -245,6 +254,8 @@ fn follow<'a>(
             }),
         }
     }
+    let instead = restore == Fate::Overridden;
+    init::annotate(&mut plan, &followed, instead, &mut written, pod, facts);
     annotate_backup_volumes(&mut plan, &followed, pod, storage);
     plan.applied = followed;
     let provenance = plan.provenance();

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::json::{self, Fault, FromJson, List, Pairs, Text, There, view};
+use crate::json::{self, Fault, FromJson, List, Pairs, Raw, Text, There, view};
 
 view! {
     /// A pod, or the template of one.
@@ -50,6 +50,11 @@ view! {
         volume_devices: Option<List<'a, VolumeDevice<'a>>> = "volumeDevices",
         /// `Always` makes an init container a native sidecar.
         restart_policy: Option<Text<'a>> = "restartPolicy",
+        env: Option<Raw<'a>> = "env",
+        env_from: Option<Raw<'a>> = "envFrom",
+        resources: Option<Raw<'a>> = "resources",
+        security_context: Option<Raw<'a>> = "securityContext",
+        image_pull_policy: Option<Raw<'a>> = "imagePullPolicy",
     }
 
     pub struct ContainerPort<'a> {
@@ -197,6 +202,11 @@ impl<'v> Taken<'v> {
             volume_mounts,
             volume_devices,
             restart_policy: _,
+            env: _,
+            env_from: _,
+            resources: _,
+            security_context: _,
+            image_pull_policy: _,
             borrowed: _,
         } = container;
         command.check()?;

@@ -139,6 +139,22 @@ pub struct Hooks {
     pub pre: Option<Hook>,
     pub post: Option<Hook>,
     pub restore: Option<(Hook, RestoreWait)>,
+    /// In an init container of the restored pod.
+    pub init: Option<Hook>,
+}
+
+impl Hooks {
+    fn all(&self) -> impl Iterator<Item = &Hook> {
+        let Self {
+            pre,
+            post,
+            restore,
+            init,
+        } = self;
+        let restore = restore.as_ref().map(|(hook, _)| hook);
+        let all = [pre.as_ref(), post.as_ref(), restore, init.as_ref()];
+        all.into_iter().flatten()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -217,9 +233,15 @@ impl Policy {
     pub fn inlined(&self) -> Self {
         let mut policy = self.clone();
         policy.delivery = Delivery::Inline;
-        let Hooks { pre, post, restore } = &mut policy.hooks;
+        let Hooks {
+            pre,
+            post,
+            restore,
+            init,
+        } = &mut policy.hooks;
         let restore = restore.as_mut().map(|(hook, _)| hook);
-        for hook in [pre.as_mut(), post.as_mut(), restore].into_iter().flatten() {
+        let hooks = [pre.as_mut(), post.as_mut(), restore, init.as_mut()];
+        for hook in hooks.into_iter().flatten() {
             hook.usual = Usual::default();
         }
         policy
@@ -254,16 +276,8 @@ impl Policy {
     }
 
     fn runs_scripts(&self) -> bool {
-        let Hooks { pre, post, restore } = &self.hooks;
-        let hooks = [
-            pre.as_ref(),
-            post.as_ref(),
-            restore.as_ref().map(|(hook, _)| hook),
-        ];
-        hooks
-            .into_iter()
-            .flatten()
-            .any(|hook| matches!(hook.action, Action::Script(_)))
+        let mut hooks = self.hooks.all();
+        hooks.any(|hook| matches!(hook.action, Action::Script(_)))
     }
 
     /// The ConfigMap with the scripts, for one namespace.

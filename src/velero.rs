@@ -34,6 +34,14 @@ pub const LEGACY_PREFIX: &str = "hook.backup.velero.io";
 /// The domain of the annotations that add an init container to a restored pod.
 pub const INIT_PREFIX: &str = "init.hook.restore.velero.io";
 
+/// Its keys. Velero makes the container of nothing else.
+pub const INIT_IMAGE: &str = "init.hook.restore.velero.io/container-image";
+pub const INIT_COMMAND: &str = "init.hook.restore.velero.io/command";
+pub const INIT_NAME: &str = "init.hook.restore.velero.io/container-name";
+
+/// What Velero calls that container where no annotation says otherwise: eight digits follow.
+pub const INIT_CONTAINER: &str = "velero-restore-init-";
+
 /// The label that keeps an object out of every backup.
 pub const EXCLUDE_LABEL: &str = "velero.io/exclude-from-backup";
 

@@ -165,11 +165,13 @@ impl Looked<'_> {
             Change::Annotation {
                 key, instead_of, ..
             } => current && instead_of.is_none() && HookPhase::Pre.keys().all().contains(key),
-            Change::Scripts { .. } | Change::NoAnnotation { .. } => false,
+            // The pod runs, so its init containers have run.
+            Change::Scripts { .. } | Change::NoAnnotation { .. } | Change::Complete(_) => false,
         };
+        let is_news = |change: &Change<'_>| !matches!(change, Change::Complete(_));
         if plan.changes.iter().any(is_gone) {
             Judged::new(Reason::Incomplete, format!("{hook}: a part of it is gone"))
-        } else if plan.changes.is_empty() {
+        } else if !plan.changes.iter().any(is_news) {
             Judged::new(Reason::Hooked, hook)
         } else {
             Judged::new(Reason::Outdated, format!("{hook}: outdated"))

@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData};
 
-use super::{Fault, FromJson, Reader, reader::MOST};
+use super::{Fault, FromJson, Raw, Reader, reader::MOST};
 
 /// An array that is passed over, and read whenever somebody asks: for few items that are rarely asked
 /// for, that is cheaper than keeping them.
@@ -41,6 +41,16 @@ impl<'a, T: FromJson<'a>> List<'a, T> {
             Ok(())
         });
         read.map_err(|fault| fault.behind(self.start))
+    }
+
+    /// The items as they are written.
+    pub fn raw(&self) -> impl Iterator<Item = &'a str> + use<'a, T> {
+        let list: List<'a, Raw<'a>> = List {
+            start: self.start,
+            text: self.text,
+            items: PhantomData,
+        };
+        list.iter().map(|Raw(text)| text)
     }
 
     /// The items, in order, up to one that cannot be read or is one too many.

@@ -231,6 +231,13 @@ fn hooks(page: &mut String, policy: &Policy) {
         let wait = format!(" after at most {} of waiting", wait.timeout);
         add("restore", hook, &wait);
     }
+    if let Some(hook) = &hooks.init {
+        let argv = policy.usual_invocation(hook).argv.join(" ");
+        let _ = writeln!(
+            page,
+            "- restore, before the server starts: `{argv}`, in an init container"
+        );
+    }
     for volume in &policy.volumes {
         let source = match &volume.source {
             VolumeSource::EmptyDir(empty) => match &empty.size_limit {

@@ -82,6 +82,8 @@ pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>, storage: &Storage<'_>) -> Resul
                     return Err(Flaw::PathTwice((*path).to_owned()));
                 }
             }
+            // A copy of what another container of the pod has, at a place that is free.
+            Change::Complete(_) => {}
             Change::NoAnnotation { key, was } => {
                 if pod.annotation(key) != Some(was) {
                     return Err(Flaw::OtherAnnotation((*key).to_owned()));

@@ -80,7 +80,10 @@ const STRONGER: [(Fate, OnConflict); 2] = [
 fn restore_fate(followed: &[Applied<'_>]) -> Fate {
     let asks = |wanted: OnConflict| {
         let mut policies = followed.iter().map(|it| it.policy);
-        policies.any(|policy| policy.on_conflict == wanted && policy.hooks.restore.is_some())
+        policies.any(|policy| {
+            let hooks = &policy.hooks;
+            policy.on_conflict == wanted && (hooks.restore.is_some() || hooks.init.is_some())
+        })
     };
     let stronger = STRONGER.into_iter().find(|(_, wanted)| asks(*wanted));
     stronger.map_or(Fate::Kept, |(fate, _)| fate)

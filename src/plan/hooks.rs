@@ -83,8 +83,9 @@ pub fn present(pod: &PodView<'_>, phase: HookPhase, wanted: impl Fn(&[String]) -
     let first = pod.containers().first();
     let first = first.map_or("", |container| &container.name);
     let container = pod.annotation(keys.container).unwrap_or(first).to_owned();
-    let ours =
-        || is_recorded(pod, phase, text) || Invocation::is_of_a_script(&argv) || wanted(&argv);
+    let ours = || {
+        is_recorded(pod, word(phase), text) || Invocation::is_of_a_script(&argv) || wanted(&argv)
+    };
     match origin(&argv) {
         Origin::Composed(None) => Present::Ours(None),
         Origin::Composed(Some(step)) => Present::Ours(Some(Authors {
@@ -109,23 +110,26 @@ impl Record {
         Self(String::with_capacity(64))
     }
 
-    pub fn add(&mut self, phase: HookPhase, run: &Invocation) {
+    pub fn add(&mut self, of: &str, run: &Invocation) {
         let Self(text) = self;
         let comma = if text.is_empty() { "" } else { "," };
-        text.extend([comma, word(phase), "@", &run.fingerprint]);
+        text.extend([comma, of, "@", &run.fingerprint]);
     }
 }
 
-fn is_recorded(pod: &PodView<'_>, phase: HookPhase, command: &str) -> bool {
+pub fn is_recorded(pod: &PodView<'_>, of: &str, command: &str) -> bool {
     let record = pod.annotation(WRITTEN).unwrap_or_default();
     let mut written = record.split(',').filter_map(|entry| {
-        let (of, fingerprint) = entry.split_once('@')?;
-        (of == word(phase)).then_some(fingerprint)
+        let (written, fingerprint) = entry.split_once('@')?;
+        (written == of).then_some(fingerprint)
     });
     written.any(|fingerprint| fingerprint == Invocation::fingerprint(command))
 }
 
-const fn word(phase: HookPhase) -> &'static str {
+/// What the record calls the init container of a restored pod, and the hooks.
+pub const INIT: &str = "init";
+
+pub const fn word(phase: HookPhase) -> &'static str {
     match phase {
         HookPhase::Pre => "pre",
         HookPhase::Post => "post",
@@ -258,7 +262,7 @@ pub fn hook(policy: &Policy, phase: HookPhase) -> Option<&Hook> {
 }
 
 /// How a hook is started with what the pod and its namespace say about the policy's parameters.
-fn invocation<'a>(
+pub fn invocation<'a>(
     policy: &'a Policy,
     hook: &'a Hook,
     pod: &PodView<'_>,

@@ -146,7 +146,7 @@ impl<'a, 's, 'v> Volumes<'a, 's, 'v> {
             Change::Volume(_) => 0,
             Change::Scripts { .. } => 1,
             Change::Mount(_) => 2,
-            Change::NoAnnotation { .. } | Change::Annotation { .. } => 3,
+            Change::NoAnnotation { .. } | Change::Annotation { .. } | Change::Complete(_) => 3,
         });
         changes
     }

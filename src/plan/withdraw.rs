@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     PROVENANCE, WRITTEN,
     hooks::{self, Authors, Present},
+    init::{self, Asked},
     volumes::{Wanted, wanted},
 };
 use crate::{
@@ -14,8 +15,9 @@ use crate::{
     policy::{Policy, PolicySet},
     select::Facts,
     velero::{
-        BACKUP_VOLUMES, HookPhase, LEGACY_PRE, RESTORE_WAIT_FOR_READY, RESTORE_WAIT_TIMEOUT,
-        backup_volumes, decode_command, encode_command,
+        BACKUP_VOLUMES, HookPhase, INIT_COMMAND, INIT_IMAGE, INIT_PREFIX, LEGACY_PRE,
+        RESTORE_WAIT_FOR_READY, RESTORE_WAIT_TIMEOUT, backup_volumes, decode_command,
+        encode_command,
     },
 };
 
@@ -44,8 +46,8 @@ pub enum Removal {
 pub enum Kept {
     /// The policy is not among those that are asked, so nobody knows what else it brought.
     UnknownPolicy(String),
-    /// The hook is none that a policy of the provenance writes.
-    Hook(HookPhase),
+    /// The hook, by its prefix, is none that a policy of the provenance writes.
+    Hook(&'static str),
     /// The volume has another use or another content.
     Volume(String),
 }
@@ -57,7 +59,7 @@ impl fmt::Display for Kept {
                 f,
                 "policy {name} is not known here: volumes and commands that only it can tell stay; name it with --policies"
             ),
-            Self::Hook(phase) => write!(f, "{} left alone: it is not ours", phase.prefix()),
+            Self::Hook(prefix) => write!(f, "{prefix} left alone: it is not ours"),
             Self::Volume(name) => write!(
                 f,
                 "volume {name} left alone: it is used or written otherwise than we do"
@@ -107,6 +109,7 @@ pub fn withdraw(
     for phase in HookPhase::ALL {
         take_hook(&mut withdrawal, phase, &named, view, facts);
     }
+    take_init(&mut withdrawal, &named, view, facts);
     let volumes = take_volumes(&mut withdrawal, &named, pod);
     take_backup_volumes(&mut withdrawal, &named, view, &volumes);
     withdrawal.annotation(view, PROVENANCE, None);
@@ -145,7 +148,7 @@ fn take_hook(
     let author = match hooks::present(view, phase, of_policy) {
         Present::Nothing | Present::Fragment => return,
         Present::Authors(_) => {
-            withdrawal.kept.push(Kept::Hook(phase));
+            withdrawal.kept.push(Kept::Hook(phase.prefix()));
             return;
         }
         Present::Ours(author) => author,
@@ -172,6 +175,28 @@ fn take_hook(
     if phase == HookPhase::PostRestore {
         withdrawal.annotation(view, RESTORE_WAIT_TIMEOUT, None);
         withdrawal.annotation(view, RESTORE_WAIT_FOR_READY, None);
+    }
+}
+
+/// Takes out what asks Velero for an init container.
+fn take_init(
+    withdrawal: &mut Withdrawal,
+    named: &[Named<'_>],
+    view: &PodView<'_>,
+    facts: Facts<'_>,
+) {
+    let of_policy = |argv: &[String]| {
+        let policies = named.iter().filter_map(|it| it.policy);
+        let mut runs = policies.filter_map(|policy| init::invocation(policy, view, facts));
+        runs.any(|run| run.argv == argv)
+    };
+    match init::asked(view, of_policy) {
+        Asked::Nobody => {}
+        Asked::Author => withdrawal.kept.push(Kept::Hook(INIT_PREFIX)),
+        Asked::Us => {
+            withdrawal.annotation(view, INIT_COMMAND, None);
+            withdrawal.annotation(view, INIT_IMAGE, None);
+        }
     }
 }
 

@@ -41,8 +41,13 @@ const RULES: &[(&str, &str, &str)] = &[
     ),
     (
         "",
-        "!has(self.hooks.restore) || !has(self.hooks.restore.post.script) || has(self.scriptFiles) && self.hooks.restore.post.script in self.scriptFiles",
+        "!has(self.hooks.restore) || !has(self.hooks.restore.post) || !has(self.hooks.restore.post.script) || has(self.scriptFiles) && self.hooks.restore.post.script in self.scriptFiles",
         "hooks.restore.post.script is none of scriptFiles",
+    ),
+    (
+        "",
+        "!has(self.hooks.restore) || !has(self.hooks.restore.init) || !has(self.hooks.restore.init.script) || has(self.scriptFiles) && self.hooks.restore.init.script in self.scriptFiles",
+        "hooks.restore.init.script is none of scriptFiles",
     ),
     (
         "/properties/hooks/properties/pre",
@@ -56,6 +61,11 @@ const RULES: &[(&str, &str, &str)] = &[
     ),
     (
         "/properties/hooks/properties/restore/properties/post",
+        "has(self.script) != has(self.command)",
+        "a hook runs one of script and command",
+    ),
+    (
+        "/properties/hooks/properties/restore/properties/init",
         "has(self.script) != has(self.command)",
         "a hook runs one of script and command",
     ),

@@ -315,11 +315,28 @@ pub struct Retry {
 }
 
 /// The hooks of a restore.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct RestoreHooks {
     /// In the running container of the restored pod.
-    pub post: RestoreHook,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post: Option<RestoreHook>,
+    /// Before the containers of the restored pod start: in an init container with the image, the mounts, the environment and the user of the container of the hooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitHook>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct InitHook {
+    /// A file in the folder `scripts` beside the policy, or of `spec.scriptFiles`, run by `/bin/sh`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// A program and its arguments, run without a shell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// How long a script gives itself: neither Velero nor the kubelet ends an init container. One that fails is run again.
+    pub timeout: Timeout,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -37,6 +37,13 @@ impl Invocation {
         fingerprint([command.as_bytes()], 12)
     }
 
+    /// The folder of the script that is started.
+    #[must_use]
+    pub fn folder(argv: &[String]) -> Option<&str> {
+        let script = argv.last().filter(|_| Self::is_of_a_script(argv))?;
+        script.rsplit_once('/').map(|(folder, _)| folder)
+    }
+
     /// Every script of ours is started in one way.
     #[must_use]
     pub fn is_of_a_script(argv: &[String]) -> bool {

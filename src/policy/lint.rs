@@ -150,7 +150,9 @@ impl Compiler<'_, '_> {
         let file::Hooks { pre, post, restore } = &spec.hooks;
         let nothing = pre.is_none()
             && post.is_none()
-            && restore.is_none()
+            && restore
+                .as_ref()
+                .is_none_or(|it| it.post.is_none() && it.init.is_none())
             && spec.volumes.is_empty()
             && spec.backup_volumes.add.is_empty();
         if nothing {

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::{Style, opening};
 use crate::{
     inject::Injection,
-    plan::{Change, NewMount, NewVolume, Plan, Source},
+    plan::{Change, NewMount, NewVolume, Part, Plan, Source},
     pod::PodView,
     policy::{ContainerChoice, Policy, VolumeSource},
     recognise::{self, Known, Spread},
     select::{Facts, Mode, Namespace, Reason, Verdict, method, recognised},
-    velero::{BACKUP_VOLUMES, HookPhase, decode_command},
+    velero::{BACKUP_VOLUMES, HookPhase, INIT_COMMAND, INIT_IMAGE, INIT_PREFIX, decode_command},
 };
 
 /// How wide the column with policies, hooks and volumes is.
@@ -287,7 +287,7 @@ fn passed(policy: &Policy, reason: Reason, pod: &PodView<'_>, facts: Facts<'_>) 
 }
 
 fn changes(out: &mut String, plan: &Plan<'_>, pod: &PodView<'_>) {
-    if plan.applied.is_empty() {
+    if plan.is_empty() && plan.applied.is_empty() {
         out.push_str("\n  nothing to do: no policy applies\n");
         return;
     }
@@ -299,6 +299,7 @@ fn changes(out: &mut String, plan: &Plan<'_>, pod: &PodView<'_>) {
     for phase in HookPhase::ALL {
         hook(out, plan, phase);
     }
+    init(out, plan, pod);
     for change in &plan.changes {
         match change {
             Change::Volume(volume) => {
@@ -345,6 +346,15 @@ fn changes(out: &mut String, plan: &Plan<'_>, pod: &PodView<'_>) {
                     );
                 }
             }
+            Change::Complete(_) => {}
+            Change::NoAnnotation {
+                key: INIT_COMMAND, ..
+            } => line(
+                out,
+                Mark::Change,
+                INIT_PREFIX,
+                "taken out: no policy has it any more",
+            ),
             Change::NoAnnotation { key, .. } => {
                 let phase = HookPhase::ALL
                     .into_iter()
@@ -375,18 +385,62 @@ fn changes(out: &mut String, plan: &Plan<'_>, pod: &PodView<'_>) {
     }
 }
 
+/// The value that an annotation gets, and whether it had another.
+fn annotated<'p>(plan: &'p Plan<'_>, wanted: &str) -> Option<(&'p str, bool)> {
+    plan.changes.iter().find_map(|change| match change {
+        Change::Annotation {
+            key,
+            value,
+            instead_of,
+        } if *key == wanted => Some((&**value, instead_of.is_some())),
+        _ => None,
+    })
+}
+
+/// What init container Velero is to make, and what one that it has made gets.
+fn init(out: &mut String, plan: &Plan<'_>, pod: &PodView<'_>) {
+    let image = annotated(plan, INIT_IMAGE);
+    let command = annotated(plan, INIT_COMMAND);
+    let changed = [image, command].into_iter().flatten().any(|(_, it)| it);
+    let mut words = Vec::new();
+    if let Some((command, _)) = command {
+        let argv = decode_command(command).unwrap_or_default();
+        words.extend(argv.last().map(|last| shortened(last)));
+    }
+    words.extend(image.map(|(image, _)| format!("container-image={image}")));
+    if !words.is_empty() {
+        let mark = if changed { Mark::Change } else { Mark::Add };
+        line(out, mark, INIT_PREFIX, &words.join(", "));
+    }
+    for (position, init) in pod.init_containers().enumerate() {
+        let parts = plan.changes.iter().filter_map(|change| match change {
+            Change::Complete(it) if it.init == position => Some(it.part),
+            _ => None,
+        });
+        let mut words = Vec::new();
+        let mut mounts = 0;
+        for part in parts {
+            match part {
+                Part::Field(key) => words.push(key.to_owned()),
+                Part::Mount => mounts += 1,
+                Part::Mounts => {}
+            }
+        }
+        match mounts {
+            0 => {}
+            1 => words.insert(0, "1 mount".to_owned()),
+            _ => words.insert(0, format!("{mounts} mounts")),
+        }
+        if !words.is_empty() {
+            let subject = format!("init {}", init.name);
+            line(out, Mark::Change, &subject, &words.join(", "));
+        }
+    }
+}
+
 fn hook(out: &mut String, plan: &Plan<'_>, phase: HookPhase) {
     let keys = phase.keys();
-    let set = |wanted: &str| {
-        plan.changes.iter().find_map(|change| match change {
-            Change::Annotation {
-                key,
-                value,
-                instead_of,
-            } if *key == wanted => Some((value, instead_of.is_some())),
-            _ => None,
-        })
-    };
+    let set = |wanted: &str| annotated(plan, wanted);
     let parts = [
         ("container", keys.container),
         ("on-error", keys.on_error),

@@ -69,6 +69,7 @@ pub fn gate(reason: Reason, pod: &PodView<'_>, facts: Facts<'_>) -> Option<Strin
         | Reason::OtherContainer
         | Reason::VolumeTaken
         | Reason::MountPathTaken
+        | Reason::OneInit
         | Reason::NoSuchVolume
         | Reason::TooLong
         | Reason::ManyAnnotations
@@ -158,6 +159,9 @@ pub fn policy(
         Reason::MountPathTaken => {
             let own = policy.volumes.iter().map(|volume| volume.mount_path.clone());
             format!("mount the pod's volume elsewhere; the policy needs {}", list(own.chain([policy.scripts_path().to_owned()])))
+        }
+        Reason::OneInit => {
+            "put what both do before the server starts into one policy".to_owned()
         }
         Reason::NoSuchVolume => "name a volume of the pod in its backupVolumes".to_owned(),
         Reason::TooLong => "shorten the timeout of one of the policies".to_owned(),

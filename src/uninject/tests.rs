@@ -100,7 +100,7 @@ fn a_hook_that_somebody_put_in_place_of_ours_stays() {
         left["metadata"]["annotations"].as_object().unwrap().len(),
         4
     );
-    assert_eq!(kept, [Kept::Hook(HookPhase::Pre)]);
+    assert_eq!(kept, [Kept::Hook(HookPhase::Pre.prefix())]);
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub struct Hooks {
     pub pre: Vec<Exec>,
     pub post: Vec<Exec>,
     pub restore: Vec<(Exec, RestoreWait)>,
+    /// Init containers of restored pods, as pods have them but for their names.
+    pub init: Vec<Value>,
 }
 
 /// An entry of `spec.hooks.resources`: hooks, and the pods that they are for.
@@ -110,13 +112,28 @@ pub fn restore(id: Id<'_>, from: &From, hooks: &[HookSet]) -> Value {
     let resources: Vec<Value> = hooks
         .iter()
         .map(|set| {
-            let hooks = set.hooks.restore.iter();
-            let hooks: Vec<Value> = hooks.map(restore_hook).collect();
+            let Hooks { restore, init, .. } = &set.hooks;
+            let init: Vec<Value> = init.iter().map(|it| named(it, name)).collect();
+            let init = (!init.is_empty()).then(|| json!({"init": {"initContainers": init}}));
+            let hooks = restore.iter().map(restore_hook).chain(init).collect();
             entry(set, [("postHooks", hooks)])
         })
         .collect();
     spec.insert("hooks".to_owned(), json!({"resources": resources}));
     object("Restore", id, &spec.into())
+}
+
+/// A restored pod keeps its init containers, and no two may have one name: what is restored from
+/// another backup has another one.
+fn named(init: &Value, origin: &str) -> Value {
+    let plain = |letter: char| match letter {
+        'a'..='z' | '0'..='9' => letter,
+        _ => '-',
+    };
+    let origin: String = origin.chars().map(plain).take(40).collect();
+    let mut init = init.clone();
+    init["name"] = format!("quiescent-{}", origin.trim_end_matches('-')).into();
+    init
 }
 
 /// The ConfigMap with rules for volumes, of which the first that fits counts.

@@ -872,3 +872,164 @@ fn a_policy_without_a_hook_of_backups_refuses_nobody() {
         (None, vec!["a".to_owned()])
     );
 }
+
+/// A pod whose data have to be in place before its server starts, and what Velero makes of it.
+fn with_init() -> (String, Value) {
+    let policies = policy(
+        "a",
+        "    restore: {init: {script: pre.sh, timeout: 1h}}\n  volumes: {dump: {mountPath: /dump, emptyDir: {}}}",
+    );
+    let pod = with(|pod| {
+        let container = &mut pod["spec"]["containers"][0];
+        container["env"] = json!([{"name": "PGDATA", "value": "/data/pg"}]);
+        container["securityContext"] = json!({"runAsUser": 999});
+        container["resources"] = json!({"limits": {"memory": "1Gi"}});
+        container["imagePullPolicy"] = json!("IfNotPresent");
+        container["volumeMounts"] =
+            json!([{"name": "data", "mountPath": "/data", "subPath": "db"}]);
+        pod["spec"]["volumes"] = json!([{"name": "data", "emptyDir": {}}]);
+    });
+    (policies, pod)
+}
+
+/// The pod as Velero restores it, and as the API server completes it before anybody is asked.
+fn restored_with_init(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    let annotations = &pod["metadata"]["annotations"];
+    let said = |key: &str| annotations[format!("init.hook.restore.velero.io/{key}")].as_str();
+    let argv: Value = serde_json::from_str(said("command").unwrap()).unwrap();
+    let made = json!([
+        {"name": "restore-wait", "image": "velero"},
+        {"name": "velero-restore-init-1a2b3c4d", "image": said("container-image"), "command": argv,
+         "resources": {}, "imagePullPolicy": "Always",
+         "volumeMounts": [{"name": "token", "mountPath": "/var/run/secrets/token"}]},
+        {"name": "authors", "image": "busybox"},
+    ]);
+    pod["metadata"]["labels"]["velero.io/restore-name"] = "nightly".into();
+    pod["spec"]["initContainers"] = made;
+    pod
+}
+
+#[test]
+fn a_pod_asks_for_the_init_container_of_its_restore() {
+    let (policies, pod) = with_init();
+    let answer = ask(&policies, pod).answer();
+    let key = "init.hook.restore.velero.io/container-image";
+    assert_eq!(answer.annotation(key), "postgres:16");
+    assert_eq!(
+        answer.argv("init.hook.restore"),
+        [
+            "/usr/bin/env",
+            "QUIESCENT_TIMEOUT=3595",
+            "/bin/sh",
+            "/quiescent/a/pre.sh"
+        ]
+    );
+    assert!(answer.annotation("quiescent.dev/hooks").contains("init@"));
+    assert_eq!(ask(&policies, answer.pod.clone()).answer().operations, 0);
+
+    // Another image, another container; and none any more.
+    let mut newer = answer.pod.clone();
+    newer["spec"]["containers"][0]["image"] = "postgres:17".into();
+    let newer = ask(&policies, newer).answer();
+    assert_eq!(newer.annotation(key), "postgres:17");
+    let without = ask(&policy("a", ""), newer.pod).answer();
+    assert_eq!(without.annotation(key), "");
+    assert_eq!(
+        without.annotation("init.hook.restore.velero.io/command"),
+        ""
+    );
+}
+
+#[test]
+fn velero_s_init_container_gets_what_the_server_s_container_has() {
+    let (policies, pod) = with_init();
+    let injected = ask(&policies, pod).answer().pod;
+    let restored = restored_with_init(&injected);
+    let answer = ask(&policies, restored.clone()).answer();
+    let [wait, ours, authors] = answer.pod["spec"]["initContainers"]
+        .as_array()
+        .unwrap()
+        .as_slice()
+    else {
+        panic!("no other was added: {:#}", answer.pod);
+    };
+    assert_eq!(*wait, restored["spec"]["initContainers"][0]);
+    assert_eq!(*authors, restored["spec"]["initContainers"][2]);
+    let container = &answer.pod["spec"]["containers"][0];
+    for key in [
+        "image",
+        "env",
+        "securityContext",
+        "resources",
+        "imagePullPolicy",
+    ] {
+        assert_eq!(ours[key], container[key], "{key}");
+    }
+    let mut mounts = container["volumeMounts"].as_array().unwrap().clone();
+    assert_eq!(mounts.len(), 3);
+    mounts.insert(
+        0,
+        json!({"name": "token", "mountPath": "/var/run/secrets/token"}),
+    );
+    assert_eq!(ours["volumeMounts"], Value::from(mounts));
+    assert_eq!(ask(&policies, answer.pod.clone()).answer().operations, 0);
+
+    // Of another version of the policy, or where no policy is left.
+    for policies in [
+        policies.replace("20s", "21s"),
+        policy("a", "").replace("postgres", "mysql"),
+    ] {
+        let other = ask(&policies, restored.clone()).answer();
+        assert_eq!(other.pod["spec"], answer.pod["spec"]);
+    }
+    // Outside of a restore nobody else's init container is touched.
+    let mut no_restore = restored;
+    no_restore["metadata"]["labels"] = json!({"app": "pg"});
+    assert_eq!(ask(&policies, no_restore).answer().operations, 0);
+}
+
+#[test]
+fn an_authors_init_container_of_a_restore_stays() {
+    let (policies, pod) = with_init();
+    let mut authored = pod;
+    authored["metadata"]["annotations"] = json!({
+        "init.hook.restore.velero.io/container-image": "tools",
+        "init.hook.restore.velero.io/container-name": "mine",
+        "init.hook.restore.velero.io/command": "/fill",
+    });
+    let kept = ask(&policies, authored.clone()).answer();
+    assert_eq!(kept.applied, ["a"]);
+    assert_eq!(kept.notes, [Reason::AuthorsHooks]);
+    let key = "init.hook.restore.velero.io/command";
+    assert_eq!(kept.annotation(key), "/fill");
+    let restored = restored_with_init(&with(|pod| {
+        pod["metadata"]["annotations"] = json!({
+            "init.hook.restore.velero.io/container-image": "tools", key: "[\"/fill\"]",
+        });
+    }));
+    let after = ask(&policies, restored.clone()).answer().pod;
+    assert_eq!(
+        after["spec"]["initContainers"],
+        restored["spec"]["initContainers"]
+    );
+
+    let overridden = format!("{policies}  onConflict: Override\n");
+    let answer = ask(&overridden, authored).answer();
+    assert!(answer.annotation(key).contains("/quiescent/a/pre.sh"));
+    assert_eq!(
+        answer.annotation("init.hook.restore.velero.io/container-name"),
+        ""
+    );
+
+    let two = ask(
+        &(policies.clone()
+            + &policies
+                .replace("name: a", "name: b")
+                .replace("pre-a", "pre-b")),
+        with_init().1,
+    )
+    .answer();
+    assert_eq!(two.applied, ["a", "b"]);
+    assert_eq!(two.notes, [Reason::OneInit]);
+}

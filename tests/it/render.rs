@@ -281,10 +281,39 @@ fn by_velero(object: &Value, pod: &Value, namespace: &str, phase: HookPhase) -> 
     });
     let hooks = meant.flat_map(|entry| entry[field].as_array().into_iter().flatten());
     hooks
+        .filter(|hook| hook["init"].is_null())
         .map(|hook| {
             let exec = &hook["exec"];
             let of = |key: &str| exec[key].clone();
             (of("container"), of("command"), of("onError"), of(timeout))
+        })
+        .collect()
+}
+
+/// The commands of the init containers that Velero puts into a restored pod.
+fn inits_by_velero(object: &Value, pod: &Value, namespace: &str) -> Vec<Value> {
+    let entries = object["spec"]["hooks"]["resources"].as_array().unwrap();
+    let meant = entries.iter().filter(|entry| {
+        let included = entry["includedNamespaces"].as_array().unwrap();
+        let wanted = entry["labelSelector"]["matchLabels"].as_object().unwrap();
+        let labels = &pod["metadata"]["labels"];
+        included.contains(&namespace.into())
+            && wanted.iter().all(|(key, value)| labels[key] == *value)
+    });
+    let hooks = meant.flat_map(|entry| entry["postHooks"].as_array().into_iter().flatten());
+    let inits = hooks.flat_map(|hook| {
+        hook["init"]["initContainers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+    });
+    inits
+        .map(|init| {
+            assert!(
+                init["image"].is_string() && init["volumeMounts"].is_array(),
+                "{init:#}"
+            );
+            init["command"].clone()
         })
         .collect()
 }
@@ -340,8 +369,15 @@ fn velero_runs_what_the_webhook_would_have_written() {
     for object in &objects {
         assert_clean(&object.to_string());
     }
-    let [mut hooked, mut several] = [0, 0];
+    let [mut hooked, mut several, mut inits] = [0, 0, 0];
     for case in &cases {
+        if case.applied.len() == 1 && !case.hooked_by_author {
+            let of_velero = inits_by_velero(&objects[1], &case.untouched, &case.namespace);
+            let said = case.annotations["init.hook.restore.velero.io/command"].as_str();
+            let said = said.and_then(decode_command).map(|argv| json!(argv));
+            assert_eq!(of_velero, Vec::from_iter(said), "{}", case.title);
+            inits += of_velero.len();
+        }
         for phase in HookPhase::ALL {
             let object = &objects[usize::from(phase == HookPhase::PostRestore)];
             let runs = by_velero(object, &case.untouched, &case.namespace, phase);
@@ -361,6 +397,7 @@ fn velero_runs_what_the_webhook_would_have_written() {
         cases.len()
     );
     assert!(hooked > 150, "{hooked}");
+    assert!(inits > 6, "{inits}");
     // Nothing that is worth a hook is lost among these, but for what the webhook would not do either.
     let Rendered { lost, .. } = &backup;
     for it in lost {

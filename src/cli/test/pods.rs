@@ -353,7 +353,9 @@ impl Named {
                 Change::Volume(volume) => Some(volume.name),
                 Change::Scripts { name, .. } => Some(name),
                 Change::Mount(mount) => Some(mount.volume),
-                Change::Annotation { .. } | Change::NoAnnotation { .. } => None,
+                Change::Annotation { .. } | Change::NoAnnotation { .. } | Change::Complete(_) => {
+                    None
+                }
             });
         let mut missing: Vec<&str> = missing.collect();
         missing.sort_unstable();

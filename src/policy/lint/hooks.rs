@@ -38,7 +38,14 @@ impl Compiler<'_, '_> {
             post: post
                 .as_ref()
                 .map(|hook| self.hook(hook, &["spec", "hooks", "post"])),
-            restore: restore.as_ref().map(|hooks| self.restore(&hooks.post)),
+            restore: restore
+                .as_ref()
+                .and_then(|hooks| hooks.post.as_ref())
+                .map(|hook| self.restore(hook)),
+            init: restore
+                .as_ref()
+                .and_then(|hooks| hooks.init.as_ref())
+                .map(|hook| self.init(hook)),
         }
     }
 
@@ -125,6 +132,26 @@ impl Compiler<'_, '_> {
             for_ready: *wait_for_ready,
         };
         (hook, wait)
+    }
+
+    fn init(&mut self, hook: &file::InitHook) -> Hook {
+        let path = ["spec", "hooks", "restore", "init"];
+        let file::InitHook {
+            script,
+            command,
+            timeout,
+        } = hook;
+        if timeout.seconds() < 1 {
+            let path = [&path[..], &["timeout"]].concat();
+            self.error(Rule::BadDuration, &path, "a hook needs at least one second");
+        }
+        Hook {
+            action: self.action(script.as_ref(), command.as_ref(), &path),
+            timeout: *timeout,
+            on_error: OnError::Fail,
+            retry: None,
+            usual: Usual::default(),
+        }
     }
 
     fn duration(&mut self, duration: Timeout, path: &[&str]) {
@@ -272,19 +299,13 @@ impl Compiler<'_, '_> {
             .help("put what is large into the image");
         }
         if spec.scripts == Delivery::Inline {
-            let Hooks { pre, post, restore } = hooks;
             // The post hook stands in the annotation of the pre hook too, which undoes by it.
-            let hooks = [
-                pre.as_ref(),
-                post.as_ref(),
-                post.as_ref(),
-                restore.as_ref().map(|(hook, _)| hook),
-            ];
+            let hooks = hooks.all().chain(&hooks.post);
             let size = |hook: &Hook| match &hook.action {
                 Action::Script(name) => encode_command(&[scripts.inline(name)]).len(),
                 Action::Command(_) => 0,
             };
-            let size: usize = hooks.into_iter().flatten().map(size).sum();
+            let size: usize = hooks.map(size).sum();
             if size > LARGEST_INLINE {
                 self.error(Rule::LargeScripts, &["spec", "scripts"], format!("the scripts take {size} bytes of annotations with all they source, and {LARGEST_INLINE} are left to them"))
                     .help("write scripts: ConfigMap");

@@ -71,7 +71,8 @@ impl Changes {
                 Change::Mount(mount) => mounts.push(*mount),
                 Change::Annotation { .. }
                 | Change::Scripts { .. }
-                | Change::NoAnnotation { .. } => {}
+                | Change::NoAnnotation { .. }
+                | Change::Complete(_) => {}
             }
         }
         let volumes = mounts.into_iter().filter_map(|mount| {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Claim, Lost, Rendered, Seen, Wanted, Why,
@@ -11,11 +11,13 @@ use super::{
 };
 use crate::{
     inject::{Injection, inject},
-    plan::{Alone, Applied, Change, Whose, alone, whose},
+    json::{List, Raw},
+    plan::{Alone, Applied, Change, Whose, alone, init_invocation, whose},
+    pod::PodView,
     policy::{Policy, PolicySet},
-    select::{Reason, Verdict},
+    select::{Facts, Reason, Verdict},
     velero::{
-        HookPhase,
+        HookPhase, INIT_IMAGE,
         spec::{Exec, HookSet, Hooks},
     },
 };
@@ -133,9 +135,10 @@ fn outcome<'s>(
         .filter_map(|change| match change {
             Change::Volume(volume) => Some(volume.name),
             Change::Mount(mount) => Some(mount.volume),
-            Change::Scripts { .. } | Change::NoAnnotation { .. } | Change::Annotation { .. } => {
-                None
-            }
+            Change::Scripts { .. }
+            | Change::NoAnnotation { .. }
+            | Change::Annotation { .. }
+            | Change::Complete(_) => None,
         })
         .collect();
     let mut followed: Vec<&Applied<'_>> = Vec::new();
@@ -183,8 +186,9 @@ fn has_hooks(seen: Seen<'_>, verdicts: &[Verdict<'_>], wanted: Wanted) -> bool {
         Wanted::Backup => &[HookPhase::Pre, HookPhase::Post],
         Wanted::Restore => &[HookPhase::PostRestore],
     };
+    let has_init = seen.pod.annotation(INIT_IMAGE).is_some();
     let of = |phase: &HookPhase| whose(seen.pod, *phase, verdicts, seen.facts);
-    phases.iter().any(|phase| of(phase) != Whose::Nobodys)
+    wanted == Wanted::Restore && has_init || phases.iter().any(|phase| of(phase) != Whose::Nobodys)
 }
 
 /// Policies that came near, and why they have no hook in the pod.
@@ -219,8 +223,10 @@ const fn is_news(reason: Reason) -> bool {
 fn too_large(policy: &Policy, seen: Seen<'_>) -> Option<usize> {
     let hooks = HookPhase::ALL.into_iter();
     let hooks = hooks.filter_map(|phase| alone(policy, phase, seen.pod, seen.facts));
+    let init = init_invocation(policy, seen.pod, seen.facts);
     let lengths = hooks
         .flat_map(|hook| hook.argv)
+        .chain(init.into_iter().flat_map(|run| run.into_owned().argv))
         .map(|argument| argument.len());
     lengths.max().filter(|bytes| *bytes >= LARGEST_ARGUMENT)
 }
@@ -240,7 +246,7 @@ fn hooks(policies: &[&Policy], container: &str, seen: Seen<'_>, wanted: Wanted) 
             Hooks {
                 pre: execs(HookPhase::Pre).collect(),
                 post,
-                restore: Vec::new(),
+                ..Hooks::default()
             }
         }
         Wanted::Restore => {
@@ -248,10 +254,44 @@ fn hooks(policies: &[&Policy], container: &str, seen: Seen<'_>, wanted: Wanted) 
             let waits = waits.map(|(_, wait)| *wait);
             Hooks {
                 restore: execs(HookPhase::PostRestore).zip(waits).collect(),
+                init: init(policies, container, pod, facts).into_iter().collect(),
                 ..Hooks::default()
             }
         }
     }
+}
+
+/// The init container of the first policy that has one: it is made like the container of its hooks.
+fn init(
+    policies: &[&Policy],
+    container: &str,
+    pod: &PodView<'_>,
+    facts: Facts<'_>,
+) -> Option<Value> {
+    let mut runs = policies.iter();
+    let run = runs.find_map(|policy| init_invocation(policy, pod, facts))?;
+    let mut containers = pod.containers().iter();
+    let model = containers.find(|it| *it.name == *container)?;
+    let mut init = json!({
+        "image": model.image.as_deref()?,
+        "command": run.argv,
+    });
+    let mounts: Vec<&str> = model.volume_mounts.iter().flat_map(List::raw).collect();
+    let mounts = format!("[{}]", mounts.join(","));
+    let parts = [
+        ("imagePullPolicy", model.image_pull_policy),
+        ("env", model.env),
+        ("envFrom", model.env_from),
+        ("resources", model.resources),
+        ("securityContext", model.security_context),
+        ("volumeMounts", Some(Raw(&mounts))),
+    ];
+    for (key, part) in parts {
+        if let Some(Raw(text)) = part {
+            init[key] = serde_json::from_str(text).ok()?;
+        }
+    }
+    Some(init)
 }
 
 pub(super) fn exec(run: Alone, container: &str) -> Exec {

@@ -58,6 +58,8 @@ pub enum Why {
     LeaveAlone,
     NamespaceLabels,
     Volumes(Vec<String>),
+    /// The init container of a restore, of a policy whose pods nobody has seen.
+    Init,
 }
 
 /// What keeps a policy from being said without its pods.
@@ -136,6 +138,7 @@ impl fmt::Display for Why {
             Self::NamespaceLabels => f.write_str(
                 "labels of namespaces (quiescent.dev/inject, quiescent.dev/method) are not seen: only those of pods count",
             ),
+            Self::Init => f.write_str("no init container: only pods that are seen tell of its image and its mounts"),
             Self::Volumes(names) => write!(
                 f,
                 "its pods must have the volumes {}, mounted where the policy says",

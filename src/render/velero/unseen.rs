@@ -45,6 +45,9 @@ pub fn unseen(
             continue;
         };
         let hooks = hooks(policy, container, settings, wanted);
+        if wanted == Wanted::Restore && policy.hooks.init.is_some() {
+            rendered.lost.push(Lost::new(policy.title(), Why::Init));
+        }
         if hooks == Hooks::default() {
             continue;
         }
@@ -206,7 +209,7 @@ fn hooks(policy: &Policy, container: &str, settings: &Settings, wanted: Wanted) 
         Wanted::Backup => Hooks {
             pre: run(HookPhase::Pre).into_iter().collect(),
             post: run(HookPhase::Post).into_iter().collect(),
-            restore: Vec::new(),
+            ..Hooks::default()
         },
         Wanted::Restore => {
             let wait = policy.hooks.restore.as_ref().map(|(_, wait)| *wait);

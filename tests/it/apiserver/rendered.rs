@@ -297,10 +297,24 @@ fn essence(pod: &Value) -> Value {
     let containers = pod["spec"]["containers"].as_array().unwrap().iter();
     let mounts: Vec<_> = containers.map(|it| sorted(&it["volumeMounts"])).collect();
     json!({
-        "annotations": pod["metadata"]["annotations"],
+        "annotations": without_init(&pod["metadata"]["annotations"]),
         "volumes": sorted(&pod["spec"]["volumes"]),
         "mounts": mounts,
     })
+}
+
+/// Only a webhook completes what Velero makes of these, so expressions do not ask for it.
+fn without_init(annotations: &Value) -> Value {
+    let mut annotations = annotations.clone();
+    let Some(entries) = annotations.as_object_mut() else {
+        return annotations;
+    };
+    entries.retain(|key, _| !key.starts_with("init.hook.restore.velero.io/"));
+    if let Some(Value::String(record)) = entries.get_mut("quiescent.dev/hooks") {
+        let others = record.split(',').filter(|it| !it.starts_with("init@"));
+        *record = others.collect::<Vec<_>>().join(",");
+    }
+    annotations
 }
 
 fn sets_a_parameter(pod: &Value) -> bool {
