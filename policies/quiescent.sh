@@ -52,6 +52,14 @@ result() {
     exit 0
 }
 
+# Ends a restore that finds data which it did not load: a failure, but for the init container of a
+# restored pod, which leaves them to the server.
+refuse() {
+    [ "$PHASE" = init ] || fail 6 "$*"
+    say "$*"
+    skip reason=data-there
+}
+
 # How a script puts back what it changed on every way out; scripts that hold something define their own.
 undo() { :; }
 

@@ -8,8 +8,8 @@
 # shellcheck source=/dev/null
 . "${0%/*}/consul.sh"
 
-need consul
 begin_restore
+need consul
 case ${QUIESCENT_MEMBER:-all}-$(uname -n) in
 all-*-0) ;;
 all-*-[0-9] | all-*-[0-9][0-9]) skip reason=the-first-pod-loads "dump=$ID" ;;

@@ -10,8 +10,8 @@ QUIESCENT_TIMEOUT=${QUIESCENT_TIMEOUT:-86400} # an init container has no time li
 PATH=$PATH:/opt/bitnami/etcd/bin
 ETCDCTL_API=3
 export PATH ETCDCTL_API
-utl=$(first_of etcdutl etcdctl) || exit 2
 begin_restore
+utl=$(first_of etcdutl etcdctl) || exit 2
 
 data=${QUIESCENT_DATA_DIR:-${ETCD_DATA_DIR:-}}
 [ -n "$data" ] || [ ! -d /bitnami/etcd ] || data=/bitnami/etcd/data
@@ -19,17 +19,28 @@ data=${QUIESCENT_DATA_DIR:-${ETCD_DATA_DIR:-}}
 error=$(mkdir -p "$data" 2>&1) || fail 2 "cannot make the data directory $data: $(brief "$error")"
 [ -w "$data" ] || fail 2 "user $(id -u) cannot write to $data: run the init container as the user of etcd, or set fsGroup"
 
+# A run that was cut off while it moved: the data directory comes last and at once, the log before it.
+if [ "$(cat "$STORE/loading" 2>/dev/null)" = "$ID $data" ]; then
+    if [ -d "$data/member" ]; then
+        mv "$STORE/loading" "$STORE/loaded" || fail 1 "cannot write to $STORE"
+    elif [ -n "${ETCD_WAL_DIR:-}" ]; then
+        rm -rf "$ETCD_WAL_DIR"/*
+    fi
+fi
 if [ "$(cat "$STORE/loaded" 2>/dev/null)" = "$ID $data" ]; then
     [ ! -d "$data/member" ] || skip reason=already-loaded "dump=$ID"
 fi
-# Left by a run that was cut off; the file system keeps lost+found.
-rm -rf "$data/restore.quiescent"
+rm -rf "$STORE/loading" "$data/restore.quiescent"
+# The file system keeps lost+found.
 for file in "$data"/* "$data"/.[!.]* "${ETCD_WAL_DIR:-$data/member/wal}"/*; do
     [ "$file" = "$data/lost+found" ] || [ ! -e "$file" ] ||
-        fail 6 "there are data in ${file%/*} that this hook did not load: nothing was changed; empty it and run the hook again if the dump is to replace them"
+        refuse "there are data in ${file%/*} that this hook did not load: nothing was changed; empty it and run the hook again if the dump is to replace them"
 done
 case ${ETCD_INITIAL_CLUSTER:-} in
-*,*) fail 2 "the members of a cluster must all be restored from one and the same snapshot: see the page of this policy, and use $DUMP/snapshot.db for all" ;;
+*,*)
+    [ "$PHASE" != init ] || skip reason=several-members
+    fail 2 "the members of a cluster must all be restored from one and the same snapshot: see the page of this policy, and use $DUMP/snapshot.db for all"
+    ;;
 esac
 say "loading the dump of $(manifest "$DUMP" began)"
 
@@ -44,13 +55,14 @@ error=$(within "$utl" snapshot restore "$DUMP/snapshot.db" "$@" 2>&1 </dev/null)
     rm -rf "$data/restore.quiescent"
     gave_up 'loading the snapshot' "$(printf '%s\n' "$error" | grep -v '"level":"info"')"
 }
+echo "$ID $data" >"$STORE/loading" || fail 1 "cannot write to $STORE"
 if [ -n "${ETCD_WAL_DIR:-}" ]; then
     error=$(mkdir -p "$ETCD_WAL_DIR" 2>&1 && mv "$data/restore.quiescent/wal.quiescent"/* "$ETCD_WAL_DIR/" 2>&1) ||
         fail 1 "cannot move the log to $ETCD_WAL_DIR: $(brief "$error")"
 fi
 # One rename makes the directory one that etcd starts from.
 mv "$data/restore.quiescent/member" "$data/member" || fail 1 "cannot rename $data/restore.quiescent/member"
+mv "$STORE/loading" "$STORE/loaded" || fail 1 "cannot write to $STORE"
 rm -rf "$data/restore.quiescent"
-echo "$ID $data" >"$STORE/loaded" || fail 1 "cannot write to $STORE"
 sync
 ok "dump=$ID" "revision=$(manifest "$DUMP" revision)" "keys=$(manifest "$DUMP" keys)"

@@ -7,8 +7,8 @@
 # shellcheck source=/dev/null
 . "${0%/*}/physical.sh"
 
-tool=$(first_of mariadb-backup mariabackup) || exit 2
 put_back
+tool=$(first_of mariadb-backup mariabackup) || exit 2
 was=$(manifest "$DUMP" server)
 is=$("$tool" --version 2>&1)
 case $is in

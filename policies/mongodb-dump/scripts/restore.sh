@@ -9,8 +9,8 @@
 # shellcheck source=/dev/null
 . "${0%/*}/mongodb.sh"
 
-need mongorestore
 begin_restore
+need mongorestore
 connect 300
 case $ROLE in
 primary | standalone) ;;

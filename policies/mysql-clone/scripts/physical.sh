@@ -34,14 +34,19 @@ undo() {
 
 # Copies the backup's files into the data directory. `settle` has then to be called in the end.
 put_back() {
-    begin_restore
-    undo
-    if [ -n "$(contents)" ]; then
+    find_dump
+    ID=$(manifest "$DUMP" id)
+    # Killed after its last step but one, a run leaves both notes, and data that are complete.
+    [ "$(cat "$STORE/loaded" 2>/dev/null)" != "$ID" ] || rm -f "$STORE/loading"
+    if [ -n "$(contents)" ] && [ "$(cat "$STORE/loading" 2>/dev/null)" != "$DATA" ]; then
         [ "$(cat "$STORE/loaded" 2>/dev/null)" != "$ID" ] || skip reason=already-loaded "dump=$ID"
-        fail 6 "the data directory $DATA is not empty: nothing was changed; empty it if the backup is to replace what is there"
+        refuse "the data directory $DATA is not empty: nothing was changed; empty it if the backup is to replace what is there"
     fi
+    begin_restore # reads the whole backup, so not before
+    undo
     say "putting the backup of $(manifest "$DUMP" began) into $DATA"
     error=$(mkdir -p "$DATA" 2>&1) || fail 1 "cannot make $DATA: $(brief "$error")"
+    rm -f "$STORE/loaded"
     echo "$DATA" >"$STORE/loading" || fail 1 "cannot write to $STORE"
     error=$(within cp -a "$DUMP/data/." "$DATA" 2>&1) || {
         [ "$(left)" = 0 ] || fail 1 "copying the backup into $DATA: $(brief "$error")"

@@ -9,8 +9,8 @@ QUIESCENT_TIMEOUT=${QUIESCENT_TIMEOUT:-86400} # an init container has no time li
 # shellcheck source=/dev/null
 . "${0%/*}/openldap.sh"
 
-need slapadd
 begin_restore
+need slapadd
 [ "$(cat "$STORE/loaded" 2>/dev/null)" != "$ID" ] || skip reason=already-loaded "dump=$ID"
 # Where it was, unless somebody says otherwise: what the tools would take by themselves may be the image's.
 CONFIG=${QUIESCENT_CONFIG:-$(manifest "$DUMP" config)}
@@ -19,6 +19,13 @@ CONFIG=${QUIESCENT_CONFIG:-$(manifest "$DUMP" config)}
 OPTION=-F
 [ ! -f "$DUMP/slapd.conf" ] || OPTION=-f
 set -- "$OPTION" "$CONFIG"
+
+# A run that was cut off: no slapd has run since, and what lies there is a part of the dump.
+again=
+if read -r begun configured 2>/dev/null <"$STORE/loading" && [ "$begun" = "$ID" ]; then
+    again=yes
+    [ "$configured" != new ] || find "$CONFIG" -mindepth 1 -exec rm -rf {} + 2>/dev/null
+fi
 
 # The configuration that is there says where the data belong; where there is none, the one of the dump.
 new=
@@ -29,19 +36,21 @@ elif [ -n "$(ls -A "$CONFIG" 2>/dev/null)" ]; then
     error=$(within slapcat "$@" -n 0 -o ldif-wrap=no -l "$WORK/0.ldif" 2>&1 </dev/null) || gave_up "reading $CONFIG" "$error"
     databases "$WORK/0.ldif" >"$WORK/databases"
 else
-    new=yes
+    new=new
     databases "$DUMP/0.ldif" >"$WORK/databases"
 fi
 
 while read -r number _ directory; do
     [ -n "$directory" ] || continue
+    [ -z "$again" ] || rm -rf "$directory"/data.mdb "$directory"/lock.mdb "$directory"/*.bdb "$directory"/*.ldif
     for there in "$directory"/data.mdb "$directory"/*.bdb "$directory"/*.ldif; do
         [ ! -e "$there" ] ||
-            fail 6 "$there is there and was not put there by this hook, or a load was cut off: nothing was changed; empty $directory and run the hook again if the dump is to replace it"
+            refuse "$there is there and was not put there by this hook: nothing was changed; empty $directory and run the hook again if the dump is to replace it"
     done
 done <"$WORK/databases"
 say "loading the dump of $(manifest "$DUMP" began)"
 
+echo "$ID $new" >"$STORE/loading" || fail 1 "cannot write to $STORE"
 while read -r number _ directory; do
     [ -n "$directory" ] || continue
     error=$(mkdir -p "$directory" 2>&1) || fail 1 "cannot create $directory: $(brief "$error")"
@@ -63,4 +72,5 @@ while read -r number _ directory; do
 done <"$WORK/databases"
 sync
 echo "$ID" >"$STORE/loaded" || fail 1 "cannot write to $STORE"
+rm -f "$STORE/loading"
 ok "dump=$ID" "databases=$count" "entries=$(manifest "$DUMP" entries)"

@@ -9,8 +9,8 @@ QUIESCENT_TIMEOUT=${QUIESCENT_TIMEOUT:-86400} # an init container has no time li
 . "${0%/*}/quiescent.sh"
 PATH=$PATH:/opt/bitnami/postgresql/bin
 
-need pg_verifybackup pg_controldata tar stat find
 find_dump
+need pg_verifybackup pg_controldata tar stat find
 data=${QUIESCENT_DATA:-${PGDATA:-${POSTGRESQL_DATA_DIR:-}}}
 data=${data%/}
 [ -n "$data" ] || fail 2 'nothing says where the data directory is: set QUIESCENT_DATA'
@@ -58,6 +58,8 @@ claim() {
     [ -z "$(ls -A "$1")" ] ||
         fail 6 "$1 has data that this script did not put there: they were not touched; empty it and run this again if the copy is to replace them"
 }
+[ -z "$(ls -A "$data" 2>/dev/null)" ] ||
+    refuse "$data has data that this script did not put there: they were not touched; empty it and run this again if the copy is to replace them"
 claim "$data"
 owner=$user
 if [ "$user" = 0 ]; then

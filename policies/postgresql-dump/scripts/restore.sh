@@ -7,8 +7,8 @@
 # shellcheck source=/dev/null
 . "${0%/*}/postgresql.sh"
 
-need psql pg_restore
 begin_restore
+need psql pg_restore
 connect 300
 if [ "$STANDBY" != f ]; then
     say "this server is a standby and was not loaded, but the dump of $(manifest "$DUMP" began) lies here: if the primary has no data, load it there by hand"

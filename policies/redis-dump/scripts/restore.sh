@@ -9,8 +9,8 @@
 # shellcheck source=/dev/null
 . "${0%/*}/redis.sh"
 
-server=$(first_of valkey-server redis-server) || exit 2
 begin_restore
+server=$(first_of valkey-server redis-server) || exit 2
 connect 300
 
 # What is to be undone on every way out, also by the next run after one that was killed: the second

@@ -9,12 +9,23 @@ QUIESCENT_TIMEOUT=${QUIESCENT_TIMEOUT:-86400} # an init container has no time li
 begin_restore
 [ "$(cat "$STORE/loaded" 2>/dev/null)" != "$ID" ] || skip reason=already-loaded "dump=$ID"
 
+# Put there by a run that was cut off: nobody has written since.
+is_there() {
+    [ ! -e "$file-wal" ] && [ ! -e "$file-journal" ] && cmp -s "$DUMP/$number.db" "$file"
+}
+numbered() {
+    number=${path##*/}
+    number=${number%.path}
+}
+
 # A log or journal beside the file belongs to another file than the one in the dump, and would spoil it.
 for path in "$DUMP"/*.path; do
     file=$(cat "$path")
+    numbered
+    ! is_there || continue
     for there in "$file" "$file-wal" "$file-journal"; do
         [ ! -e "$there" ] ||
-            fail 6 "$there is there and was not put there by this hook, or a load was cut off: nothing was changed; move it away and run the hook again if the dump is to replace it"
+            refuse "$there is there and was not put there by this hook: nothing was changed; move it away and run the hook again if the dump is to replace it"
     done
 done
 say "loading the dump of $(manifest "$DUMP" began)"
@@ -22,8 +33,11 @@ say "loading the dump of $(manifest "$DUMP" began)"
 files=0
 for path in "$DUMP"/*.path; do
     file=$(cat "$path")
-    number=${path##*/}
-    number=${number%.path}
+    numbered
+    if is_there; then
+        files=$((files + 1))
+        continue
+    fi
     read -r owner mode <"$DUMP/$number.owner" || fail 1 "cannot read $DUMP/$number.owner"
     error=$(mkdir -p "${file%/*}/" 2>&1) || fail 1 "cannot create the folder of $file: $(brief "$error")"
     error=$(within cp "$DUMP/$number.db" "$file.part" 2>&1) || {

@@ -306,7 +306,42 @@ impl Pod {
         self.spawn(&argv, container).finish()
     }
 
+    /// Runs the init container that Velero puts into the restored pod: with a name, an image and a
+    /// command, and what the program gives it when the pod passes.
+    pub fn run_init(&self, container: &Container) -> Outcome {
+        let mut pod = self.object.clone();
+        let said = |key: &str| {
+            let key = format!("init.hook.restore.velero.io/{key}");
+            pod["metadata"]["annotations"][key].as_str().unwrap()
+        };
+        let argv: Vec<String> = serde_json::from_str(said("command")).unwrap();
+        let made = json!([
+            { "name": "restore-wait", "image": "velero/velero" },
+            { "name": "velero-restore-init-0a1b2c3d", "image": said("container-image"),
+              "command": argv, "resources": {} },
+        ]);
+        pod["metadata"]["labels"]["velero.io/restore-name"] = "again".into();
+        pod["spec"]["initContainers"] = made;
+        let done = support::run(&["inject", "-f", "-", "-o", "json"], &pod.to_string());
+        let list: Value = serde_json::from_slice(&done.stdout).unwrap();
+        let items = list["items"].as_array().unwrap();
+        let restored = items.iter().find(|item| item["kind"] == "Pod").unwrap();
+        let [first, ours] = restored["spec"]["initContainers"]
+            .as_array()
+            .unwrap()
+            .as_slice()
+        else {
+            panic!("Velero's containers and no other: {restored:#}");
+        };
+        assert_eq!(first["name"], "restore-wait");
+        self.spawn_as(ours, &argv, container).finish()
+    }
+
     fn spawn(&self, argv: &[String], container: &Container) -> Running {
+        self.spawn_as(&self.object["spec"]["containers"][0], argv, container)
+    }
+
+    fn spawn_as(&self, spec: &Value, argv: &[String], container: &Container) -> Running {
         // There until the pod goes, as the root of a container: what a hook left running needs it.
         let root = tempfile::Builder::new()
             .prefix("root-")
@@ -332,7 +367,6 @@ impl Pod {
         if let Some(data) = &container.data {
             command.args([data, data]);
         }
-        let spec = &self.object["spec"]["containers"][0];
         let mut mounts: Vec<&Value> = spec["volumeMounts"].as_array().unwrap().iter().collect();
         mounts.sort_by_key(|mount| mount["name"] == "quiescent-dump");
         for mount in mounts {

@@ -43,6 +43,36 @@ fn a_snapshot_becomes_a_data_directory_with_any_shell_and_user() {
     }
 }
 
+/// Cut off between the log and the directory, or after both: the next run of the init container goes on.
+#[test]
+fn a_restore_that_was_cut_off_while_it_moved_is_finished_by_the_next() {
+    if !Etcd::at_hand() {
+        return;
+    }
+    let container = Container::default();
+    let server = Etcd::start();
+    server.ask(&["put", "key", "value"]);
+    let pod = Pod::inject(&server.pod("dump", &[]), &[]);
+    pod.run(Phase::Pre, &container).is_ok();
+    let (folder, port) = place();
+    let log = folder.path().join("log-of-its-own");
+    let environment = [("ETCD_WAL_DIR", log.to_str().unwrap())];
+    let fresh = pod_at((folder.path(), port), "dump", &environment);
+    let fresh = Pod::inject(&fresh, &[]).restored_from(&pod);
+    fresh.run_init(&container).is_ok();
+    let note = |name: &str| fresh.store().join(name);
+    fs::rename(note("loaded"), note("loading")).unwrap();
+    fresh.run_init(&container).is_skipped("already-loaded");
+    fs::rename(note("loaded"), note("loading")).unwrap();
+    fs::remove_dir_all(folder.path().join("data/member")).unwrap();
+    fresh.run_init(&container).is_ok();
+    fs::remove_file(note("loaded")).unwrap();
+    fresh.run_init(&container).is_skipped("data-there");
+    let flags = ["--wal-dir", log.to_str().unwrap()];
+    let restored = Etcd::serve(&Installation::own(), (folder, port), &flags).unwrap();
+    assert_eq!(restored.ask(&["get", "key"]), "key\nvalue");
+}
+
 #[test]
 fn a_filled_directory_is_never_touched() {
     if !Etcd::at_hand() {
@@ -73,6 +103,10 @@ fn members_of_a_cluster_are_not_restored_each_from_its_own_dump() {
         .restored_from(&pod)
         .run_script("restore.sh", &Container::default())
         .failed(2, &["one and the same snapshot"]);
+    Pod::inject(&member, &[])
+        .restored_from(&pod)
+        .run_init(&Container::default())
+        .is_skipped("several-members");
     assert!(!folder.path().join("data/member").exists());
 }
 

@@ -132,6 +132,33 @@ fn a_backup_put_back_halfway_is_begun_anew() {
 }
 
 #[test]
+fn velero_s_init_container_puts_the_files_back_and_keeps_what_is_there_at_the_next_start() {
+    on_both(|server, pod| {
+        pod.run(Phase::Pre, &server.container()).is_ok();
+        let place = place();
+        let init = init_container(&place, pod);
+        init.run_init(&server.container()).is_ok();
+        // A kill after the last step but one leaves both notes.
+        let data = place.0.path().join("data");
+        fs::write(
+            init.store().join("loading"),
+            format!("{}\n", data.display()),
+        )
+        .unwrap();
+        give_to_the_server(&place);
+        let restored = MySql::serve(&server.installation, place, "secret", &[]).unwrap();
+        assert_eq!(restored.everything(), server.everything());
+        restored.sql("create database since");
+        init.run_init(&server.container())
+            .is_skipped("already-loaded");
+        // The next backup makes another dump in the volume.
+        fs::remove_file(init.store().join("loaded")).unwrap();
+        init.run_init(&server.container()).is_skipped("data-there");
+        assert!(data.join("since").exists());
+    });
+}
+
+#[test]
 fn a_damaged_backup_is_not_put_back() {
     on_both(|server, pod| {
         pod.run(Phase::Pre, &server.container()).is_ok();

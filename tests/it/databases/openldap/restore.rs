@@ -96,6 +96,41 @@ fn a_directory_of_slapd_conf_survives_with_busybox() {
 }
 
 #[test]
+fn a_restore_that_was_cut_off_is_begun_anew() {
+    if !Slapd::at_hand() {
+        return;
+    }
+    let (home, _) = place();
+    let slapd = Slapd::start(home.path(), Configured::Folder, "");
+    furnish(&slapd);
+    let all = slapd.all();
+    let described = slapd.pod();
+    let pod = Pod::inject(&described, &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+    drop(slapd);
+    empty(home.path());
+    let restored = Pod::inject(&described, &[]).restored_from(&pod);
+    restored.run_init(&Container::default()).is_ok();
+    // One database is cut short, the other is not there yet, and the configuration is half there.
+    fs::write(home.path().join("first/data.mdb"), "half").unwrap();
+    fs::remove_file(home.path().join("second/data.mdb")).unwrap();
+    fs::remove_file(home.path().join("slapd.d/cn=config.ldif")).unwrap();
+    let id = fs::read_to_string(restored.store().join("loaded")).unwrap();
+    let loading = restored.store().join("loading");
+    fs::rename(restored.store().join("loaded"), &loading).unwrap();
+    fs::write(loading, format!("{} new\n", id.trim())).unwrap();
+    restored.run_init(&Container::default()).is_ok();
+    let configured = Configured::Folder;
+    let slapd = Slapd::serve(&Installation::own(), place(), home.path(), configured).unwrap();
+    assert_eq!(slapd.all(), all);
+    drop(slapd);
+    fs::remove_file(restored.store().join("loaded")).unwrap();
+    restored
+        .run_init(&Container::default())
+        .is_skipped("data-there");
+}
+
+#[test]
 fn a_database_that_is_there_is_never_touched() {
     if !Slapd::at_hand() {
         return;

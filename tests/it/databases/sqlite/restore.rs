@@ -111,6 +111,35 @@ fn several_files_are_put_back_and_none_that_is_there_is_touched() {
     assert_eq!(other.sql("select sum(n) from t"), "2");
 }
 
+#[test]
+fn a_restore_that_was_cut_off_between_two_files_is_finished_by_the_next() {
+    if !Sqlite::at_hand() {
+        return;
+    }
+    let one = Sqlite::start("delete");
+    let other = Sqlite::start("delete");
+    one.sql("insert into t values (1)");
+    other.sql("insert into t values (2)");
+    let both = Sqlite::pod_of(&[&one.file(), &other.file()]);
+    let pod = Pod::inject(&both, &[]);
+    pod.run(Phase::Pre, &Container::default()).is_ok();
+    fs::remove_file(one.file()).unwrap();
+    fs::remove_file(other.file()).unwrap();
+    pod.run_init(&Container::default()).is_ok();
+    // As a run leaves it that was killed between the two.
+    fs::remove_file(pod.store().join("loaded")).unwrap();
+    fs::remove_file(other.file()).unwrap();
+    pod.run_init(&Container::default()).is_ok();
+    assert_eq!(one.sql("select sum(n) from t"), "1");
+    assert_eq!(other.sql("select sum(n) from t"), "2");
+
+    // With the dump of the next backup in the volume the application's file stays.
+    fs::remove_file(pod.store().join("loaded")).unwrap();
+    one.sql("insert into t values (10)");
+    pod.run_init(&Container::default()).is_skipped("data-there");
+    assert_eq!(one.sql("select sum(n) from t"), "11");
+}
+
 /// A log that lies there belongs to another file, and SQLite would play it into ours.
 #[test]
 fn a_log_without_its_file_is_not_taken_for_one_of_ours() {
