@@ -29,6 +29,46 @@ objects() {
         + (select count(*) from pg_largeobject_metadata)"
 }
 
+# A database grows under a name that no application asks for, and gets its own when it is whole. The note
+# has its OID: where that has the name, a run that was killed had done its work.
+named() {
+    # psql puts a variable into a statement, quoted, only when it reads from stdin.
+    within psql -XAtqw -v name="$1" 2>&1 <<'SQL'
+select oid from pg_database where datname = :'name'
+SQL
+}
+rename() {
+    for attempt in 1 2 3 4 5; do
+        error=$(within psql -XAtqw -v ON_ERROR_STOP=1 -v old="$1" -v new="$2" 2>&1 <<'SQL'
+alter database :"old" rename to :"new"
+SQL
+        ) && return
+        # Whoever has come in meanwhile keeps it from being renamed.
+        sql "select pg_terminate_backend(pid) from pg_stat_activity where datid = $grown" >/dev/null 2>&1
+        sleep "$attempt"
+    done
+    gave_up "renaming database \"$1\" to \"$2\"" "$error"
+}
+drop_aside() {
+    sql "update pg_database set datistemplate = false where datname = 'quiescent-restore-$1'" >/dev/null 2>&1
+    sql "drop database if exists \"quiescent-restore-$1\" with (force)" >/dev/null 2>&1
+}
+aside=
+undo() {
+    [ -n "$aside" ] || return
+    limit=$LIMIT
+    LIMIT=$(($(date +%s) - BEGAN + 4)) # also when time is up
+    PGDATABASE=postgres
+    drop_aside "$aside"
+    LIMIT=$limit
+}
+loaded() { echo "$ID $server $1" >>"$STORE/loaded" || fail 1 "cannot write to $STORE"; }
+if read -r id of oid grown 2>/dev/null <"$STORE/growing" && [ -f "$DUMP/$oid.name" ]; then
+    there=$(named "$(cat "$DUMP/$oid.name")") || gave_up 'looking for what was loaded' "$there"
+    [ "$id $of $grown" != "$ID $server $there" ] || loaded "$oid"
+fi
+rm -f "$STORE/growing"
+
 # What this dump holds and this server lacks; all is looked at before anything is changed.
 todo=
 for file in "$DUMP"/*.dump; do
@@ -87,6 +127,26 @@ load_in_place() {
         gave_up "setting up database \"$name\"" "$error"
 }
 
+# Loads a database aside, so that nobody meets one that is not whole.
+load_aside() {
+    drop_aside "$oid"
+    # First the database alone, with its owner, encoding, settings and privileges.
+    pg_restore -C -l "$file" |
+        grep -E '; [0-9]+ [0-9]+ (DATABASE|DATABASE PROPERTIES|(ACL|COMMENT|SECURITY LABEL) - DATABASE) ' >"$WORK/list"
+    error=$(pg_restore -C -L "$WORK/list" -f "$WORK/database.sql" "$file" 2>&1 </dev/null) ||
+        gave_up "reading the settings of database \"$name\"" "$error"
+    error=$(within psql -Xqw -v ON_ERROR_STOP=1 -f "$WORK/database.sql" 2>&1 >/dev/null </dev/null) ||
+        gave_up "creating database \"$name\"" "$error"
+    grown=$(named "$name") || gave_up "looking for database \"$name\"" "$grown"
+    rename "$name" "quiescent-restore-$oid"
+    aside=$oid
+    error=$(within pg_restore -w --exit-on-error -d "quiescent-restore-$oid" "$file" 2>&1 </dev/null) ||
+        gave_up "loading database \"$name\"" "$error"
+    echo "$ID $server $oid $grown" >"$STORE/growing" || fail 1 "cannot write to $STORE"
+    rename "quiescent-restore-$oid" "$name"
+    aside=
+}
+
 databases=0
 for oid in $todo; do
     file=$DUMP/$oid.dump
@@ -94,17 +154,13 @@ for oid in $todo; do
     case $name in
     postgres | template1) load_in_place ;;
     *)
-        # psql puts a variable into a statement, quoted, only when it reads from stdin.
-        present=$(within psql -XAtqw -v name="$name" 2>&1 <<'SQL'
-select oid from pg_database where datname = :'name'
-SQL
-        ) || gave_up "looking for database \"$name\"" "$present"
+        present=$(named "$name") || gave_up "looking for database \"$name\"" "$present"
         [ -z "$present" ] || drop_empty "$present"
-        error=$(within pg_restore -w --create --exit-on-error -d postgres "$file" 2>&1 </dev/null) ||
-            gave_up "loading database \"$name\"" "$error"
+        load_aside
         ;;
     esac
-    echo "$ID $server $oid" >>"$STORE/loaded" || fail 1 "cannot write to $STORE"
+    loaded "$oid"
+    rm -f "$STORE/growing"
     databases=$((databases + 1))
 done
 ok "dump=$ID" "databases=$databases"

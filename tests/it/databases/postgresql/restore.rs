@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::Postgres;
 use crate::databases::{
     by_hand::printed,
-    harness::{Container, NOBODY, Phase, Pod, path},
+    harness::{Container, NOBODY, Phase, Pod, eventually, path},
 };
 
 /// Names that break scripts, owners, settings, and objects that a plain copy of tables forgets.
@@ -205,6 +205,60 @@ fn a_dump_without_its_mark_or_with_a_cut_file_is_not_loaded() {
     nothing
         .run(Phase::Restore, &Container::default())
         .is_skipped("no-dump");
+}
+
+/// Whether it was killed while a database grew, or after its last step but one.
+#[test]
+fn a_restore_that_was_killed_is_finished_by_the_next() {
+    if !Postgres::at_hand() {
+        return;
+    }
+    let server = Postgres::start();
+    furnish(&server);
+    server.sql(
+        "shop",
+        "create table big as select n, repeat('x', 500) as t from generate_series(1, 200000) n",
+    );
+    let container = Container::default();
+    let pod = Pod::inject(&server.pod(&[]), &[]);
+    pod.run(Phase::Pre, &container).is_ok();
+
+    let fresh = Postgres::start();
+    let restored = Pod::inject(&fresh.pod(&[]), &[]).restored_from(&pod);
+    let running = restored.start(Phase::Restore, &container);
+    let grows = "select count(*) from pg_stat_activity where datname like 'quiescent-restore-%'";
+    eventually("a database grows aside", || {
+        fresh.sql("postgres", grows) != "0"
+    });
+    running.kill();
+    restored.run(Phase::Restore, &container).is_ok();
+    assert_eq!(fresh.everything(), server.everything());
+
+    // The note that it is loaded was not written any more.
+    let notes = restored.store().join("loaded");
+    let lines = fs::read_to_string(&notes).unwrap();
+    let oid = server.sql(
+        "postgres",
+        "select oid from pg_database where datname = 'shop'",
+    );
+    let (of_shop, others): (Vec<&str>, Vec<&str>) = lines
+        .lines()
+        .partition(|line| line.ends_with(&format!(" {oid}")));
+    let grown = fresh.sql(
+        "postgres",
+        "select oid from pg_database where datname = 'shop'",
+    );
+    fs::write(&notes, others.join("\n") + "\n").unwrap();
+    fs::write(
+        restored.store().join("growing"),
+        format!("{} {grown}\n", of_shop[0]),
+    )
+    .unwrap();
+    fresh.sql("shop", "insert into item values (5001)");
+    restored
+        .run(Phase::Restore, &container)
+        .is_skipped("already-loaded");
+    assert_eq!(fresh.sql("shop", "select count(*) from item"), "5001");
 }
 
 /// A superuser's password is that of the Secret, which may have changed since the dump.
