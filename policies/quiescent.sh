@@ -60,6 +60,9 @@ refuse() {
     skip reason=data-there
 }
 
+# Whether a restore may replace data that it did not load.
+overwrites() { [ "${QUIESCENT_OVERWRITE:-false}" = true ]; }
+
 # How a script puts back what it changed on every way out; scripts that hold something define their own.
 undo() { :; }
 

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use quiescent::{
     library::{FOLDERS, HEADINGS, Row, entries, page, policies},
     policy::{METHOD_LABEL, Role},
+    velero::{OnError, Timeout},
 };
 use serde_json::Value;
 
@@ -249,5 +250,60 @@ fn every_policy_of_an_engine_is_named_in_the_notes() {
         let link = format!("](../library/{}.md)", policy.name);
         let wanted = policy.about.engine != "any";
         assert!(!wanted || notes.contains(&link), "{}", policy.name);
+    }
+}
+
+/// A restore waits for the slowest hook of all its pods, and newer Veleros wait ten minutes for a
+/// container and no longer. A hook that fails cancels those of other pods, so `Continue` is no promise.
+#[test]
+fn every_restore_hook_is_bounded() {
+    let ten_minutes = Timeout::from_seconds(600);
+    for place in policies() {
+        let policy = place.policy;
+        let Some((hook, wait)) = &policy.hooks.restore else {
+            continue;
+        };
+        let name = &policy.name;
+        assert!(
+            wait.timeout.is_positive() && wait.timeout <= ten_minutes,
+            "{name}"
+        );
+        assert!(hook.timeout <= Timeout::from_seconds(3600), "{name}");
+        assert_eq!(hook.on_error, OnError::Continue, "{name}");
+    }
+}
+
+/// One word for all who load into a server that runs. What puts files in place runs at every start of
+/// its pod, where such a word would bring old data back: there, whoever wants that empties the volume.
+#[test]
+fn every_restore_of_a_running_server_is_told_to_overwrite_in_one_word() {
+    for place in policies() {
+        let policy = place.policy;
+        let told = policy.parameters.get("overwrite");
+        let loads = policy.hooks.restore.is_some() && policy.dumps();
+        assert_eq!(told.is_some(), loads, "{}", policy.name);
+        if let Some(parameter) = told {
+            assert!(parameter.accepts("true") && parameter.default != "true");
+        }
+    }
+}
+
+/// Files that are to be put in place are kept apart from those that a server loads.
+#[test]
+fn a_policy_with_a_way_back_in_its_scripts_has_a_hook_for_it() {
+    for folder in FOLDERS {
+        let place = policies()
+            .into_iter()
+            .find(|it| it.policy.name == folder.name);
+        let hooks = place.unwrap().policy.hooks;
+        let files: Vec<&str> = folder.scripts.iter().map(|(name, _)| *name).collect();
+        let hooked = hooks.restore.is_some() || hooks.init.is_some();
+        assert_eq!(files.contains(&"restore.sh"), hooked, "{}", folder.name);
+        assert_eq!(
+            files.contains(&"init.sh"),
+            hooks.init.is_some(),
+            "{}",
+            folder.name
+        );
     }
 }

@@ -18,7 +18,7 @@ connect 300
 [ "$ROLE" != client ] || skip role=client
 [ "$(cat "$STORE/loaded" 2>/dev/null)" != "$ID" ] || skip reason=already-loaded "dump=$ID"
 
-if [ "${QUIESCENT_OVERWRITE:-false}" != true ]; then
+if ! overwrites; then
     keys=$(ask kv get -keys -separator= '') || {
         refused "$keys"
         gave_up 'asking for the keys' "$keys"

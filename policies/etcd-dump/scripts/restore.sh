@@ -24,7 +24,7 @@ if [ "$(cat "$STORE/loading" 2>/dev/null)" = "$ID $data" ]; then
     if [ -d "$data/member" ]; then
         mv "$STORE/loading" "$STORE/loaded" || fail 1 "cannot write to $STORE"
     elif [ -n "${ETCD_WAL_DIR:-}" ]; then
-        rm -rf "$ETCD_WAL_DIR"/*
+        rm -rf "${ETCD_WAL_DIR:?}"/*
     fi
 fi
 if [ "$(cat "$STORE/loaded" 2>/dev/null)" = "$ID $data" ]; then

@@ -22,8 +22,8 @@ drop_empty() {
     printf '%s\n' "$there" | databases | grep -Fxf - "$DUMP/databases" >"$WORK/there"
     while IFS= read -r name; do
         measurements=$(ask 'show measurements limit 1' "$name") || gave_up "looking into database \"$name\"" "$measurements"
-        [ -z "$measurements" ] ||
-            fail 6 "database \"$name\" has measurements that this hook did not load, or a load was cut off: nothing was changed; drop it and run the hook again if the dump is to replace it"
+        [ -z "$measurements" ] || overwrites ||
+            fail 6 "database \"$name\" has measurements that this hook did not load, or a load was cut off: nothing was changed; drop it, or set the parameter overwrite, and run the hook again if the dump is to replace it"
     done <"$WORK/there"
     while IFS= read -r name; do
         error=$(ask "drop database $(quoted "$name")") || gave_up "dropping the empty database \"$name\"" "$error"

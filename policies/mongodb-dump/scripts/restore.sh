@@ -27,9 +27,15 @@ esac
 answer "var h = {}; $LOG_IN var found = [];
     run({listDatabases: 1}).databases.forEach(function(d) { if (['admin', 'config', 'local'].indexOf(d.name) < 0) found.push(d.name) });
     print('quiescent|' + found.length + '|' + found.slice(0, 3).join(', '))" || gave_up 'asking for the databases' "$ANSWER"
-[ "${ANSWER%%|*}" = 0 ] ||
-    fail 6 "there are databases that this hook did not load, or a load was cut off (${ANSWER#*|}): nothing was changed; drop them and run the hook again if the dump is to replace them"
+[ "${ANSWER%%|*}" = 0 ] || overwrites ||
+    fail 6 "there are databases that this hook did not load, or a load was cut off (${ANSWER#*|}): nothing was changed; drop them, or set the parameter overwrite, and run the hook again if the dump is to replace them"
 say "loading the dump of $(manifest "$DUMP" began)"
+if [ "${ANSWER%%|*}" != 0 ]; then
+    answer "var h = {}; $LOG_IN var failed = [];
+        run({listDatabases: 1}).databases.forEach(function(d) { if (['admin', 'config', 'local'].indexOf(d.name) < 0 && !db.getSiblingDB(d.name).dropDatabase().ok) failed.push(d.name) });
+        print('quiescent|' + failed.length + '|' + failed.slice(0, 3).join(', '))" || gave_up 'dropping the databases' "$ANSWER"
+    [ "${ANSWER%%|*}" = 0 ] || fail 1 "these databases could not be dropped: ${ANSWER#*|}"
+fi
 
 set -- --archive="$DUMP/dump.archive" --stopOnError
 [ "$(manifest "$DUMP" oplog)" != yes ] || set -- "$@" --oplogReplay

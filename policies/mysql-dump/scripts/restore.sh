@@ -29,7 +29,8 @@ undo
 count=$(tables 2>&1) || gave_up 'counting the tables' "$count"
 if [ "$count" != 0 ]; then
     [ "$(cat "$STORE/loaded" 2>/dev/null)" != "$ID" ] || skip reason=already-loaded "dump=$ID"
-    fail 6 "there are $count tables that this hook did not load, or a load was cut off: nothing was changed; drop their databases and run the hook again if the dump is to replace them"
+    overwrites ||
+        fail 6 "there are $count tables that this hook did not load, or a load was cut off: nothing was changed; drop their databases, or set the parameter overwrite, and run the hook again if the dump is to replace them"
 fi
 
 # The dump has the server's own tables too, and those fit one version only.
@@ -63,6 +64,11 @@ error=$(sql 'set global max_allowed_packet = 1073741824, global automatic_sp_pri
 # What this server would refuse to have made has been there.
 echo 'set innodb_strict_mode = off; /*!80013 set sql_require_primary_key = off */;' >"$WORK/first.sql" ||
     fail 1 "cannot write to $STORE"
+if [ "$count" != 0 ]; then
+    sql "select concat('drop database \`', replace(schema_name, '\`', '\`\`'), '\`;') from information_schema.schemata
+        where schema_name not in ('mysql', 'sys', 'information_schema', 'performance_schema')" >>"$WORK/first.sql" ||
+        gave_up 'asking for the databases' ''
+fi
 
 said=$({ cat "$WORK/first.sql" "$DUMP/all.sql" && cat "$WORK/last.sql"; } | client --binary-mode 2>&1) ||
     gave_up 'loading the dump' "$said"

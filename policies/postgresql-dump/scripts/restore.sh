@@ -81,8 +81,8 @@ for file in "$DUMP"/*.dump; do
     *'does not exist'*) count=0 ;;
     *) gave_up "looking into database \"$PGDATABASE\"" "$count" ;;
     esac
-    [ "$count" = 0 ] ||
-        fail 6 "database \"$PGDATABASE\" has $count objects that this hook did not load, or a load was cut off: nothing was changed; drop it and run the hook again if the dump is to replace it"
+    [ "$count" = 0 ] || overwrites ||
+        fail 6 "database \"$PGDATABASE\" has $count objects that this hook did not load, or a load was cut off: nothing was changed; drop it, or set the parameter overwrite, and run the hook again if the dump is to replace it"
 done
 PGDATABASE=postgres
 [ -n "$todo" ] || skip reason=already-loaded "dump=$ID"
@@ -101,7 +101,7 @@ errors=$(printf '%s\n' "$errors" | grep -E 'ERROR|FATAL' | grep -v 'already exis
 drop_empty() {
     for attempt in 1 2 3 4 5; do
         PGDATABASE=$name
-        [ "$(objects 2>&1)" = 0 ] ||
+        [ "$(objects 2>&1)" = 0 ] || overwrites ||
             fail 6 "database \"$name\" was filled by somebody else just now: stop the application, drop the database, run the hook again"
         PGDATABASE=postgres
         # By OID and format(): the name never becomes part of a statement of ours.
@@ -117,7 +117,9 @@ drop_empty() {
 # These two cannot be dropped while we are connected to one of them; what --create would have set
 # (owner, settings, privileges) follows from the archive's entries about the database itself.
 load_in_place() {
-    error=$(within pg_restore -w --exit-on-error --single-transaction -d "$name" "$file" 2>&1 </dev/null) ||
+    set --
+    ! overwrites || set -- --clean --if-exists
+    error=$(within pg_restore -w --exit-on-error --single-transaction "$@" -d "$name" "$file" 2>&1 </dev/null) ||
         gave_up "loading database \"$name\"" "$error"
     pg_restore -C -l "$file" | grep -E '; [0-9]+ [0-9]+ (ACL|COMMENT) - DATABASE ' >"$WORK/list"
     error=$(pg_restore -C -L "$WORK/list" -f "$WORK/all.sql" "$file" 2>&1 </dev/null) ||

@@ -52,7 +52,8 @@ fi
 count=$(cli info keyspace 2>/dev/null </dev/null | keys)
 if [ "$count" != 0 ] && [ -z "$ours" ]; then
     [ "$(cat "$STORE/loaded" 2>/dev/null)" != "$ID" ] || skip reason=already-loaded "dump=$ID"
-    fail 6 "there are $count keys that this hook did not load: nothing was changed; run FLUSHALL and the hook again if the dump is to replace them"
+    overwrites ||
+        fail 6 "there are $count keys that this hook did not load: nothing was changed; run FLUSHALL, or set the parameter overwrite, and run the hook again if the dump is to replace them"
 fi
 say "loading the dump of $(manifest "$DUMP" began)"
 

@@ -455,6 +455,13 @@ impl Pod {
     }
 }
 
+/// The same pod, told that its dump replaces what is there.
+pub fn overwriting(mut pod: Value, policy: &str) -> Value {
+    let key = format!("quiescent.dev/{policy}.overwrite");
+    pod["metadata"]["annotations"][key] = "true".into();
+    pod
+}
+
 /// A pod whose only container has this image and environment.
 pub fn pod(image: &str, environment: &[(&str, &str)]) -> Value {
     let variables: Vec<Value> = environment

@@ -1,7 +1,7 @@
 //! What was dumped is what is restored, and nothing else is touched.
 
 use super::Influx;
-use crate::databases::harness::{Container, Phase, Pod};
+use crate::databases::harness::{Container, Phase, Pod, overwriting};
 
 fn furnish(influx: &Influx) {
     influx.ask("create database shop; create database \"odd \\\"db 😀\"; create database empty");
@@ -152,4 +152,10 @@ fn data_of_others_are_never_overwritten() {
     let databases = fresh.ask("show databases");
     assert!(databases.contains("empty") && !databases.contains("odd"));
     assert!(fresh.ask("select * from shop..mine").contains("mine"));
+
+    let told = overwriting(fresh.pod(), "influxdb-dump");
+    let told = Pod::inject(&told, &[]).restored_from(&pod);
+    told.run(Phase::Restore, &Container::default()).is_ok();
+    assert!(!fresh.ask("show measurements on shop").contains("mine"));
+    assert!(fresh.ask("show databases").contains("odd"));
 }

@@ -1,7 +1,7 @@
 //! What was dumped is what is restored, and nothing else is touched.
 
 use super::Mongo;
-use crate::databases::harness::{Phase, Pod};
+use crate::databases::harness::{Phase, Pod, overwriting};
 
 #[test]
 fn a_dump_survives_with_any_shell_a_password_and_users() {
@@ -63,6 +63,16 @@ fn databases_of_others_are_never_overwritten() {
     assert_eq!(
         other.ask("print(db.getSiblingDB('shop').orders.count())"),
         "0"
+    );
+
+    let told = overwriting(other.pod("dump", &[]), "mongodb-dump");
+    let told = Pod::inject(&told, &[]).restored_from(&pod);
+    told.run(Phase::Restore, &container).is_ok();
+    assert_eq!(
+        other.ask(
+            "print(db.getSiblingDB('shop').orders.count(), db.getSiblingDB('mine').things.count())"
+        ),
+        "1 0"
     );
 }
 

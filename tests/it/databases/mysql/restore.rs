@@ -5,7 +5,7 @@ use std::fs;
 use super::{MySql, at_hand};
 use crate::databases::{
     by_hand::printed,
-    harness::{Container, Phase, Pod},
+    harness::{Container, Phase, Pod, overwriting},
     server::output,
 };
 
@@ -107,6 +107,12 @@ fn user_data_are_never_overwritten() {
         .run(Phase::Restore, &server.container())
         .failed(6, &["1 tables", "nothing was changed"]);
     assert_eq!(fresh.everything(), before);
+
+    fresh.sql("create database `with ``tick`; create table `with ``tick`.t (id int)");
+    let told = overwriting(fresh.pod("secret"), "mariadb-dump");
+    let told = Pod::inject(&told, &[]).restored_from(&pod);
+    told.run(Phase::Restore, &server.container()).is_ok();
+    assert_eq!(fresh.everything(), server.everything());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::Postgres;
 use crate::databases::{
     by_hand::printed,
-    harness::{Container, NOBODY, Phase, Pod, eventually, path},
+    harness::{Container, NOBODY, Phase, Pod, eventually, overwriting, path},
 };
 
 /// Names that break scripts, owners, settings, and objects that a plain copy of tables forgets.
@@ -129,6 +129,11 @@ fn user_data_are_never_overwritten() {
         .run(Phase::Restore, &Container::default())
         .failed(6, &["\"shop\"", "nothing was changed"]);
     assert_eq!(fresh.everything(), before);
+
+    let told = overwriting(fresh.pod(&[]), "postgresql-dump");
+    let told = Pod::inject(&told, &[]).restored_from(&pod);
+    told.run(Phase::Restore, &Container::default()).is_ok();
+    assert_eq!(fresh.everything(), server.everything());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::Redis;
-use crate::databases::harness::{Container, Phase, Pod, path, which};
+use crate::databases::harness::{Container, Phase, Pod, overwriting, path, which};
 
 fn furnish(server: &Redis) {
     server.ask(&["debug", "populate", "1000", "key", "30"]);
@@ -139,6 +139,14 @@ fn keys_of_others_are_never_overwritten() {
         .run(Phase::Restore, &Container::default())
         .failed(6, &["1 keys", "nothing was changed"]);
     assert_eq!(fresh.ask(&["debug", "digest"]), before);
+
+    let told = overwriting(fresh.pod(&[]), "redis-dump");
+    let told = Pod::inject(&told, &[]).restored_from(&pod);
+    told.run(Phase::Restore, &Container::default()).is_ok();
+    assert_eq!(
+        fresh.ask(&["debug", "digest"]),
+        server.ask(&["debug", "digest"])
+    );
 }
 
 #[test]
