@@ -231,9 +231,9 @@ fn a_restore_that_was_killed_is_finished_by_the_next() {
     let fresh = Postgres::start();
     let restored = Pod::inject(&fresh.pod(&[]), &[]).restored_from(&pod);
     let running = restored.start(Phase::Restore, &container);
-    let grows = "select count(*) from pg_stat_activity where datname like 'quiescent-restore-%'";
+    let growing = "select count(*) from pg_stat_activity where datname like 'quiescent-restore-%'";
     eventually("a database grows aside", || {
-        fresh.sql("postgres", grows) != "0"
+        fresh.sql("postgres", growing) != "0"
     });
     running.kill();
     restored.run(Phase::Restore, &container).is_ok();
