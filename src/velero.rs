@@ -10,6 +10,7 @@ pub mod objects;
 pub mod of_pods;
 pub mod spec;
 mod timeout;
+pub mod verification;
 
 use std::fmt;
 
