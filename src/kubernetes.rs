@@ -1,6 +1,7 @@
 //! The way to a cluster, and what is known of its namespaces without asking for it each time.
 mod ask;
 mod client;
+mod elsewhere;
 mod exec;
 mod lease;
 mod list;
@@ -10,6 +11,7 @@ mod watch;
 pub use self::{
     ask::{Answer, Asker},
     client::{ClientError, client, current_client, current_client_that_asks_once},
+    elsewhere::Elsewhere,
     exec::{Exit, Place, Printed, Running, exec},
     lease::{Election, Leadership, Terms},
     list::{ListError, Objects, list, object},

@@ -24,7 +24,7 @@
 //! | `trial` | hooks tried on a live pod: the next step, what has to be undone, what it says |
 //! | `results` | what became of the hooks and volumes of a backup or restore |
 //! | `files`, `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
-//! | `certs`, `policy_files`, `policy_resources`, `server`, `controller` | I/O with one |
+//! | `certs`, `policy_files`, `policy_resources`, `velero_files`, `server`, `controller` | I/O with one |
 //! | `cli` | all of it, for a person |
 //!
 //! From `json` to `results` nothing waits, reads a clock or a file, or logs.
@@ -64,5 +64,6 @@ pub mod telemetry;
 pub mod trial;
 pub mod uninject;
 pub mod velero;
+pub mod velero_files;
 pub mod workload;
 pub mod yaml;

@@ -1,7 +1,5 @@
 //! `quiescent results`: what became of the hooks and volumes of one backup or restore of Velero.
 
-mod download;
-mod server;
 mod text;
 mod value;
 
@@ -19,6 +17,7 @@ use crate::{
     kubernetes::{self, ListError, Objects, list, object},
     results::{Flag, HookRun, Volume, copied_back, hooks, never_undone, together, volumes},
     velero::objects::{COPIES_BACK, File, Kind, path},
+    velero_files::{file, log_of_restore},
 };
 
 #[derive(Debug, clap::Args)]
@@ -164,10 +163,10 @@ pub async fn results(
     }
     let mut notes = Vec::new();
     let log = match kind {
-        Kind::Backup => download::file(client, namespace, kind, name, File::Log).await?,
+        Kind::Backup => file(client, namespace, kind, name, File::Log).await?,
         // What its hooks did stands in the log of the server alone.
         Kind::Restore => {
-            let log = server::log_of_restore(client, namespace, name).await?;
+            let log = log_of_restore(client, namespace, name, None).await?;
             notes.extend(log.is_empty().then(|| {
                 "Velero's pod has no line of its hooks: there were none, or it was started anew since"
                     .to_owned()
@@ -175,7 +174,7 @@ pub async fn results(
             log
         }
     };
-    let infos = download::file(client, namespace, kind, name, File::Volumes).await;
+    let infos = file(client, namespace, kind, name, File::Volumes).await;
     let mut volumes = match infos.and_then(|it| Ok(volumes(&it)?)) {
         Ok(volumes) => volumes,
         Err(error) => {

@@ -34,7 +34,7 @@ const LAYERS: &[&[&str]] = &[
     &["trial"],
     &["results"],
     &["files", "shutdown", "telemetry", "kubernetes"],
-    &["certs", "policy_files"],
+    &["certs", "policy_files", "velero_files"],
     &["policy_resources"],
     &["server", "controller"],
     &["cli"],

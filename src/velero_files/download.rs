@@ -1,20 +1,27 @@
 //! Files that Velero keeps beside its backups: it is asked where one is, and it is fetched from there.
 
-use std::{io::Read as _, time::Duration};
+use std::{
+    io::{BufRead, BufReader, Read as _},
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt as _, Limited};
-use hyper::Request;
 use kube::{
-    Api, Client, Config,
+    Api, Client,
     api::{DeleteParams, DynamicObject, PostParams},
-    client::Body,
     core::{ApiResource, GroupVersionKind},
 };
-use tokio::time::{self, Instant};
+use tokio::{
+    task,
+    time::{self, Instant},
+};
 
-use crate::velero::objects::{DOWNLOAD_REQUESTS, File, Kind, download_request};
+use crate::{
+    kubernetes::Elsewhere,
+    velero::objects::{DOWNLOAD_REQUESTS, File, Kind, download_request},
+};
 
 /// Velero answers within seconds, when it runs.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -26,6 +33,18 @@ const PAUSE: Duration = Duration::from_millis(250);
 const PACKED: usize = 64 << 20;
 const UNPACKED: u64 = 1 << 30;
 
+/// A line may be as long as this where only some are wanted.
+const LINE: u64 = 1 << 20;
+
+/// How much of a file is taken, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// As it is stored.
+    pub packed: usize,
+    /// Of what is kept of it.
+    pub kept: usize,
+}
+
 /// The text of a file.
 pub async fn file(
     client: &Client,
@@ -34,6 +53,34 @@ pub async fn file(
     name: &str,
     file: File,
 ) -> anyhow::Result<String> {
+    unpacked(&packed(client, namespace, kind, name, file, PACKED).await?)
+}
+
+/// Those lines of a file that somebody wants. There is never more of it in memory than the limits say,
+/// and one line.
+pub async fn lines(
+    client: &Client,
+    namespace: &str,
+    kind: Kind,
+    name: &str,
+    file: File,
+    limits: Limits,
+    wanted: fn(&str) -> bool,
+) -> anyhow::Result<String> {
+    let packed = packed(client, namespace, kind, name, file, limits.packed).await?;
+    // It takes a second for the largest, and others wait for this thread.
+    let kept = task::spawn_blocking(move || kept(&packed, limits.kept, wanted));
+    kept.await.context("the file was not read to its end")?
+}
+
+async fn packed(
+    client: &Client,
+    namespace: &str,
+    kind: Kind,
+    name: &str,
+    file: File,
+    most: usize,
+) -> anyhow::Result<Vec<u8>> {
     let kind_of_request = GroupVersionKind::gvk("velero.io", "v1", "DownloadRequest");
     let resource = ApiResource::from_gvk_with_plural(&kind_of_request, DOWNLOAD_REQUESTS);
     let requests: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
@@ -47,13 +94,12 @@ pub async fn file(
     let _ = requests
         .delete(&of_request, &DeleteParams::background())
         .await;
-    let packed = fetch(&found?).await.with_context(|| {
+    fetch(&found?, most).await.with_context(|| {
         format!(
             "failed to fetch the file from the object storage of {} {name}",
             kind.word()
         )
-    })?;
-    unpacked(&packed)
+    })
 }
 
 /// Where the file is, when Velero has said it.
@@ -76,25 +122,13 @@ async fn place(requests: &Api<DynamicObject>, name: &str) -> anyhow::Result<Stri
     }
 }
 
-/// What is there. The client is that of clusters, without anything that only a cluster is to know.
-async fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
-    let url: hyper::Uri = url.parse().context("its address cannot be read")?;
-    let host = url.authority().map(ToString::to_string).unwrap_or_default();
-    let mut origin = url.clone().into_parts();
-    origin.path_and_query = Some("/".parse().context("its address cannot be read")?);
-    let origin = hyper::Uri::from_parts(origin).context("its address cannot be read")?;
-    let path = url.path_and_query().map_or("/", |it| it.as_str());
-    let mut config = Config::new(origin);
-    config.connect_timeout = Some(PATIENCE);
-    config.read_timeout = Some(PATIENCE);
-    let storage = Client::try_from(config)?;
-    let request = Request::get(path).body(Body::empty())?;
-    let answer = storage
-        .send(request)
-        .await
-        .with_context(|| format!("no answer from {host}"))?;
+/// What is there.
+async fn fetch(url: &str, most: usize) -> anyhow::Result<Vec<u8>> {
+    let storage = Elsewhere::new(url, None, PATIENCE)?;
+    let host = &storage.host;
+    let answer = storage.get().await?;
     let status = answer.status();
-    let body = Limited::new(answer.into_body(), PACKED).collect().await;
+    let body = Limited::new(answer.into_body(), most).collect().await;
     let body = body.map_err(|error| anyhow::anyhow!("{host} broke off: {error}"))?;
     if !status.is_success() {
         bail!("{host} answered {status}");
@@ -103,18 +137,40 @@ async fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Velero packs its files; a store may unpack them on the way.
-fn unpacked(bytes: &[u8]) -> anyhow::Result<String> {
+fn reader(bytes: &[u8]) -> Box<dyn BufRead + '_> {
     const GZIP: [u8; 2] = [0x1f, 0x8b];
-    let mut text = Vec::new();
     if bytes.starts_with(&GZIP) {
-        let unpacked = MultiGzDecoder::new(bytes)
-            .take(UNPACKED)
-            .read_to_end(&mut text);
-        unpacked.context("the file is packed in a way that cannot be read")?;
+        Box::new(BufReader::new(MultiGzDecoder::new(bytes).take(UNPACKED)))
     } else {
-        text.extend_from_slice(bytes);
+        Box::new(bytes)
     }
+}
+
+const UNREADABLE: &str = "the file is packed in a way that cannot be read";
+
+fn unpacked(bytes: &[u8]) -> anyhow::Result<String> {
+    let mut text = Vec::new();
+    reader(bytes).read_to_end(&mut text).context(UNREADABLE)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn kept(bytes: &[u8], most: usize, wanted: fn(&str) -> bool) -> anyhow::Result<String> {
+    let (mut reader, mut kept, mut line) = (reader(bytes), String::new(), Vec::new());
+    loop {
+        line.clear();
+        // What is longer is cut, and what follows is no line that anybody wants.
+        let read = (&mut reader).take(LINE).read_until(b'\n', &mut line);
+        if read.context(UNREADABLE)? == 0 {
+            return Ok(kept);
+        }
+        let text = String::from_utf8_lossy(&line);
+        if wanted(text.trim_end()) {
+            if kept.len() + text.len() > most {
+                bail!("it tells more than {most} bytes of hooks: quiescent results reads it");
+            }
+            kept.push_str(&text);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -123,7 +179,7 @@ mod tests {
 
     use flate2::{Compression, write::GzEncoder};
 
-    use super::unpacked;
+    use super::{LINE, kept, unpacked};
 
     #[test]
     fn a_file_is_read_packed_or_not() {
@@ -134,5 +190,18 @@ mod tests {
         assert_eq!(unpacked(b"level=info").unwrap(), "level=info");
         let cut = &gzipped[..gzipped.len() - 9];
         assert!(unpacked(cut).is_err());
+    }
+
+    #[test]
+    fn of_a_file_only_what_is_wanted_is_kept() {
+        let wanted: fn(&str) -> bool = |line| line.ends_with("hook") || line.ends_with("hooks");
+        let long = "x".repeat(usize::try_from(LINE).unwrap() + 10);
+        let text = format!("one hook\n{long}\nnothing\ntwo hooks");
+        assert_eq!(
+            kept(text.as_bytes(), 100, wanted).unwrap(),
+            "one hook\ntwo hooks"
+        );
+        let refused = kept(text.as_bytes(), 10, wanted).unwrap_err().to_string();
+        assert!(refused.contains("more than 10 bytes"), "{refused}");
     }
 }
