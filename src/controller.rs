@@ -2,12 +2,14 @@
 //!
 //! All replicas observe; only the one that leads writes.
 mod asking;
+mod backups;
 mod certificates;
 mod entries;
 mod files;
 mod heal;
 mod metrics;
 mod missed;
+mod notify;
 mod observer;
 mod policies;
 mod scripts;
@@ -25,13 +27,15 @@ use kube::Client;
 use tokio::sync::oneshot;
 
 use self::{
-    asking::Asking, certificates::Certificates, files::Files, heal::Heal, missed::Missed,
-    observer::Observer, policies::Policies, scripts::Scripts,
+    asking::Asking, backups::Backups, certificates::Certificates, files::Files, heal::Heal,
+    missed::Missed, observer::Observer, policies::Policies, scripts::Scripts,
 };
 pub use self::{
+    backups::{BackupPlan, ResultLevels},
     certificates::CertificatePlan,
     files::Refusals,
-    metrics::{ControllerMetrics, Levels, RotationMetrics},
+    metrics::{ControllerMetrics, Levels, ResultMetrics, RotationMetrics},
+    notify::Notifier,
     world::{Kind, World},
 };
 use crate::{
@@ -56,6 +60,8 @@ pub struct Plan {
     pub heal: bool,
     /// Absent where nobody is to look after certificates.
     pub certificates: Option<(CertificatePlan, RotationMetrics)>,
+    /// Absent where Velero's backups are not followed.
+    pub backups: Option<BackupPlan>,
     /// Absent where policies of the cluster are not followed.
     pub resources: Option<Resources>,
 }
@@ -68,6 +74,7 @@ pub struct Controller {
     missed: Missed,
     certificates: Option<Certificates>,
     policies: Option<Policies>,
+    backups: Option<Backups>,
     files: Files,
     world: Arc<World>,
     leadership: Leadership,
@@ -83,8 +90,10 @@ impl Controller {
             repair,
             heal,
             certificates,
+            backups,
             resources,
         } = plan;
+        let of_velero = settings.velero_namespace.clone();
         let left_out = settings.left_out().map(str::to_owned).into();
         let about = ObjectReference {
             api_version: Some("coordination.k8s.io/v1".to_owned()),
@@ -94,6 +103,7 @@ impl Controller {
             ..ObjectReference::default()
         };
         let world = Arc::new(World::new(policies.clone(), settings));
+        let own_namespace = lease.namespace.clone();
         let patience = lease.duration / 4;
         let namespace = lease.namespace.clone();
         let (election, leadership) = Election::new(client.clone(), lease);
@@ -132,6 +142,17 @@ impl Controller {
                 }),
                 metrics: metrics.clone(),
             },
+            backups: backups.map(|plan| Backups {
+                client: client.clone(),
+                namespace: of_velero,
+                own_namespace,
+                world: Arc::clone(&world),
+                policies: policies.clone(),
+                ledger: Arc::default(),
+                asking: asking.clone(),
+                interval,
+                plan,
+            }),
             policies: resources.map(|resources| Policies {
                 client: client.clone(),
                 resources,
@@ -170,6 +191,15 @@ impl Controller {
         self.files.refusals.clone()
     }
 
+    /// What backups came to, where they are followed.
+    pub fn results(&self) -> Option<ResultLevels> {
+        let backups = self.backups.as_ref()?;
+        Some(ResultLevels {
+            ledger: Arc::clone(&backups.ledger),
+            leadership: self.leadership.clone(),
+        })
+    }
+
     pub fn leadership(&self) -> Leadership {
         self.leadership.clone()
     }
@@ -183,6 +213,7 @@ impl Controller {
             missed,
             certificates,
             policies,
+            backups,
             files,
             world: _,
             leadership: _,
@@ -199,13 +230,24 @@ impl Controller {
                     policies.run(shutdown.clone()).await;
                 }
             };
+            let backups = async {
+                if let Some(backups) = backups {
+                    Box::pin(backups.run(shutdown.clone())).await;
+                }
+            };
             let scripts = async {
                 tokio::select! {
                     ((), ()) = async { tokio::join!(scripts.run(shutdown.clone()), missed.run(shutdown.clone())) } => {}
                     () = observer.run() => {}
                 }
             };
-            tokio::join!(certificates, policies, files.run(shutdown.clone()), scripts);
+            tokio::join!(
+                certificates,
+                policies,
+                backups,
+                files.run(shutdown.clone()),
+                scripts
+            );
             drop(written);
         };
         // A task of its own: a lease has to be renewed also while a long list is read.

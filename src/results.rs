@@ -2,11 +2,16 @@
 //! from its list of volumes.
 //!
 //! Pure: both are texts.
+pub mod ledger;
+pub mod notice;
+mod outcome;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use self::outcome::{Dump, Outcome, Phase, Problem, Ran, Reason, outcomes, problems};
 use crate::{
     trial::{Said, said},
     velero::log::{Entry, FAILED, RUNNING},
@@ -51,6 +56,12 @@ impl HookRun {
         }
     }
 
+    /// When it ended, in seconds since 1970, where the log tells it.
+    #[must_use]
+    pub fn ended(&self) -> Option<i64> {
+        Some(self.began? + self.seconds?)
+    }
+
     #[must_use]
     pub fn results(&self) -> Vec<Said> {
         said(&self.stdout)
@@ -65,6 +76,17 @@ impl HookRun {
 
 /// What Kubernetes says of a command that ended with another code than 0.
 const EXIT_CODE: &str = "command terminated with exit code";
+
+/// Whether [`hooks`] reads a line at all: of most it would learn nothing.
+#[must_use]
+pub fn tells_of_hooks(line: &str) -> bool {
+    // Cheaper than to take a line apart.
+    let may = line.contains("hookType") || line.contains("pods");
+    may && {
+        let entry = Entry::read(line);
+        entry.is_of_a_hook() || entry.backed_up_pod().is_some()
+    }
+}
 
 /// All hooks that a log tells of, in its order.
 ///
@@ -219,6 +241,8 @@ pub struct Flag {
     pub namespace: String,
     pub pod: String,
     pub says: &'static str,
+    /// Whether the reason may be that the pod has no post hook.
+    pub may_have_none: bool,
 }
 
 /// Pods of a backup whose pre hook ran, and whose post hook never did: what pre holds may be held still.
@@ -229,20 +253,29 @@ pub fn never_undone(runs: &[HookRun]) -> Vec<Flag> {
     let mut open = BTreeMap::new();
     for pre in of("pre").filter(|it| !undone.contains(&(&it.namespace, &it.pod))) {
         let left_out = pre.error.is_some() && pre.on_error == "Fail";
-        let says = if left_out {
-            "no post hook ran: Velero runs none after a pre hook that failed with on-error=Fail"
+        let (says, may_have_none) = if left_out {
+            (
+                "no post hook ran: Velero runs none after a pre hook that failed with on-error=Fail",
+                false,
+            )
         } else if pre.is_open() {
-            "no post hook ran, and the log ends in the pre hook"
+            ("no post hook ran, and the log ends in the pre hook", false)
         } else {
-            "no post hook ran: the pod has none, or Velero gave up before it"
+            (
+                "no post hook ran: the pod has none, or Velero gave up before it",
+                true,
+            )
         };
-        open.insert((&pre.namespace, &pre.pod), says);
+        open.insert((&pre.namespace, &pre.pod), (says, may_have_none));
     }
-    let flags = open.into_iter().map(|((namespace, pod), says)| Flag {
-        namespace: namespace.clone(),
-        pod: pod.clone(),
-        says,
-    });
+    let flags = open
+        .into_iter()
+        .map(|((namespace, pod), (says, may_have_none))| Flag {
+            namespace: namespace.clone(),
+            pod: pod.clone(),
+            says,
+            may_have_none,
+        });
     flags.collect()
 }
 
@@ -258,6 +291,17 @@ pub struct Volume {
     pub bytes: Option<u64>,
     /// `Completed`, `Failed`, or what else Velero says.
     pub phase: Option<String>,
+}
+
+impl Volume {
+    /// Whether Velero says that its data are not in the backup.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(
+            self.phase.as_deref(),
+            Some("Failed" | "Canceled" | "failed")
+        )
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,19 +1,22 @@
 //! `quiescent controller`: the cluster side, from its arguments to the last step.
 
+mod backups;
 mod certificates;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 
-use self::certificates::CertificateArgs;
+use self::{backups::BackupArgs, certificates::CertificateArgs};
 use super::{
     Ended, SettingsArgs, output,
     policies::{ClusterPolicies, PolicyArgs, PolicyMetrics},
     serve::address,
 };
 use crate::{
-    controller::{Controller, ControllerMetrics, Kind, Levels, Plan, RotationMetrics, World},
+    controller::{
+        Controller, ControllerMetrics, Kind, Levels, Plan, ResultMetrics, RotationMetrics, World,
+    },
     kubernetes::{self, Terms},
     policy_files::{InForce, Reload, Sources, Watcher},
     server::{Admin, Readiness},
@@ -104,6 +107,8 @@ pub struct Args {
     #[arg(long, env = "QUIESCENT_WATCH_POLICIES")]
     watch_policies: bool,
     #[command(flatten)]
+    backups: BackupArgs,
+    #[command(flatten)]
     certificates: CertificateArgs,
     /// How to log: text or json; text on a terminal when absent
     #[arg(long, value_name = "FORMAT", env = "QUIESCENT_LOG")]
@@ -147,6 +152,7 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         lease_duration,
         reload,
         watch_policies,
+        backups,
         certificates,
         log: _,
         policies,
@@ -178,6 +184,7 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
     let certificates = certificates
         .plan(&lease.namespace)?
         .map(|plan| (plan, RotationMetrics::register(metrics.registry())));
+    let backups = backups.plan(|| ResultMetrics::register(metrics.registry()))?;
     let bound = Admin::bind(admin).await?;
     let count = in_force.get().len();
     output::print(&banner(count, &policies.sources(), &lease, bound.address()))?;
@@ -191,6 +198,7 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         repair: repair == Repair::Annotations,
         heal,
         certificates,
+        backups,
         resources: of_cluster.resources(),
     };
     let controller = Controller::new(client, in_force, plan, controller_metrics);
@@ -199,6 +207,9 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         world: Arc::clone(&world),
         leadership: controller.leadership(),
     }));
+    if let Some(results) = controller.results() {
+        metrics.registry().register_collector(Box::new(results));
+    }
     let readiness = of_cluster.ready(readiness(&world));
     let reload = reload.to_std();
     let changed = move |outcome| {

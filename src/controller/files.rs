@@ -65,6 +65,6 @@ impl Files {
             action: "Reload".to_owned(),
             secondary: None,
         };
-        tell(&self.client, &self.asking, &event, &self.about).await
+        tell(&self.client, &self.asking, event, &self.about).await
     }
 }

@@ -111,6 +111,66 @@ impl ControllerMetrics {
     }
 }
 
+/// What is done about a backup or restore that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResultStep {
+    Read,
+    Tell,
+    Notify,
+    Note,
+}
+
+impl ResultStep {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Tell => "tell",
+            Self::Notify => "notify",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// How that goes.
+#[derive(Clone, Debug)]
+pub struct ResultMetrics {
+    steps: Counters<ResultStep>,
+    failures: Counters<ResultStep>,
+}
+
+impl ResultMetrics {
+    pub fn register(registry: &mut Registry) -> Self {
+        Self {
+            steps: Counters::register(
+                registry,
+                "results_steps",
+                "What was done about backups and restores that ended",
+            ),
+            failures: Counters::register(
+                registry,
+                "results_failures",
+                "What could not be done about them for now",
+            ),
+        }
+    }
+
+    pub(super) fn done(&self, step: ResultStep) {
+        self.steps.increment(step);
+    }
+
+    pub(super) fn failed(&self, step: ResultStep) {
+        self.failures.increment(step);
+    }
+}
+
+impl Closed for ResultStep {
+    const ALL: &'static [Self] = &[Self::Read, Self::Tell, Self::Notify, Self::Note];
+
+    fn labels(self) -> Vec<(&'static str, &'static str)> {
+        vec![("step", self.as_str())]
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct RotationMetrics {
     steps: Counters<Done>,

@@ -2,13 +2,7 @@
 //! what can be put right on a running pod, and tells owners of the others.
 use std::{sync::Arc, time::Duration};
 
-use k8s_openapi::{
-    api::{
-        apps::v1::ReplicaSet,
-        core::v1::{ObjectReference, Pod},
-    },
-    jiff::Timestamp,
-};
+use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
@@ -21,11 +15,11 @@ use super::{
     asking::{Asking, Failure, Halt},
     heal::Heal,
     metrics::ControllerMetrics,
-    telling::tell,
+    telling::tell_owner,
     world::{Repair, World, moment},
 };
 use crate::{
-    missed::{Action, Found, Mend, Notice, Owner, Told, notices},
+    missed::{Action, Found, Mend, Notice, Told, notices},
     shutdown::Shutdown,
 };
 
@@ -179,7 +173,6 @@ impl Missed {
     }
 
     async fn tell(&self, notice: &Notice) -> Result<(), Halt> {
-        let about = self.top(&notice.namespace, &notice.about).await?;
         let event = Event {
             type_: if notice.is_warning() {
                 EventType::Warning
@@ -187,51 +180,13 @@ impl Missed {
                 EventType::Normal
             },
             reason: notice.title(),
-            note: Some(cut(notice.sentence())),
+            note: Some(notice.sentence()),
             action: "Audit".to_owned(),
             secondary: None,
         };
-        let reference = ObjectReference {
-            api_version: Some(about.api_version),
-            kind: Some(about.kind),
-            name: Some(about.name),
-            namespace: Some(notice.namespace.clone()),
-            uid: Some(about.uid),
-            ..ObjectReference::default()
-        };
-        tell(&self.client, &self.asking, &event, &reference).await?;
+        let (namespace, about) = (&*notice.namespace, &notice.about);
+        tell_owner(&self.client, &self.asking, namespace, about, event).await?;
         time::sleep(PACE).await;
         Ok(())
     }
-
-    /// The workload that people know: what owns a ReplicaSet, where something does.
-    async fn top(&self, namespace: &str, owner: &Owner) -> Result<Owner, Halt> {
-        if (&*owner.api_version, &*owner.kind) != ("apps/v1", "ReplicaSet") {
-            return Ok(owner.clone());
-        }
-        let api = Api::<ReplicaSet>::namespaced(self.client.clone(), namespace);
-        let set = self.asking.ask(api.get_metadata_opt(&owner.name)).await?;
-        let owners = set.and_then(|set| set.metadata.owner_references);
-        let mut owners = owners.into_iter().flatten();
-        let above = owners.find(|it| it.controller == Some(true));
-        Ok(above.map_or_else(
-            || owner.clone(),
-            |it| Owner {
-                api_version: it.api_version,
-                kind: it.kind,
-                name: it.name,
-                uid: it.uid,
-            },
-        ))
-    }
-}
-
-/// The API server takes no more than 1 kB.
-fn cut(mut note: String) -> String {
-    const MOST: usize = 1000;
-    if note.len() > MOST {
-        note.truncate(note.floor_char_boundary(MOST));
-        note.push('…');
-    }
-    note
 }

@@ -27,7 +27,7 @@ use super::workloads::Workload;
 use crate::{
     audit::Reason,
     kubernetes::{Heard, Metadata},
-    missed::{self, Annotations, Found, Standing},
+    missed::{self, Annotations, Found, Owner, Standing},
     policy::{PARAMETER_PREFIX, is_whole, may_have_scripts},
     policy_files::InForce,
     replica::{self, Action, Moment, Observed, Present, Step, UNUSED_SINCE},
@@ -268,6 +268,18 @@ impl World {
         let mut missed = Vec::new();
         self.each_running(|namespace, pod, running| missed.extend(running.found(namespace, pod)));
         missed
+    }
+
+    /// What owns a pod, or the pod where nothing does.
+    pub fn owner(&self, namespace: &str, pod: &str) -> Option<Owner> {
+        let state = self.state();
+        let key = (Kind::Pods, pod.to_owned());
+        let user = state.spaces.get(namespace)?.users.get(&key)?;
+        Some(user.running.as_ref()?.owner(pod))
+    }
+
+    pub fn has_pod(&self, namespace: &str, pod: &str) -> bool {
+        self.owner(namespace, pod).is_some()
     }
 
     /// Whether a pod of an owner, given by its uid, is on its way out: it may be ready to the end.

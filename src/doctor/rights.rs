@@ -26,6 +26,8 @@ pub enum Needed {
     Repairing,
     /// By a controller that makes pods anew.
     Healing,
+    /// By a controller that follows Velero's backups.
+    WatchingBackups,
 }
 
 /// Where it is needed.
@@ -33,6 +35,7 @@ pub enum Needed {
 pub enum Place {
     Cluster,
     OurNamespace,
+    VeleroNamespace,
 }
 
 /// What an account does with objects of a kind.
@@ -157,6 +160,16 @@ rights! {
         "entries do not trust a renewed certificate";
     Controller Certificates Cluster "admissionregistration.k8s.io" "validatingwebhookconfigurations" Some("quiescent"), ["get" "list" "patch" "watch"]
         "entries of the guard do not trust a renewed certificate";
+    Controller WatchingBackups VeleroNamespace "velero.io" "backups" None, ["list" "watch"]
+        "nothing is said of the hooks of backups";
+    Controller WatchingBackups VeleroNamespace "velero.io" "restores" None, ["list" "watch"]
+        "nothing is said of the hooks of restores";
+    Controller WatchingBackups VeleroNamespace "velero.io" "downloadrequests" None, ["create" "delete" "get"]
+        "nothing is said of the hooks of backups";
+    Controller WatchingBackups VeleroNamespace "" "pods" None, ["list"]
+        "nothing is said of the hooks of restores";
+    Controller WatchingBackups VeleroNamespace "" "pods/log" None, ["get"]
+        "nothing is said of the hooks of restores";
 }
 
 /// The rights that this installation needs, as far as its Deployments tell.
@@ -166,6 +179,7 @@ pub fn needed(deployments: &Seen<Vec<Value>>) -> impl Iterator<Item = &'static R
     let issues = certificates == Some("issue");
     let repairs = own_setting(deployments, "controller", "repair") != Some("off");
     let heals = own_setting(deployments, "controller", "heal") == Some("true");
+    let watches = own_setting(deployments, "controller", "watch-backups") == Some("true");
     let follows = issues || certificates == Some("follow");
     RIGHTS.iter().filter(move |it| {
         let of_one_that_is_there = it.account == Account::Webhook || has_controller;
@@ -176,6 +190,7 @@ pub fn needed(deployments: &Seen<Vec<Value>>) -> impl Iterator<Item = &'static R
                 Needed::Issuing => issues,
                 Needed::Repairing => repairs,
                 Needed::Healing => heals,
+                Needed::WatchingBackups => watches,
             }
     })
 }
@@ -209,6 +224,7 @@ pub fn judge(observed: &Observed) -> Vec<Told> {
         let scope = match right.place {
             Place::Cluster => String::new(),
             Place::OurNamespace => format!(" -n {own}"),
+            Place::VeleroNamespace => format!(" -n {}", observed.names.velero_namespace),
         };
         told.push(Told::finding(
             Finding::RightMissing,

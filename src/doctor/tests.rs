@@ -714,6 +714,7 @@ fn the_list_of_rights_is_that_of_deploy() {
         "base/rbac.yaml",
         "components/self-issued/certificate.yaml",
         "components/heal/rbac.yaml",
+        "components/watch-backups/rbac.yaml",
     ] {
         let objects = shipped(file);
         let bindings = objects.iter().filter(|it| {
@@ -737,10 +738,15 @@ fn the_list_of_rights_is_that_of_deploy() {
                 for resource in texts("resources") {
                     for verb in texts("verbs") {
                         let name = names.first().cloned();
+                        let place = match &binding["metadata"]["namespace"] {
+                            _ if of_cluster => "cluster",
+                            namespace if *namespace == "velero" => "velero",
+                            _ => "ours",
+                        };
                         let group = texts("apiGroups").remove(0);
                         given.insert((
                             account.to_owned(),
-                            of_cluster,
+                            place,
                             group,
                             resource.clone(),
                             name,
@@ -756,7 +762,11 @@ fn the_list_of_rights_is_that_of_deploy() {
         for verb in right.verbs {
             let fresh = listed.insert((
                 right.account.name().to_owned(),
-                right.place == Place::Cluster,
+                match right.place {
+                    Place::Cluster => "cluster",
+                    Place::VeleroNamespace => "velero",
+                    Place::OurNamespace => "ours",
+                },
                 right.group.to_owned(),
                 right.resource.to_owned(),
                 right.name.map(str::to_owned),

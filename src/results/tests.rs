@@ -172,3 +172,16 @@ fn a_volume_of_a_restore_that_is_of_no_claim_is_known_by_its_object() {
         ]
     );
 }
+
+#[test]
+fn the_lines_that_tell_of_hooks_tell_all() {
+    let noise = "time=\"2026-11-21T22:33:06Z\" level=info msg=\"Backing up item\" name=x resource=services\n";
+    let log = BACKUP.replace('\n', &format!("\n{noise}"));
+    let told: String = log
+        .lines()
+        .filter(|line| tells_of_hooks(line))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    assert_eq!(hooks(&told), hooks(BACKUP));
+    assert!(told.len() <= BACKUP.len());
+}

@@ -2,7 +2,7 @@
 use serde_json::{Value, json};
 
 /// What Velero keeps results of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Backup,
     Restore,
@@ -21,6 +21,14 @@ impl Kind {
         match self {
             Self::Backup => "backups",
             Self::Restore => "restores",
+        }
+    }
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Backup => "Backup",
+            Self::Restore => "Restore",
         }
     }
 

@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod auditing;
+mod backups;
 mod callers;
 mod certificates;
 mod changing;

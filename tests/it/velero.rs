@@ -2,12 +2,13 @@
 //! backed up, deleted and restored, and its rows are back. Then one whose hook has to fail.
 //!
 //! The last part of what happens on the cluster of `cluster.rs`.
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
-use serde_json::Value;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
 
 use crate::{
-    apiserver::kit::Webhook,
+    apiserver::kit::{Process, Webhook, eventually},
     cluster::{Steps, node::Node},
 };
 
@@ -33,6 +34,7 @@ pub fn backs_up_and_restores_a_database_that_nobody_annotated(node: Node, steps:
     a_failing_hook_is_not_a_backup(&cluster, steps);
     results_say_what_became_of_each_hook(&cluster, steps);
     rescue::a_dump_is_had_without_us(&cluster, steps);
+    the_controller_measures_each_hook(&cluster, steps);
     rendered::rows_come_back_though_no_pod_was_touched(&cluster, steps);
 }
 
@@ -216,6 +218,74 @@ fn results_say_what_became_of_each_hook(cluster: &Cluster, steps: &Steps) {
         "{restored:#}"
     );
     steps.done("quiescent results: the hooks and the volume of a backup and of a restore, a hook that failed");
+}
+
+fn the_controller_measures_each_hook(cluster: &Cluster, steps: &Steps) {
+    let kubectl = &cluster.node.kubectl;
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "quiescent-controller", "namespace": "quiescent"},
+    });
+    kubectl.apply("apply -f -", &lease.to_string());
+    let (controller, _) = Process::start(
+        "controller",
+        [
+            "--admin=127.0.0.1:0",
+            "--watch-backups",
+            "--lease-namespace=quiescent",
+            "--repair=off",
+            "--kubeconfig",
+            &kubectl.kubeconfig.display().to_string(),
+        ],
+    );
+    let measured = |head: &str| {
+        let metrics = controller.admin("/metrics").unwrap_or_default();
+        let line = metrics.lines().find_map(|line| line.strip_prefix(head));
+        line.and_then(|value| value.trim().parse::<i64>().ok())
+    };
+    let limit = Duration::from_mins(2);
+    let eventually_measured = |head: &str| eventually(head, limit, || measured(head));
+    let group = |namespace: &str, phase: &str| {
+        format!(r#"{{namespace="{namespace}",policy="postgresql-dump",phase="{phase}"}}"#)
+    };
+    for (namespace, phase, failed) in [
+        ("broken", "pre", 1),
+        ("shop", "pre", 0),
+        ("shop", "post", 0),
+        ("shop", "restore", 0),
+    ] {
+        let group = group(namespace, phase);
+        let found = eventually_measured(&format!("quiescent_hooks_failed{group}"));
+        assert_eq!(found, failed, "{group}");
+        let seconds = measured(&format!("quiescent_hook_duration_seconds{group}"));
+        assert!(
+            seconds.is_some_and(|it| (0..120).contains(&it)),
+            "{group} {seconds:?}"
+        );
+    }
+    let dump = |namespace: &str| {
+        let dump = "quiescent_last_good_dump_timestamp_seconds";
+        eventually_measured(&format!(r#"{dump}{{namespace="{namespace}",pod="pg-0"}}"#))
+    };
+    assert_eq!(dump("broken"), 0);
+    let shop = kubectl.json("get -n velero backups.velero.io shop-1", "");
+    let time = |key: &str| -> i64 {
+        let text = shop["status"][key].as_str().unwrap();
+        text.parse::<Timestamp>().unwrap().as_second()
+    };
+    let taken = time("startTimestamp")..=time("completionTimestamp");
+    assert!(taken.contains(&dump("shop")), "{} {taken:?}", dump("shop"));
+    assert_eq!(
+        measured(r#"quiescent_posts_missing{namespace="broken"}"#),
+        Some(1)
+    );
+    eventually("the Backup is told", limit, || {
+        let events = kubectl.run("get events -n velero");
+        events.contains("PostMissing").then_some(())
+    });
+    steps.done(
+        "quiescent controller: the time of each hook, the one that failed, and the last good dump",
+    );
 }
 
 fn annotations_of_hooks(pod: &Value) -> Value {

@@ -57,8 +57,13 @@ fn review(right: &Right, verb: &str, account: &str, names: &Names) -> Value {
         "subresource": subresource,
         "verb": verb,
     });
-    if right.place == Place::OurNamespace {
-        attributes["namespace"] = own.as_str().into();
+    let namespace = match right.place {
+        Place::Cluster => None,
+        Place::OurNamespace => Some(own),
+        Place::VeleroNamespace => Some(&names.velero_namespace),
+    };
+    if let Some(namespace) = namespace {
+        attributes["namespace"] = namespace.as_str().into();
     }
     if let Some(name) = right.object(names) {
         attributes["name"] = name.into();

@@ -47,6 +47,17 @@ impl Running {
         self.owner.as_ref().is_some_and(|it| it.uid == owner)
     }
 
+    /// What owns it; itself, by its name, where nothing does.
+    pub fn owner(&self, pod: &str) -> Owner {
+        let itself = || Owner {
+            api_version: "v1".to_owned(),
+            kind: "Pod".to_owned(),
+            name: pod.to_owned(),
+            uid: self.uid.to_string(),
+        };
+        self.owner.as_deref().cloned().unwrap_or_else(itself)
+    }
+
     /// The pod, where something is to be said or done about it.
     pub fn found(&self, namespace: &str, pod: &str) -> Option<Found> {
         let standing = self.standing.as_ref()?;

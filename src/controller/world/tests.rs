@@ -2,7 +2,14 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{library, policy::PolicySet, select::Mode};
+use crate::{
+    inject::inject,
+    library,
+    pod::PodView,
+    policy::PolicySet,
+    select::Mode,
+    select::{Facts, Namespace},
+};
 
 const KEEP: Duration = Duration::from_mins(1);
 

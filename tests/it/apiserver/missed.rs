@@ -7,6 +7,7 @@ use std::{fs, path::Path};
 use serde_json::{Value, json};
 
 use super::{
+    ApiServer,
     controller::{SOON, Stage, leads},
     kit::{Process, Webhook, eventually},
 };
@@ -88,11 +89,8 @@ fn stored(stage: &Stage, namespace: &str, pod: &str) -> Option<Value> {
 }
 
 /// What `kubectl get events` has of a namespace, as `KIND/NAME TYPE REASON`, with the message.
-fn events(stage: &Stage, namespace: &str) -> Vec<(String, String)> {
-    let list = stage
-        .api
-        .kubectl
-        .json(&format!("get events -n {namespace}"), "");
+pub fn events(api: &ApiServer, namespace: &str) -> Vec<(String, String)> {
+    let list = api.kubectl.json(&format!("get events -n {namespace}"), "");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let events = list["items"].as_array().unwrap().iter().map(|event| {
         let about = &event["involvedObject"];
@@ -174,22 +172,22 @@ pub fn they_are_counted_and_told_of(stage: &Stage) {
     ];
     let expected = expected.map(|(about, message)| (about.to_owned(), message));
     eventually("each owner is told", SOON, || {
-        (events(stage, "missed").len() >= expected.len()).then_some(())
+        (events(&stage.api, "missed").len() >= expected.len()).then_some(())
     });
-    assert_eq!(events(stage, "missed"), expected);
+    assert_eq!(events(&stage.api, "missed"), expected);
 }
 
 pub fn they_are_told_of_once_and_by_the_leader(stage: &Stage) {
-    let before = events(stage, "missed");
+    let before = events(&stage.api, "missed");
     let enabled = json!({"quiescent.dev/inject": "enabled"});
     stage.api.namespace("later", &enabled);
     pod(stage, "later", "alone", None);
     // Whoever has looked at this one twice has looked at those again.
     eventually("the owner is told", SOON, || {
-        (!events(stage, "later").is_empty()).then_some(())
+        (!events(&stage.api, "later").is_empty()).then_some(())
     });
-    assert_eq!(events(stage, "missed"), before);
-    assert_eq!(events(stage, "unasked"), []);
+    assert_eq!(events(&stage.api, "missed"), before);
+    assert_eq!(events(&stage.api, "unasked"), []);
     for replica in stage.replicas.borrow().iter().filter(|it| !leads(it)) {
         assert!(!replica.log().contains("missed hooks"), "{}", replica.log());
     }
@@ -338,7 +336,7 @@ pub fn pods_are_made_anew_one_by_one(stage: &Stage) {
         &[r#"policy="postgresql-dump",reason="missed"} 4"#],
     );
     eventually("owners are told", SOON, || {
-        (!events(stage, "healing").is_empty()).then_some(())
+        (!events(&stage.api, "healing").is_empty()).then_some(())
     });
     assert!(same("pg-0", &missed[0]) && same("pg-1", &missed[1]));
 

@@ -15,22 +15,31 @@ use super::{
 };
 use crate::support::{self, quiescent};
 
-pub fn velero_takes_what_is_rendered(api: &ApiServer) {
-    if !support::require(
+pub fn there_is_a_velero() -> bool {
+    support::require(
         kit::built("cluster/velero/build", &[]),
         "Velero (tests/kit/cluster/velero/build makes it, once, in 4 minutes)",
-    ) {
-        return;
-    }
+    )
+}
+
+/// Has the API server know Velero's kinds.
+pub fn install_kinds(api: &ApiServer) {
     let programs = run(&mut Command::new(kit("cluster/velero/build"))).expect("Velero is built");
     let velero = Path::new(programs.trim()).join("velero");
     let kinds =
         run(Command::new(velero).args(["install", "--crds-only", "--dry-run", "-o", "yaml"]));
     api.kubectl.apply("create -f -", &kinds.expect("its kinds"));
-    api.namespace("velero", &json!({}));
     let serves = || api.kubectl.attempt("get restores.velero.io -A", "").ok();
     let limit = Duration::from_secs(30);
     eventually("the API server knows Velero's kinds", limit, serves);
+}
+
+pub fn velero_takes_what_is_rendered(api: &ApiServer) {
+    if !there_is_a_velero() {
+        return;
+    }
+    api.namespace("velero", &json!({}));
+    install_kinds(api);
 
     let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/render");
     for (page, kind) in [

@@ -2,6 +2,7 @@
 {{- define "quiescent.shared" -}}
 {{- $text := .root.Files.Get .file | replace "quiescent.quiescent.svc" (printf "quiescent.%s.svc" .root.Release.Namespace) }}
 {{- $text = $text | replace "velero, quiescent]" (printf "%s, %s]" .root.Values.veleroNamespace .root.Release.Namespace) }}
+{{- $text = regexReplaceAll "namespace: velero\\b" $text (printf "namespace: %s" .root.Values.veleroNamespace) }}
 {{- regexReplaceAll "namespace: quiescent\\b" $text (printf "namespace: %s" .root.Release.Namespace) }}
 {{- end }}
 
