@@ -97,6 +97,7 @@ fn rules_and_dashboard_name_what_is_measured() {
         [
             "--admin=127.0.0.1:0",
             "--certificates=issue",
+            "--watch-backups",
             "--kubeconfig",
             nowhere,
         ],
@@ -107,10 +108,14 @@ fn rules_and_dashboard_name_what_is_measured() {
         let lines = metrics.lines().filter(|line| !line.starts_with('#'));
         let names = lines.filter_map(|line| line.split(['{', ' ']).next());
         measured.extend(names.map(str::to_owned));
-        // A gauge of what is in the cluster has no line where nothing is known of one.
+        // What is in the cluster has no line where nothing is known of it.
         let types = metrics.lines();
-        let types = types.filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" gauge"));
-        measured.extend(types.map(str::to_owned));
+        let types = types.filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        measured.extend(types.filter_map(|(name, kind)| match kind {
+            "gauge" => Some(name.to_owned()),
+            "counter" => Some(format!("{name}_total")),
+            _ => None,
+        }));
     }
 
     let dashboard: Value = serde_json::from_str(&shipped("dashboard.json")).unwrap();
