@@ -24,6 +24,7 @@ mod scripts;
 mod serve;
 mod test;
 mod uninject;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -88,6 +89,8 @@ enum Command {
     Test(test::Args),
     /// Say what became of the hooks and volumes of a backup or a restore of Velero
     Results(results::Args),
+    /// Restore a backup beside the original, check what came back, say how long it took, and clean up
+    Verify(verify::Args),
     /// Find what is wrong with policies, with hooks in manifests and with Velero's objects
     Lint(lint::Args),
     /// Print the ConfigMaps with the hook scripts for a namespace
@@ -135,6 +138,7 @@ pub fn run() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Results(args) => results::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Lint(args) => lint::run(&args),
         Command::Scripts(args) => scripts::run(&args),
         Command::Render(args) => render::run(&args),

@@ -23,11 +23,12 @@
 //! | `missed` | what is to be done about pods that run without their hooks |
 //! | `trial` | hooks tried on a live pod: the next step, what has to be undone, what it says |
 //! | `results` | what became of the hooks and volumes of a backup or restore |
+//! | `verify` | a backup restored beside the original: what is copied, and what all that was seen comes to |
 //! | `files`, `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
 //! | `certs`, `policy_files`, `policy_resources`, `velero_files`, `server`, `controller` | I/O with one |
 //! | `cli` | all of it, for a person |
 //!
-//! From `json` to `results` nothing waits, reads a clock or a file, or logs.
+//! From `json` to `verify` nothing waits, reads a clock or a file, or logs.
 
 pub mod admission;
 pub mod audit;
@@ -65,5 +66,6 @@ pub mod trial;
 pub mod uninject;
 pub mod velero;
 pub mod velero_files;
+pub mod verify;
 pub mod workload;
 pub mod yaml;

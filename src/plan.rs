@@ -25,7 +25,7 @@ use choice::{Choice, Fate, choose};
 use compose::{AUTHOR, Step, Undo, compose};
 use hooks::{Existing, Present, Record};
 
-pub use hooks::{Alone, alone};
+pub use hooks::{Alone, alone, check};
 pub use init::{Completion, Part, complete, invocation as init_invocation};
 pub use volumes::taken as taken_volume;
 pub use withdraw::{Kept, Removal, Withdrawal, withdraw};

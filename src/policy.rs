@@ -141,20 +141,31 @@ pub struct Hooks {
     pub restore: Option<(Hook, RestoreWait)>,
     /// In an init container of the restored pod.
     pub init: Option<Hook>,
+    pub check: Option<Check>,
 }
 
 impl Hooks {
+    /// Those that Velero runs. A check brings its script with it.
     fn all(&self) -> impl Iterator<Item = &Hook> {
         let Self {
             pre,
             post,
             restore,
             init,
+            check: _,
         } = self;
         let restore = restore.as_ref().map(|(hook, _)| hook);
         let all = [pre.as_ref(), post.as_ref(), restore, init.as_ref()];
         all.into_iter().flatten()
     }
+}
+
+/// What says whether a restored server is sound.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    pub hook: Hook,
+    /// That of the other hooks where none is named.
+    pub container: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -238,9 +249,17 @@ impl Policy {
             post,
             restore,
             init,
+            check,
         } = &mut policy.hooks;
         let restore = restore.as_mut().map(|(hook, _)| hook);
-        let hooks = [pre.as_mut(), post.as_mut(), restore, init.as_mut()];
+        let check = check.as_mut().map(|check| &mut check.hook);
+        let hooks = [
+            pre.as_mut(),
+            post.as_mut(),
+            restore,
+            init.as_mut(),
+            check,
+        ];
         for hook in hooks.into_iter().flatten() {
             hook.usual = Usual::default();
         }
@@ -275,6 +294,7 @@ impl Policy {
         !self.backup_volumes.is_empty()
     }
 
+    /// Whether Velero runs one of its scripts.
     fn runs_scripts(&self) -> bool {
         let mut hooks = self.hooks.all();
         hooks.any(|hook| matches!(hook.action, Action::Script(_)))

@@ -4,6 +4,7 @@
 //! (`internal/hook/item_hook_handler.go`, `pkg/podexec/pod_command_executor.go`).
 
 mod command;
+pub mod copy;
 mod exec_hook;
 pub mod log;
 pub mod objects;

@@ -4,6 +4,6 @@ mod download;
 mod server;
 
 pub use self::{
-    download::{Limits, file, lines},
+    download::{Limits, PACKED, file, lines, packed},
     server::log_of_restore,
 };

@@ -10,6 +10,9 @@ use tokio::time;
 
 use super::with_causes;
 
+const JSON: &str = "application/json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
 /// Whoever asks, and how long each answer may take.
 #[derive(Clone)]
 pub struct Asker {
@@ -43,12 +46,22 @@ impl Answer {
 
 impl Asker {
     pub async fn get(&self, path: &str) -> Result<Answer, String> {
-        self.ask(Method::GET, path, Vec::new()).await
+        self.ask(Method::GET, path, JSON, Vec::new()).await
     }
 
     pub async fn post(&self, path: &str, object: &Value) -> Result<Answer, String> {
         let body = object.to_string().into_bytes();
-        self.ask(Method::POST, path, body).await
+        self.ask(Method::POST, path, JSON, body).await
+    }
+
+    /// Puts these fields into an object, and takes out those that are null.
+    pub async fn merge(&self, path: &str, fields: &Value) -> Result<Answer, String> {
+        let body = fields.to_string().into_bytes();
+        self.ask(Method::PATCH, path, MERGE_PATCH, body).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<Answer, String> {
+        self.ask(Method::DELETE, path, JSON, Vec::new()).await
     }
 
     /// Waits no longer for something than for an answer.
@@ -60,11 +73,17 @@ impl Asker {
         time::timeout(self.patience, work).await.map_err(|_| late())
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, String> {
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Result<Answer, String> {
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header("content-type", "application/json")
+            .header("content-type", content_type)
             .body(Body::from(body))
             .map_err(|error| error.to_string())?;
         let answer = self.in_time(async {

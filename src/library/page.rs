@@ -238,6 +238,14 @@ fn hooks(page: &mut String, policy: &Policy) {
             "- restore, before the server starts: `{argv}`, in an init container"
         );
     }
+    if let Some(check) = &hooks.check {
+        let argv = policy.usual_invocation(&check.hook).argv.join(" ");
+        let timeout = check.hook.timeout;
+        let _ = writeln!(
+            page,
+            "- check: `{argv}`, timeout {timeout}, by [quiescent verify](../verify.md)"
+        );
+    }
     for volume in &policy.volumes {
         let source = match &volume.source {
             VolumeSource::EmptyDir(empty) => match &empty.size_limit {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     pod::PodView,
-    policy::{Hook, Invocation, Parameter, Policy, limit},
+    policy::{Check, Hook, Invocation, Parameter, Policy, limit},
     select::{Facts, Verdict, parameter_value},
     velero::{
         DEFAULT_TIMEOUT, HookKeys, HookPhase, LEGACY_PRE, LONGEST_TIMEOUT, OnError,
@@ -249,6 +249,24 @@ pub fn alone(
         timeout: step.timeout,
         on_error: overall(steps),
     })
+}
+
+/// How a restored pod is checked: the argv has all of the script in it, since the pod has the scripts that
+/// it was backed up with. With it the container that the policy names, if it does.
+#[must_use]
+pub fn check(
+    policy: &Policy,
+    pod: &PodView<'_>,
+    facts: Facts<'_>,
+) -> Option<(Alone, Option<String>)> {
+    let inlined = policy.inlined();
+    let Check { hook, container } = inlined.hooks.check.as_ref()?;
+    let alone = Alone {
+        argv: invocation(&inlined, hook, pod, facts).argv.clone(),
+        timeout: hook.timeout,
+        on_error: hook.on_error,
+    };
+    Some((alone, container.clone()))
 }
 
 /// The hook that a policy has for a phase.

@@ -50,6 +50,11 @@ const RULES: &[(&str, &str, &str)] = &[
         "hooks.restore.init.script is none of scriptFiles",
     ),
     (
+        "",
+        "!has(self.hooks.check) || !has(self.hooks.check.script) || has(self.scriptFiles) && self.hooks.check.script in self.scriptFiles",
+        "hooks.check.script is none of scriptFiles",
+    ),
+    (
         "/properties/hooks/properties/pre",
         "has(self.script) != has(self.command)",
         "a hook runs one of script and command",
@@ -66,6 +71,11 @@ const RULES: &[(&str, &str, &str)] = &[
     ),
     (
         "/properties/hooks/properties/restore/properties/init",
+        "has(self.script) != has(self.command)",
+        "a hook runs one of script and command",
+    ),
+    (
+        "/properties/hooks/properties/check",
         "has(self.script) != has(self.command)",
         "a hook runs one of script and command",
     ),

@@ -284,6 +284,26 @@ pub struct Hooks {
     /// After a restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore: Option<RestoreHooks>,
+    /// In a copy that `quiescent verify` has restored, to know whether it is sound. Velero never runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
+}
+
+/// What says whether a restored server is sound: it ends with 0 when it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Check {
+    /// A file in the folder `scripts` beside the policy, or of `spec.scriptFiles`, run by `/bin/sh`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// A program and its arguments, run without a shell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// How long it may take.
+    pub timeout: Timeout,
+    /// The container that it runs in, where that is not the one of the other hooks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
 }
 
 /// A hook of a backup: a script or a command.

@@ -147,7 +147,12 @@ impl Compiler<'_, '_> {
     }
 
     fn something_to_do(&mut self, spec: &file::Spec) {
-        let file::Hooks { pre, post, restore } = &spec.hooks;
+        let file::Hooks {
+            pre,
+            post,
+            restore,
+            check: _,
+        } = &spec.hooks;
         let nothing = pre.is_none()
             && post.is_none()
             && restore

@@ -13,6 +13,8 @@ pub enum Kind {
 pub enum File {
     Log,
     Volumes,
+    /// All objects of a backup, as an archive.
+    Contents,
 }
 
 impl Kind {
@@ -53,6 +55,25 @@ pub fn path(namespace: &str, plural: &str) -> String {
     format!("/apis/velero.io/v1/namespaces/{namespace}/{plural}")
 }
 
+/// Where in an archive the objects of one plural and one namespace are; those without a namespace are in
+/// that of the cluster.
+#[must_use]
+pub fn in_archive(path: &str) -> Option<(&str, Option<&str>)> {
+    let rest = path.strip_prefix("./").unwrap_or(path);
+    let mut parts = rest.strip_prefix("resources/")?.split('/');
+    let plural = parts.next()?;
+    let scope = parts.next()?;
+    let place = parts.next()?;
+    match (scope, parts.next(), parts.next()) {
+        ("cluster", None, None) => place.ends_with(".json").then_some((plural, None)),
+        ("namespaces", Some(file), None) => {
+            file.ends_with(".json").then_some((plural, Some(place)))
+        }
+        // The same objects stand again below each of their versions.
+        _ => None,
+    }
+}
+
 /// The labels of its server's pod, and the container in it.
 pub const SERVER_LABELS: &str = "deploy=velero";
 pub const SERVER_CONTAINER: &str = "velero";
@@ -71,6 +92,7 @@ pub fn download_request(kind: Kind, name: &str, file: File) -> Value {
         (Kind::Restore, File::Log) => "RestoreLog",
         (Kind::Backup, File::Volumes) => "BackupVolumeInfos",
         (Kind::Restore, File::Volumes) => "RestoreVolumeInfo",
+        (Kind::Backup | Kind::Restore, File::Contents) => "BackupContents",
     };
     json!({
         "apiVersion": "velero.io/v1",
@@ -78,4 +100,31 @@ pub fn download_request(kind: Kind, name: &str, file: File) -> Value {
         "metadata": {"generateName": "quiescent-results-"},
         "spec": {"target": {"kind": what, "name": name}},
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_archive;
+
+    #[test]
+    fn objects_have_their_place_in_an_archive() {
+        for (path, place) in [
+            (
+                "resources/pods/namespaces/shop/pg-0.json",
+                Some(("pods", Some("shop"))),
+            ),
+            (
+                "resources/namespaces/cluster/shop.json",
+                Some(("namespaces", None)),
+            ),
+            (
+                "resources/pods/v1-preferredversion/namespaces/shop/pg-0.json",
+                None,
+            ),
+            ("metadata/version", None),
+            ("resources/pods/namespaces/shop", None),
+        ] {
+            assert_eq!(in_archive(path), place, "{path}");
+        }
+    }
 }

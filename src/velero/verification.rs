@@ -32,6 +32,10 @@ pub const SCHEDULE_LABEL: &str = "velero.io/schedule-name";
 /// the id of the verification.
 pub const VERIFICATION_LABEL: &str = "quiescent.dev/verification";
 
+/// The annotation of the same: when whoever made them has certainly ended, as RFC 3339. What is older is
+/// left from a verification that was killed; what has none is kept on purpose.
+pub const UNTIL: &str = "quiescent.dev/verification-until";
+
 /// What a verification came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// A log may be as large as this, packed, and as this when it is unpacked.
-const PACKED: usize = 64 << 20;
+pub const PACKED: usize = 64 << 20;
 const UNPACKED: u64 = 1 << 30;
 
 /// A line may be as long as this where only some are wanted.
@@ -73,7 +73,8 @@ pub async fn lines(
     kept.await.context("the file was not read to its end")?
 }
 
-async fn packed(
+/// A file as it is stored, where that is at most so large.
+pub async fn packed(
     client: &Client,
     namespace: &str,
     kind: Kind,

@@ -14,7 +14,9 @@ connect 5
 [ "$ROLE" = master ] || skip_dump 'this server is a replica, its master dumps' role=replica
 check_space
 
-count=$(cli info keyspace 2>/dev/null </dev/null | keys)
+keyspace=$(cli info keyspace 2>/dev/null </dev/null)
+count=$(printf '%s\n' "$keyspace" | keys)
+expiring=$(printf '%s\n' "$keyspace" | expiring)
 # The client tells each step that it takes; the last line says what went wrong.
 error=$(cli --rdb "$NEW/dump.rdb" 2>&1 </dev/null) || case $error in
 *NOPERM*) fail 2 "the server does not let us take a snapshot: the user needs +sync +psync +replconf: $(brief "$error")" ;;
@@ -27,5 +29,5 @@ REDIS | VALKE) ;;
 esac
 error=$(within "$check" "$NEW/dump.rdb" 2>&1) || gave_up 'checking the snapshot' "$error"
 
-publish "server=$VERSION" role=primary "keys=$count"
+publish "server=$VERSION" role=primary "keys=$count" "expiring=$expiring"
 ok role=primary "keys=$count" "bytes=$BYTES" "server=$VERSION"

@@ -39,11 +39,13 @@ field() { cli info "$1" 2>/dev/null </dev/null | tr -d '\r' | sed -n "s/^$2://p"
 # One setting of the server; nothing where we may not ask.
 setting() { cli config get "$1" 2>/dev/null </dev/null | sed -n 2p; }
 
-# The sum of the keys of all databases, from the answer to `info keyspace`.
-keys() {
+# The keys of all databases, and those of them that expire, from the answer to `info keyspace`.
+keys() { sum_of keys; }
+expiring() { sum_of expires; }
+sum_of() {
     sum=0
     # shellcheck disable=SC2013 # numbers, one a line
-    for count in $(sed -n 's/^db[0-9]*:keys=\([0-9]*\),.*/\1/p'); do
+    for count in $(sed -n "s/^db[0-9]*:\(.*,\)*$1=\([0-9]*\).*/\2/p"); do
         sum=$((sum + count))
     done
     echo "$sum"

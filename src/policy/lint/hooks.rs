@@ -1,7 +1,9 @@
 //! What a policy runs: commands, scripts, their times.
 
 use super::{
-    super::{Action, Delivery, Hook, Hooks, Rule, ScriptFile, Scripts, Usual, file, name, scripts},
+    super::{
+        Action, Check, Delivery, Hook, Hooks, Rule, ScriptFile, Scripts, Usual, file, name, scripts,
+    },
     Compiler,
 };
 use crate::velero::{LONGEST_TIMEOUT, OnError, RestoreWait, Timeout, encode_command};
@@ -30,7 +32,12 @@ const LARGEST_INLINE: usize = 100_000;
 
 impl Compiler<'_, '_> {
     pub(super) fn hooks(&mut self, hooks: &file::Hooks) -> Hooks {
-        let file::Hooks { pre, post, restore } = hooks;
+        let file::Hooks {
+            pre,
+            post,
+            restore,
+            check,
+        } = hooks;
         Hooks {
             pre: pre
                 .as_ref()
@@ -46,6 +53,7 @@ impl Compiler<'_, '_> {
                 .as_ref()
                 .and_then(|hooks| hooks.init.as_ref())
                 .map(|hook| self.init(hook)),
+            check: check.as_ref().map(|check| self.check(check)),
         }
     }
 
@@ -151,6 +159,34 @@ impl Compiler<'_, '_> {
             on_error: OnError::Fail,
             retry: None,
             usual: Usual::default(),
+        }
+    }
+
+    fn check(&mut self, check: &file::Check) -> Check {
+        let path = ["spec", "hooks", "check"];
+        let file::Check {
+            script,
+            command,
+            timeout,
+            container,
+        } = check;
+        self.duration(*timeout, &[&path[..], &["timeout"]].concat());
+        if let Some(container) = container.as_ref().filter(|it| !name::is_dns_label(it)) {
+            self.error(
+                Rule::BadName,
+                &[&path[..], &["container"]].concat(),
+                format!("{container:?} cannot be the name of a container"),
+            );
+        }
+        Check {
+            hook: Hook {
+                action: self.action(script.as_ref(), command.as_ref(), &path),
+                timeout: *timeout,
+                on_error: OnError::Fail,
+                retry: None,
+                usual: Usual::default(),
+            },
+            container: container.clone(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! MySQL and MariaDB: a server of either for a test, and what their hooks must do.
 
 mod accounts;
+mod check;
 mod faults;
 mod physical;
 pub mod proof;

@@ -2,6 +2,7 @@
 
 mod awkward;
 mod basebackup;
+mod check;
 mod deliveries;
 mod faults;
 mod first_process;

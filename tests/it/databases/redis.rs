@@ -1,5 +1,6 @@
 //! Redis and Valkey: a server for a test, and what its hooks must do.
 
+mod check;
 mod faults;
 mod full;
 mod members;

@@ -1,0 +1,1 @@
+../../mysql-dump/scripts/check.sh

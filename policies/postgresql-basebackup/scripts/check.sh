@@ -1,0 +1,1 @@
+../../postgresql-dump/scripts/check.sh

@@ -1,0 +1,1 @@
+../../redis-dump/scripts/check.sh
