@@ -3,12 +3,13 @@
 mod archive;
 mod backup;
 mod checks;
+mod run;
 mod text;
 mod value;
 mod world;
 
 use std::{
-    collections::{BTreeSet, hash_map::RandomState},
+    collections::{BTreeMap, BTreeSet, hash_map::RandomState},
     hash::BuildHasher as _,
     path::PathBuf,
     time::Duration,
@@ -17,25 +18,20 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::Client;
-use tokio::time::{self, Instant};
 
-use self::{archive::Contents, backup::Backup, checks::Checks, world::World};
-use super::{
-    Ended, output,
-    policies::PolicyArgs,
-};
+use self::{archive::Contents, backup::Backup, checks::Checks, run::Run, world::World};
+use super::{Ended, output, policies::PolicyArgs};
 use crate::{
     kubernetes::{self, Asker},
-    results::hooks,
     shutdown,
     velero::{
         Timeout,
         copy::Copy,
         objects::{File, Kind},
-        verification::Verdict,
+        verification::{VERIFICATION_LABEL, Verdict},
     },
-    velero_files,
-    verify::{Pod, Seen, Stage, Verified, id, mapping, subjects, unready},
+    velero_files::{self, PACKED},
+    verify::{Pod, Seen, Verified, id, mapping, subjects},
 };
 
 /// So long the API server may take to answer.
@@ -134,6 +130,15 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
     })
 }
 
+/// What is to be verified.
+struct Meant {
+    backup: Backup,
+    copy: Copy,
+    /// Labels and annotations of the original namespaces.
+    namespaces: BTreeMap<String, [BTreeMap<String, String>; 2]>,
+    seen: Seen,
+}
+
 async fn verify(args: &Args) -> anyhow::Result<Report> {
     let policies = args.policies.load()?;
     let client = kubernetes::current_client_that_asks_once(
@@ -142,41 +147,92 @@ async fn verify(args: &Args) -> anyhow::Result<Report> {
     )
     .await?;
     let shutdown = shutdown::on_signals().context("failed to listen for signals")?;
-    let velero = args.velero_namespace.as_str();
     let asker = Asker {
         client: client.clone(),
         patience: PATIENCE,
     };
     let world = World {
         asker: &asker,
-        velero_namespace: velero,
+        velero_namespace: &args.velero_namespace,
     };
-    let Backup { name, taken, note } = backup::chosen(&client, args).await?;
-    let mut notes: Vec<String> = note.into_iter().collect();
     let began = Timestamp::now();
-    let packed = velero_files::packed(
-        &client,
-        velero,
-        Kind::Backup,
-        &name,
-        File::Contents,
-        velero_files::PACKED,
-    )
-    .await?;
+    let Meant {
+        backup,
+        copy,
+        namespaces,
+        seen,
+    } = meant(&client, args, began).await?;
+    let mut notes: Vec<String> = backup.note.into_iter().collect();
+    for swept in world.sweep().await? {
+        notes.push(format!("left by a verification that was killed: {swept}"));
+    }
+    let checks = Checks {
+        client: &client,
+        policies: &policies,
+        namespaces: &namespaces,
+    };
+    let mut run = Run::new(&world, &copy, checks, args.timeout.to_std(), seen);
+    tokio::select! {
+        () = run.go() => {}
+        () = shutdown.draining() => run.seen.stopped = true,
+    }
+    let Run { seen, took, .. } = run;
+    let verified = seen.verdict();
+    let age = began.duration_since(backup.taken).as_secs();
+    let mut report = Report {
+        restore_seconds: took
+            .filter(|_| verified.verdict == Verdict::Passed)
+            .map(|took| took.as_secs()),
+        data_age_seconds: u64::try_from(age).unwrap_or_default(),
+        backup: backup.name,
+        verified,
+        seen,
+        kept: Vec::new(),
+        notes,
+    };
+    let annotations = value::annotations(&report, Timestamp::now());
+    if let Err(error) = world.annotate(&report.backup, &annotations).await {
+        let note = format!("the verdict is not on the Backup: {error:#}");
+        report.notes.push(note);
+    }
+    let tidy = async {
+        if args.keep {
+            report.kept = copy.mapping.values().cloned().collect();
+            world.leave(&copy).await
+        } else {
+            world.remove(&copy).await
+        }
+    };
+    let tidied = tokio::select! {
+        tidied = tidy => tidied,
+        () = shutdown.aborted() => Err(anyhow!("stopped at once")),
+    };
+    if let Err(error) = tidied {
+        report.notes.push(format!(
+            "not all is gone that has the label {VERIFICATION_LABEL}={}: {error:#}",
+            copy.id
+        ));
+    }
+    Ok(report)
+}
+
+async fn meant(client: &Client, args: &Args, began: Timestamp) -> anyhow::Result<Meant> {
+    let backup = backup::chosen(client, args).await?;
+    let (velero, name) = (&args.velero_namespace, &backup.name);
+    let packed =
+        velero_files::packed(client, velero, Kind::Backup, name, File::Contents, PACKED).await?;
     let Contents { pods, namespaces } = archive::contents(&packed)
         .with_context(|| format!("failed to read what is in backup {name}"))?;
     let wanted: BTreeSet<String> = args.namespaces.iter().cloned().collect();
     let (subjects, unfit) =
         subjects(&pods, &wanted).with_context(|| format!("backup {name} has a broken pod"))?;
-    let seed = RandomState::new().hash_one(began.as_nanosecond());
-    let id = id(seed);
-    let mapping = mapping(subjects.iter().map(|it| it.namespace.as_str()), &id);
-    let until =
-        began + SignedDuration::from_secs(i64::try_from(args.timeout.seconds())?) + CLEANING;
+    let id = id(RandomState::new().hash_one(began.as_nanosecond()));
+    let seconds = i64::try_from(args.timeout.seconds())?;
+    let until = began + SignedDuration::from_secs(seconds) + CLEANING;
     let copy = Copy {
+        mapping: mapping(subjects.iter().map(|it| it.namespace.as_str()), &id),
         id,
         backup: name.clone(),
-        mapping,
         until: (!args.keep).then(|| until.to_string()),
         timeout: args.timeout,
     };
@@ -187,168 +243,18 @@ async fn verify(args: &Args) -> anyhow::Result<Report> {
         state: None,
         checks: Vec::new(),
     });
-    let mut run = Run {
-        client: &client,
-        world: &world,
-        copy: &copy,
-        checks: Checks {
-            client: &client,
-            policies: &policies,
-            namespaces: &namespaces,
-        },
-        until: Instant::now() + args.timeout.to_std(),
-        restored: None,
-        seen: Seen {
-            pods: pods.collect(),
-            unfit,
-            ..Seen::default()
-        },
-        took: None,
+    let seen = Seen {
+        pods: pods.collect(),
+        unfit,
+        ..Seen::default()
     };
-    for swept in world.sweep().await? {
-        notes.push(format!("left by a verification that was killed: {swept}"));
-    }
-    if !run.seen.pods.is_empty() {
-        let stopped = tokio::select! {
-            outcome = run.steps() => {
-                run.seen.broken = outcome.err().map(|error| format!("{error:#}"));
-                false
-            }
-            () = shutdown.draining() => true,
-        };
-        run.seen.stopped = stopped;
-    }
-    let Run { seen, took, .. } = run;
-    let verified = seen.verdict();
-    let mut report = Report {
-        backup: name.clone(),
-        restore_seconds: took
-            .filter(|_| verified.verdict == Verdict::Passed)
-            .map(|took| took.as_secs()),
-        data_age_seconds: u64::try_from(began.duration_since(taken).as_secs()).unwrap_or_default(),
-        kept: Vec::new(),
-        notes,
+    Ok(Meant {
+        backup,
+        copy,
+        namespaces,
         seen,
-        verified,
-    };
-    let annotations = value::annotations(&report, Timestamp::now());
-    if let Err(error) = world.annotate(&name, &annotations).await {
-        let note = format!("the verdict is not on the Backup: {error:#}");
-        report.notes.push(note);
-    }
-    if args.keep {
-        report.kept = copy.mapping.values().cloned().collect();
-        return Ok(report);
-    }
-    let removed = tokio::select! {
-        removed = world.remove(&copy) => removed,
-        () = shutdown.aborted() => Err(anyhow!("stopped at once")),
-    };
-    if let Err(error) = removed {
-        report.notes.push(format!(
-            "not all of the copy is gone ({error:#}); the next verification removes it after {until}"
-        ));
-    }
-    Ok(report)
+    })
 }
 
-/// One verification under way.
-struct Run<'r> {
-    client: &'r Client,
-    world: &'r World<'r>,
-    copy: &'r Copy,
-    checks: Checks<'r>,
-    until: Instant,
-    /// When the first Restore was asked for.
-    restored: Option<Instant>,
-    seen: Seen,
-    /// From then until the last check.
-    took: Option<Duration>,
-}
-
-impl Run<'_> {
-    async fn steps(&mut self) -> anyhow::Result<()> {
-        self.world.prepare(self.copy).await?;
-        let began = Instant::now();
-        self.restored = Some(began);
-        if !self.restore(&self.copy.surroundings()).await? {
-            return Ok(());
-        }
-        self.seen.stage = Stage::Surrounded;
-        let labels = self.seen.pods.iter().map(|pod| &pod.subject.labels);
-        let pods = self.copy.pods(labels);
-        if !self.restore(&pods).await? {
-            return Ok(());
-        }
-        self.seen.stage = Stage::Restored;
-        let name = pods["metadata"]["name"].as_str().unwrap_or_default();
-        let complete = self.seen.restores.last().is_some_and(|it| it.is_complete());
-        if !complete {
-            self.failed_hooks(name).await;
-        }
-        self.wait(began).await?;
-        self.seen.stage = Stage::Waited;
-        for pod in self.seen.pods.iter_mut().filter(|it| it.ready.is_some()) {
-            pod.checks = self.checks.run(pod).await?;
-        }
-        self.seen.stage = Stage::Checked;
-        self.took = Some(began.elapsed());
-        Ok(())
-    }
-
-    /// Asks for a Restore and waits for its end; says whether it goes on after it.
-    async fn restore(&mut self, restore: &serde_json::Value) -> anyhow::Result<bool> {
-        let name = self.world.ask(restore).await?;
-        loop {
-            let restored = self.world.restored(&name).await?;
-            let over = restored.is_over();
-            if over || Instant::now() > self.until {
-                self.seen.late |= !over;
-                let goes_on = over && !restored.is_refused();
-                self.seen.restores.push(restored);
-                return Ok(goes_on);
-            }
-            time::sleep(world::PAUSE).await;
-        }
-    }
-
-    /// What the hooks of the restore had to say. It is left out where Velero's log cannot be read.
-    async fn failed_hooks(&mut self, restore: &str) {
-        let log = velero_files::log_of_restore(self.client, self.world.velero_namespace, restore, None).await;
-        let hooks = hooks(&log.unwrap_or_default());
-        for run in hooks.iter().filter(|it| it.error.is_some()) {
-            let said = run.stderr.lines().map(str::trim).rfind(|it| !it.is_empty());
-            let why = said.or(run.error.as_deref()).unwrap_or_default();
-            let original = self
-                .copy
-                .mapping
-                .iter()
-                .find(|(_, it)| **it == run.namespace);
-            let namespace = original.map_or(&run.namespace, |(namespace, _)| namespace);
-            let sentence = format!("the restore hook of {namespace}/{}: {why}", run.pod);
-            self.seen.hooks.push(sentence);
-        }
-    }
-
-    /// Waits until every pod is ready.
-    async fn wait(&mut self, began: Instant) -> anyhow::Result<()> {
-        loop {
-            let mut all = true;
-            for pod in self.seen.pods.iter_mut().filter(|it| it.ready.is_none()) {
-                let there = self.world.pod(&pod.namespace, &pod.subject.name).await?;
-                let Some(there) = there else { continue };
-                pod.state = unready(&there);
-                if pod.state.is_none() {
-                    pod.ready = Some(began.elapsed());
-                } else {
-                    all = false;
-                }
-            }
-            // A pod that Velero has not made will not come any more.
-            if all || Instant::now() > self.until {
-                return Ok(());
-            }
-            time::sleep(world::PAUSE).await;
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

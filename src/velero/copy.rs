@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    EXCLUDE_LABEL, HookPhase, LEGACY_PRE, Timeout,
+    EXCLUDE_LABEL, HookKeys, HookPhase, LEGACY_PRE, Timeout,
     verification::{UNTIL, VERIFICATION_LABEL},
 };
 
@@ -150,7 +150,7 @@ fn pod() -> Value {
     let hooks = [HookPhase::Pre.keys(), HookPhase::Post.keys(), LEGACY_PRE];
     let annotations: BTreeMap<&str, Value> = hooks
         .iter()
-        .flat_map(|keys| keys.all())
+        .flat_map(HookKeys::all)
         .map(|key| (key, Value::Null))
         .collect();
     json!({

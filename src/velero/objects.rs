@@ -65,9 +65,9 @@ pub fn in_archive(path: &str) -> Option<(&str, Option<&str>)> {
     let scope = parts.next()?;
     let place = parts.next()?;
     match (scope, parts.next(), parts.next()) {
-        ("cluster", None, None) => place.ends_with(".json").then_some((plural, None)),
+        ("cluster", None, None) => place.strip_suffix(".json").map(|_| (plural, None)),
         ("namespaces", Some(file), None) => {
-            file.ends_with(".json").then_some((plural, Some(place)))
+            file.strip_suffix(".json").map(|_| (plural, Some(place)))
         }
         // The same objects stand again below each of their versions.
         _ => None,

@@ -10,7 +10,7 @@ use crate::{
     velero::{HookPhase, copy::Restored, verification::Verdict},
 };
 
-fn pod(name: &str, spec: Value) -> Value {
+fn pod(name: &str, spec: &Value) -> Value {
     let mut pod = json!({
         "metadata": {
             "namespace": "shop", "name": name, "labels": {"app": "pg"},
@@ -34,7 +34,7 @@ fn found(pod: &Value) -> (Vec<Subject>, Vec<Unfit>) {
 
 #[test]
 fn a_pod_with_hooks_of_ours_is_copied() {
-    let (subjects, unfit) = found(&pod("pg-0", json!({})));
+    let (subjects, unfit) = found(&pod("pg-0", &json!({})));
     let [subject] = &subjects[..] else {
         panic!("{unfit:?}")
     };
@@ -48,14 +48,14 @@ fn a_pod_with_hooks_of_ours_is_copied() {
 
 #[test]
 fn what_has_no_hooks_of_ours_or_is_over_or_elsewhere_is_none() {
-    let mut bare = pod("web", json!({}));
+    let mut bare = pod("web", &json!({}));
     bare["metadata"]["annotations"] = Value::Null;
-    let mut over = pod("job", json!({}));
+    let mut over = pod("job", &json!({}));
     over["status"]["phase"] = "Succeeded".into();
     for pod in [&bare, &over] {
         assert_eq!(found(pod), (vec![], vec![]));
     }
-    let texts = [pod("pg-0", json!({})).to_string()];
+    let texts = [pod("pg-0", &json!({})).to_string()];
     let of = |namespace: &str| subjects(&texts, &BTreeSet::from([namespace.to_owned()])).unwrap();
     assert_eq!(of("shop").0.len(), 1);
     assert_eq!(of("crm"), (vec![], vec![]));
@@ -78,11 +78,11 @@ fn what_would_meet_its_original_is_not_copied() {
             "nfs",
         ),
     ] {
-        let (subjects, unfit) = found(&pod("pg-0", spec));
+        let (subjects, unfit) = found(&pod("pg-0", &spec));
         assert_eq!(subjects, []);
         assert!(unfit[0].why.contains(word), "{unfit:?}");
     }
-    let mut nameless = pod("pg-0", json!({}));
+    let mut nameless = pod("pg-0", &json!({}));
     nameless["metadata"]["labels"] = Value::Null;
     assert!(found(&nameless).1[0].why.contains("label"));
 }
@@ -105,7 +105,7 @@ fn names_of_copies_are_names_and_differ() {
 }
 
 fn complete() -> Seen {
-    let (mut subjects, _) = found(&pod("pg-0", json!({})));
+    let (mut subjects, _) = found(&pod("pg-0", &json!({})));
     let restored = Restored {
         phase: "Completed".to_owned(),
         ..Restored::default()

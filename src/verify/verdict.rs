@@ -106,10 +106,11 @@ impl Checked {
     /// What it says of itself, in a line.
     #[must_use]
     pub fn last_words(&self) -> &str {
-        let said = |text: &'static str| move |line: &&str| !line.starts_with(text);
-        let lines = self.stderr.lines().chain(self.stdout.lines());
-        let mut lines = lines.filter(said("quiescent result=")).map(str::trim);
-        lines.rfind(|line| !line.is_empty()).unwrap_or_default()
+        let mut lines = self.stdout.lines().chain(self.stderr.lines());
+        let last = lines.rfind(|it| !it.trim().is_empty() && !it.starts_with("quiescent result="));
+        last.unwrap_or_default()
+            .trim()
+            .trim_start_matches("quiescent: ")
     }
 }
 

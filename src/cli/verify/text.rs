@@ -23,13 +23,15 @@ pub fn text(report: &Report) -> String {
     let mut text = Style::Strong.paint(format!("backup/{backup}"));
     text.push('\n');
     for restored in &seen.restores {
-        let style = match restored.is_complete() {
-            true => Style::Good,
-            false => Style::Bad,
+        let style = if restored.is_complete() {
+            Style::Good
+        } else {
+            Style::Bad
         };
         let mut words = vec![style.paint(&restored.phase)];
-        for (many, what) in [(restored.errors, "errors"), (restored.warnings, "warnings")] {
-            words.extend((many > 0).then(|| format!("{many} {what}")));
+        for (many, what) in [(restored.errors, "error"), (restored.warnings, "warning")] {
+            let plural = if many == 1 { "" } else { "s" };
+            words.extend((many > 0).then(|| format!("{many} {what}{plural}")));
         }
         words.extend(restored.because.iter().cloned());
         let _ = writeln!(text, "restore  {}", words.join(", "));
@@ -46,7 +48,8 @@ pub fn text(report: &Report) -> String {
         let why = Style::Careful.paint(format!("not copied: {why}"));
         let _ = writeln!(text, "{namespace}/{name}  {why}");
     }
-    for hook in &seen.hooks {
+    // The first is the reason of the verdict.
+    for hook in seen.hooks.iter().skip(1) {
         let _ = writeln!(text, "       {}", Style::Bad.paint(hook));
     }
     let head = match verified.verdict {

@@ -39,9 +39,9 @@ impl World<'_> {
         format!("{NAMESPACES}/{}/configmaps", self.velero_namespace)
     }
 
-    /// Where things of a verification are.
+    /// Where things of a verification are; its namespaces come last.
     fn places(&self) -> [String; 3] {
-        [NAMESPACES.to_owned(), self.restores(), self.config_maps()]
+        [self.restores(), self.config_maps(), NAMESPACES.to_owned()]
     }
 
     /// The namespaces, closed before anything runs in them, and what Velero has to change on the way.
@@ -88,12 +88,21 @@ impl World<'_> {
         done(&backup, self.asker.merge(&backup, &patch).await)
     }
 
+    /// Takes away what made a copy, and leaves the copy.
+    pub async fn leave(&self, copy: &Copy) -> anyhow::Result<()> {
+        let [restores, config_maps, _] = self.places();
+        let labels = format!("{VERIFICATION_LABEL}={}", copy.id);
+        let makers = [restores, config_maps];
+        self.delete_all(&makers, &labels, |_| true).await?;
+        Ok(())
+    }
+
     /// Takes away all of a copy, and waits until it is gone.
     pub async fn remove(&self, copy: &Copy) -> anyhow::Result<()> {
         let labels = format!("{VERIFICATION_LABEL}={}", copy.id);
         let deadline = Instant::now() + GONE;
         loop {
-            let mut left = self.delete_all(&labels, |_| true).await?;
+            let mut left = self.delete_all(&self.places(), &labels, |_| true).await?;
             // A Restore goes on when it is deleted, and makes a namespace anew that it does not find. While
             // it does, it is still there itself.
             for name in copy.mapping.values() {
@@ -125,19 +134,21 @@ impl World<'_> {
                 .and_then(|until| until.parse::<Timestamp>().ok())
                 .is_some_and(|until| until < now)
         };
-        self.delete_all(VERIFICATION_LABEL, over).await
+        self.delete_all(&self.places(), VERIFICATION_LABEL, over)
+            .await
     }
 
     /// Deletes what has these labels and is meant; tells what was still there.
     async fn delete_all(
         &self,
+        places: &[String],
         labels: &str,
         meant: impl Fn(&Value) -> bool,
     ) -> anyhow::Result<Vec<String>> {
         let mut found = Vec::new();
-        for path in self.places() {
+        for path in places {
             let objects = Objects {
-                path: &path,
+                path,
                 labels: Some(labels),
                 metadata_only: true,
             };
