@@ -39,6 +39,7 @@ fn kustomize_and_the_chart_render_the_same_objects() {
     let mut with_all = with_components(&[
         "components/guard",
         "components/heal",
+        "components/verify",
         "components/policies",
         "components/watch-backups",
         "monitoring",
@@ -46,7 +47,8 @@ fn kustomize_and_the_chart_render_the_same_objects() {
     let config_map = "{apiVersion: v1, kind: ConfigMap, metadata: {name: quiescent-policies, namespace: quiescent, \
                       labels: {app.kubernetes.io/name: quiescent}}, data: {own.yaml: one}}";
     with_all.extend(objects(config_map));
-    let values = r"guard=true,heal=true,watchBackups=true,monitoring=true,policies.own\.yaml=one";
+    let values =
+        r"guard=true,heal=true,verify.enabled=true,watchBackups=true,monitoring=true,policies.own\.yaml=one";
     same("components", &with_all, &chart(values));
 }
 
@@ -74,6 +76,7 @@ fn a_chart_refuses_values_that_it_does_not_know() {
         ("networkPolicy.apiServerPorts={65536}", "/networkPolicy"),
         ("policies.own=text", "'own'"),
         ("veleroNamespace=Velero", "/veleroNamespace"),
+        ("verify.timeout=soon", "/verify/timeout"),
     ] {
         let refused = template(values).expect_err(values);
         assert!(refused.contains(complaint), "{values}: {refused}");
@@ -166,10 +169,15 @@ fn versions_are_those_of_the_program() {
             assert_eq!(pod["containers"][0]["image"], expected.as_str());
         }
     }
-    let beside = objects(&fs::read_to_string(in_tree("deploy/live-test.yaml")).unwrap());
-    let job = beside.iter().find(|it| it["kind"] == "CronJob").unwrap();
-    let pod = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
-    assert_eq!(pod["containers"][0]["image"], expected.as_str());
+    for path in [
+        "deploy/live-test.yaml",
+        "deploy/components/verify/cronjob.yaml",
+    ] {
+        let beside = objects(&fs::read_to_string(in_tree(path)).unwrap());
+        let job = beside.iter().find(|it| it["kind"] == "CronJob").unwrap();
+        let pod = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+        assert_eq!(pod["containers"][0]["image"], expected.as_str(), "{path}");
+    }
 }
 
 #[test]
@@ -195,6 +203,7 @@ fn links_of_its_pages_lead_somewhere() {
         "docs/release.md",
         "docs/results.md",
         "docs/test.md",
+        "docs/verify.md",
     ];
     let notes = fs::read_dir(in_tree("docs/databases")).unwrap();
     let notes = notes.map(|it| it.unwrap().file_name().into_string().unwrap());
