@@ -17,6 +17,7 @@ mod database;
 mod live;
 mod rendered;
 mod rescue;
+mod verified;
 
 use cluster::Cluster;
 use database::Database;
@@ -35,6 +36,7 @@ pub fn backs_up_and_restores_a_database_that_nobody_annotated(node: Node, steps:
     results_say_what_became_of_each_hook(&cluster, steps);
     rescue::a_dump_is_had_without_us(&cluster, steps);
     the_controller_measures_each_hook(&cluster, steps);
+    verified::a_backup_is_restored_beside_the_original_and_judged(&cluster, steps);
     rendered::rows_come_back_though_no_pod_was_touched(&cluster, steps);
 }
 
