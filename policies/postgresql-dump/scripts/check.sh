@@ -51,8 +51,10 @@ done
 
 PGDATABASE=postgres
 amcheck=no
+# What the tool asks for, servers have since PostgreSQL 14.
 if [ "$SUPERUSER" = on ] && command -v pg_amcheck >/dev/null &&
-    [ "$(sql "select count(*) from pg_available_extensions where name = 'amcheck'" 2>/dev/null)" = 1 ]; then
+    [ "$(sql "select count(*) from pg_available_extensions where name = 'amcheck'
+        and current_setting('server_version_num')::int >= 140000" 2>/dev/null)" = 1 ]; then
     # What it finds stands on stdout.
     error=$(within pg_amcheck -w --all --install-missing 2>&1 </dev/null) || gave_up 'pg_amcheck' "$error"
     amcheck=yes
