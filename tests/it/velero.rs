@@ -38,6 +38,7 @@ pub fn backs_up_and_restores_a_database_that_nobody_annotated(node: Node, steps:
     the_controller_measures_each_hook(&cluster, steps);
     verified::a_backup_is_restored_beside_the_original_and_judged(&cluster, steps);
     rendered::rows_come_back_though_no_pod_was_touched(&cluster, steps);
+    verified::one_that_is_stopped_takes_everything_away(&cluster, steps);
 }
 
 fn rows_come_back(cluster: &Cluster, webhook: &Webhook, steps: &Steps) {

@@ -60,22 +60,6 @@ pub fn a_backup_is_restored_beside_the_original_and_judged(cluster: &Cluster, st
         found["restoreSeconds"]
     ));
 
-    let stopped = verifier.start(&["shop-1"]);
-    eventually("there is a copy", Duration::from_mins(1), || {
-        (!copies(cluster).is_empty()).then_some(())
-    });
-    let told = Command::new("kill")
-        .args(["-s", "INT", &stopped.id().to_string()])
-        .status();
-    assert!(told.unwrap().success());
-    let Output { status, stdout, .. } = stopped.wait_with_output().unwrap();
-    let found: Value = serde_json::from_slice(&stdout).unwrap();
-    assert_eq!(status.code(), Some(2), "{found:#}");
-    assert_eq!(found["verdict"], "incomplete", "{found:#}");
-    assert_eq!(verdict(cluster, "shop-1")["verdict"], "incomplete");
-    cluster.node.nothing_is_left(&before);
-    steps.done("stopped in the middle, it takes everything away");
-
     kubectl.run("create service nodeport -n shop pg --tcp 5432");
     damage(&shop);
     let backup = cluster.backup("shop-damaged", "shop");
@@ -98,6 +82,27 @@ pub fn a_backup_is_restored_beside_the_original_and_judged(cluster: &Cluster, st
         "a backup with a damaged dump fails; its copy reaches nobody, and has no hooks of a backup",
     );
     kubectl.run(&format!("delete -f {}", rights.display()));
+}
+
+/// The last of all: Velero goes on with a Restore that was deleted, and the next one may have to wait.
+pub fn one_that_is_stopped_takes_everything_away(cluster: &Cluster, steps: &Steps) {
+    let before = cluster.node.kubectl.everything();
+    let verifier = Verifier(cluster.node.kubectl.kubeconfig.clone());
+    let stopped = verifier.start(&["shop-1"]);
+    eventually("there is a copy", Duration::from_mins(1), || {
+        (!copies(cluster).is_empty()).then_some(())
+    });
+    let told = Command::new("kill")
+        .args(["-s", "INT", &stopped.id().to_string()])
+        .status();
+    assert!(told.unwrap().success());
+    let Output { status, stdout, .. } = stopped.wait_with_output().unwrap();
+    let found: Value = serde_json::from_slice(&stdout).unwrap();
+    assert_eq!(status.code(), Some(2), "{found:#}");
+    assert_eq!(found["verdict"], "incomplete", "{found:#}");
+    assert_eq!(verdict(cluster, "shop-1")["verdict"], "incomplete");
+    cluster.node.nothing_is_left(&before);
+    steps.done("stopped in the middle, it takes everything away");
 }
 
 /// Of what is kept: the labels, the network, the Service without a port on the node, the pod's hooks.
