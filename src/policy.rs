@@ -253,13 +253,7 @@ impl Policy {
         } = &mut policy.hooks;
         let restore = restore.as_mut().map(|(hook, _)| hook);
         let check = check.as_mut().map(|check| &mut check.hook);
-        let hooks = [
-            pre.as_mut(),
-            post.as_mut(),
-            restore,
-            init.as_mut(),
-            check,
-        ];
+        let hooks = [pre.as_mut(), post.as_mut(), restore, init.as_mut(), check];
         for hook in hooks.into_iter().flatten() {
             hook.usual = Usual::default();
         }

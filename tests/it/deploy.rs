@@ -47,8 +47,7 @@ fn kustomize_and_the_chart_render_the_same_objects() {
     let config_map = "{apiVersion: v1, kind: ConfigMap, metadata: {name: quiescent-policies, namespace: quiescent, \
                       labels: {app.kubernetes.io/name: quiescent}}, data: {own.yaml: one}}";
     with_all.extend(objects(config_map));
-    let values =
-        r"guard=true,heal=true,verify.enabled=true,watchBackups=true,monitoring=true,policies.own\.yaml=one";
+    let values = r"guard=true,heal=true,verify.enabled=true,watchBackups=true,monitoring=true,policies.own\.yaml=one";
     same("components", &with_all, &chart(values));
 }
 

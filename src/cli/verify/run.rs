@@ -6,13 +6,13 @@ use serde_json::Value;
 use tokio::time::{self, Instant};
 
 use super::{
-
     checks::Checks,
     world::{PAUSE, World},
 };
 use crate::{
     results::hooks,
     velero::copy::{Copy, Restored},
+    velero_files::log_of_restore,
     verify::{Seen, Stage, unready},
 };
 
@@ -101,8 +101,13 @@ impl<'r> Run<'r> {
 
     /// What the hooks of the restore had to say. It is left out where Velero's log cannot be read.
     async fn failed_hooks(&mut self, restore: &str) {
-        let log =
-            log_of_restore(self.checks.client, self.world.velero_namespace, restore, None).await;
+        let log = log_of_restore(
+            self.checks.client,
+            self.world.velero_namespace,
+            restore,
+            None,
+        )
+        .await;
         let hooks = hooks(&log.unwrap_or_default());
         for run in hooks.iter().filter(|it| it.error.is_some()) {
             let said = run.stderr.lines().map(str::trim).rfind(|it| !it.is_empty());
