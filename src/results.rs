@@ -98,6 +98,10 @@ pub fn hooks(log: &str) -> Vec<HookRun> {
     let mut block = Block::default();
     for entry in log.lines().map(Entry::read) {
         if let Some(pod) = entry.backed_up_pod() {
+            // After a post hook comes what has nothing to do with it, such as a pod without hooks.
+            if block.runs.iter().any(|at| runs[*at].phase == POST) {
+                block.end(&mut runs);
+            }
             block.pods.push((pod.0.to_owned(), pod.1.to_owned()));
         }
         if !entry.is_of_a_hook() {
@@ -144,6 +148,7 @@ pub fn hooks(log: &str) -> Vec<HookRun> {
 }
 
 const PRE: &str = "pre";
+const POST: &str = "post";
 
 /// What Velero backs up together: pre hooks, items, post hooks.
 #[derive(Default)]
@@ -160,7 +165,7 @@ impl Block {
         let Self { runs: places, pods } = std::mem::take(self);
         let mut names = pods;
         names.dedup();
-        for phase in [PRE, "post"] {
+        for phase in [PRE, POST] {
             let of: Vec<usize> = places
                 .iter()
                 .copied()

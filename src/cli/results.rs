@@ -119,7 +119,9 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
 impl Results {
     /// Whether nobody has to look at it.
     pub fn is_good(&self) -> bool {
-        self.flags.is_empty()
+        // Hooks may be fine, and what they made not be in the backup.
+        !self.phase.contains("Failed")
+            && self.flags.is_empty()
             && self.failed.unwrap_or_default() == 0
             && self
                 .hooks
@@ -195,6 +197,13 @@ pub async fn results(
         Kind::Backup => never_undone(&hooks),
         Kind::Restore => Vec::new(),
     };
+    // Of hooks that failed there is a line each.
+    if phase.contains("Failed") && hooks.iter().all(|it| it.error.is_none()) {
+        notes.push(format!(
+            "no hook failed, and yet it is {phase}: velero {} logs {name} says why",
+            kind.word()
+        ));
+    }
     // Of zero Velero says nothing.
     let counted = &status["hookStatus"];
     let count = |key: &str| {

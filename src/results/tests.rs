@@ -103,6 +103,24 @@ fn of_a_block_with_several_pods_nothing_is_guessed() {
 }
 
 #[test]
+fn a_pod_without_hooks_takes_none_from_the_pod_before_it() {
+    let line = |message: &str, rest: &str| {
+        format!("time=\"2026-11-21T22:33:36Z\" level=info msg=\"{message}\" {rest}\n")
+    };
+    let hook = |phase: &str| {
+        let rest = "hookCommand=\"[a]\" hookContainer=db hookType=exec";
+        line("running exec hook", &format!("{rest} hookPhase={phase}"))
+    };
+    let pod = |name: &str| {
+        let rest = format!("name={name} namespace=shop resource=pods");
+        line("Backing up item", &rest)
+    };
+    let log = hook("pre") + &pod("a") + &hook("post") + &pod("web") + &hook("pre") + &pod("b");
+    let names: Vec<_> = hooks(&log).into_iter().map(|it| it.pod).collect();
+    assert_eq!(names, ["a", "a", "b"]);
+}
+
+#[test]
 fn volumes_say_which_way_they_went() {
     let infos = r#"[
         {"backupMethod":"PodVolumeBackup","snapshotDataMoved":false,"skipped":false,"result":"succeeded",

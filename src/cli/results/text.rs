@@ -171,6 +171,20 @@ mod tests {
     }
 
     #[test]
+    fn a_backup_that_failed_is_not_good_though_its_hooks_are() {
+        let of = |phase: &str| Results {
+            phase: phase.to_owned(),
+            failed: Some(0),
+            flags: Vec::new(),
+            hooks: Vec::new(),
+            ..results()
+        };
+        assert!(of("Completed").is_good());
+        assert!(!of("PartiallyFailed").is_good());
+        assert!(!of("Failed").is_good());
+    }
+
+    #[test]
     fn programs_are_told_the_same() {
         let value = value(&results());
         let text = format!("{value:#}\n");
