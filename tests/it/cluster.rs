@@ -2,7 +2,7 @@
 //! can happen to it, and the whole way of a backup. One cluster of one node serves all of it.
 //!
 //! `cargo test --test it cluster:: -- --nocapture` shows each step with its time. With
-//! `QUIESCENT_STRESS=5m` cert-manager goes on renewing for so long.
+//! `QUIESCENT_STRESS=5m` cert-manager goes on renewing for so long, and Velero snapshotting two claims.
 use std::time::Instant;
 
 use crate::{support, velero};

@@ -2,7 +2,7 @@
 //! backed up, deleted and restored, and its rows are back. Then one whose hook has to fail.
 //!
 //! The last part of what happens on the cluster of `cluster.rs`.
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ mod live;
 mod rendered;
 mod rescue;
 mod verified;
+mod written;
 
 use cluster::Cluster;
 use database::Database;
@@ -26,7 +27,7 @@ const DUMP: &str = "quiescent-dump";
 
 pub fn backs_up_and_restores_a_database_that_nobody_annotated(node: Node, steps: &Steps) {
     let cluster = Cluster::of(node);
-    steps.done("Velero with its node agent and an S3 server");
+    steps.done("Velero with its node agent and an S3 server, and storage with snapshots");
     let webhook = cluster.install_quiescent();
     steps.done("quiescent serves behind a Service, with the entries of deploy/ and a certificate of certs/make");
 
@@ -38,6 +39,7 @@ pub fn backs_up_and_restores_a_database_that_nobody_annotated(node: Node, steps:
     the_controller_measures_each_hook(&cluster, steps);
     verified::a_backup_is_restored_beside_the_original_and_judged(&cluster, steps);
     rendered::rows_come_back_though_no_pod_was_touched(&cluster, steps);
+    written::every_acknowledged_write_comes_back(&cluster, steps);
     verified::one_that_is_stopped_takes_everything_away(&cluster, steps);
 }
 
@@ -87,10 +89,7 @@ fn rows_come_back(cluster: &Cluster, webhook: &Webhook, steps: &Steps) {
 
     let restore = cluster.restore("shop-1");
     assert_eq!(restore["status"]["phase"], "Completed", "{restore:#}");
-    let log = cluster
-        .node
-        .kubectl
-        .run("logs -n velero deployment/velero -c velero");
+    let log = cluster.log();
     let hook = log.lines().find(|line| {
         line.contains("running exec hook")
             && line.contains("hookPhase=post")
@@ -105,13 +104,7 @@ fn rows_come_back(cluster: &Cluster, webhook: &Webhook, steps: &Steps) {
     steps.done("restored: the restore hook ran, and every row is back");
 
     let after = database.pod();
-    assert_eq!(annotations_of_hooks(&after), annotations_of_hooks(&before));
-    assert_eq!(
-        names(&after["spec"]["volumes"]),
-        names(&before["spec"]["volumes"])
-    );
-    let mounts = |pod: &Value| names(&pod["spec"]["containers"][0]["volumeMounts"]);
-    assert_eq!(mounts(&after), mounts(&before));
+    was_injected_once(&before, &after);
     assert_eq!(after["spec"]["initContainers"][0]["name"], "restore-wait");
     let reviews = webhook
         .log()
@@ -167,16 +160,6 @@ fn a_failing_hook_is_not_a_backup(cluster: &Cluster, steps: &Steps) {
 }
 
 fn results_say_what_became_of_each_hook(cluster: &Cluster, steps: &Steps) {
-    let ask = |target: &str| {
-        let output = Command::new(env!("CARGO_BIN_EXE_quiescent"))
-            .args(["results", target, "-o", "json", "--kubeconfig"])
-            .arg(&cluster.node.kubectl.kubeconfig)
-            .output()
-            .unwrap();
-        let found: Value = serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-        (output.status.code().unwrap(), found)
-    };
     let hooks = |found: &Value| -> Vec<(String, String, Value)> {
         let all = found["hooks"].as_array().unwrap().iter();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -185,7 +168,7 @@ fn results_say_what_became_of_each_hook(cluster: &Cluster, steps: &Steps) {
     };
     let run = |phase: &str, exit: u8| ("pg-0".to_owned(), phase.to_owned(), exit.into());
 
-    let (code, worked) = ask("backup/shop-1");
+    let (code, worked) = cluster.results("backup/shop-1");
     assert_eq!(code, 0, "{worked:#}");
     assert_eq!(hooks(&worked), [run("pre", 0), run("post", 0)]);
     assert_eq!(
@@ -200,7 +183,7 @@ fn results_say_what_became_of_each_hook(cluster: &Cluster, steps: &Steps) {
     );
     assert!(volume["bytes"].as_u64() > Some(1000), "{volume:#}");
 
-    let (code, failed) = ask("backup/broken-1");
+    let (code, failed) = cluster.results("backup/broken-1");
     assert_eq!(code, 1, "{failed:#}");
     let [(pod, phase, exit)] = &hooks(&failed)[..] else {
         panic!("{failed:#}")
@@ -211,7 +194,7 @@ fn results_say_what_became_of_each_hook(cluster: &Cluster, steps: &Steps) {
     let said = failed["hooks"][0]["stderr"].as_str().unwrap();
     assert!(said.contains("password"), "{failed:#}");
 
-    let (code, restored) = ask("restore/shop-1");
+    let (code, restored) = cluster.results("restore/shop-1");
     assert_eq!(code, 0, "{restored:#}");
     assert_eq!(hooks(&restored), [run("post", 0)]);
     let volume = &restored["volumes"][0];
@@ -289,6 +272,20 @@ fn the_controller_measures_each_hook(cluster: &Cluster, steps: &Steps) {
     steps.done(
         "quiescent controller: the time of each hook, the one that failed, and the last good dump",
     );
+}
+
+/// A pod before its backup, and the one that was restored.
+fn was_injected_once(before: &Value, after: &Value) {
+    assert_eq!(annotations_of_hooks(after), annotations_of_hooks(before));
+    assert_eq!(
+        names(&after["spec"]["volumes"]),
+        names(&before["spec"]["volumes"])
+    );
+    let mounts = |pod: &Value| -> Vec<_> {
+        let containers = pod["spec"]["containers"].as_array().unwrap().iter();
+        containers.map(|it| names(&it["volumeMounts"])).collect()
+    };
+    assert_eq!(mounts(after), mounts(before));
 }
 
 fn annotations_of_hooks(pod: &Value) -> Value {

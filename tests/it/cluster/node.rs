@@ -55,12 +55,20 @@ pub fn can_be_started() -> bool {
         "conntrack",
         "openssl",
         "strip",
+        // storage with snapshots
+        "mkfs.btrfs",
+        "mkfs.ext4",
+        // clients of the databases in pods
+        "psql",
+        "mariadb",
+        "redis-cli",
     ]
     .iter()
     .all(installed)
         && kit::built("envtest/build", &programs)
         && kit::built("cluster/images/build", &[])
         && kit::built("cluster/velero/build", &[])
+        && kit::built("cluster/csi/build", &[])
         && kit::built("helm/build", &[])
         && kit::built("cluster/cert-manager/build", &[])
 }
@@ -139,15 +147,21 @@ impl Node {
         .collect()
     }
 
-    /// What runs in the one container of a pod: its process, as this machine numbers it.
-    pub fn process(pod: &Value) -> u32 {
+    /// Kills the process of a program in a pod.
+    pub fn kill(pod: &Value, program: &str) {
+        let process = Self::process(pod, program).to_string();
+        run(Command::new("kill").args(["-s", "KILL", &process])).unwrap();
+    }
+
+    /// As this machine numbers it.
+    fn process(pod: &Value, program: &str) -> u32 {
         let uid = pod["metadata"]["uid"].as_str().unwrap();
         let processes = fs::read_dir("/proc").unwrap().flatten();
         let mut found = processes.filter_map(|entry| {
             let number = entry.file_name().to_str()?.parse().ok()?;
             let groups = fs::read_to_string(entry.path().join("cgroup")).ok()?;
             let words = fs::read_to_string(entry.path().join("cmdline")).ok()?;
-            (groups.contains(uid) && words.contains("quiescent")).then_some(number)
+            (groups.contains(uid) && words.contains(program)).then_some(number)
         });
         found.next().expect("the pod has a process")
     }

@@ -1,5 +1,5 @@
 //! What a rollout, a killed replica of the webhook and a killed leader cost.
-use std::{process::Command, time::Instant};
+use std::time::Instant;
 
 use super::{
     Steps,
@@ -7,7 +7,7 @@ use super::{
     load::{Load, Outcome},
     node::{Node, SOON},
 };
-use crate::apiserver::kit::{eventually, run};
+use crate::apiserver::kit::eventually;
 
 pub fn a_rollout_loses_nothing(node: &Node, steps: &Steps) {
     node.namespace("load", "quiescent.dev/inject=enabled");
@@ -37,7 +37,7 @@ pub fn a_killed_replica_loses_what_was_under_way(node: &Node, steps: &Steps) {
     let victim = &node.pods("quiescent")[0];
     let name = victim["metadata"]["name"].as_str().unwrap();
     let killed = Instant::now();
-    kill(Node::process(victim));
+    Node::kill(victim, "quiescent");
     eventually("it is ready again", SOON, || {
         let pod = node
             .kubectl
@@ -82,7 +82,7 @@ pub fn a_killed_leader_is_followed(node: &Node, steps: &Steps) {
     });
     let leader = leader.unwrap_or_else(|| panic!("{before} is none of the pods"));
     let killed = Instant::now();
-    kill(Node::process(leader));
+    Node::kill(leader, "quiescent");
     let after = eventually("another one leads", SOON, || {
         let now = holder();
         (now != before).then_some(now)
@@ -98,8 +98,4 @@ pub fn a_killed_leader_is_followed(node: &Node, steps: &Steps) {
     steps.done(&format!(
         "the leader {before} killed: {after} leads after {took:.1?}, and makes what is deleted anew"
     ));
-}
-
-fn kill(process: u32) {
-    run(Command::new("kill").args(["-s", "KILL", &process.to_string()])).unwrap();
 }

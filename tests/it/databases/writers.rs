@@ -25,7 +25,7 @@ pub type Session = Box<dyn FnMut(u64) + Send>;
 /// Writers at work, each in a session of its own.
 pub struct Writers {
     acknowledged: Arc<[AtomicU64; WRITERS]>,
-    times: Arc<Mutex<Vec<Instant>>>,
+    times: Arc<Mutex<Vec<(usize, Instant)>>>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -45,7 +45,7 @@ impl Writers {
                     number += 1;
                     write(number);
                     acknowledged[writer].store(number, Ordering::SeqCst);
-                    times.lock().unwrap().push(Instant::now());
+                    times.lock().unwrap().push((writer, Instant::now()));
                 }
             })
         });
@@ -75,13 +75,24 @@ impl Writers {
         std::array::from_fn(|writer| self.acknowledged[writer].load(Ordering::SeqCst))
     }
 
+    /// What had been acknowledged at a moment.
+    pub fn record_at(&self, moment: Instant) -> Record {
+        let times = self.times.lock().unwrap();
+        let mut record = [0; WRITERS];
+        for (writer, _) in times.iter().filter(|(_, time)| *time <= moment) {
+            record[*writer] += 1;
+        }
+        record
+    }
+
     /// How the writers fared between two moments.
     pub fn pace(&self, from: Instant, to: Instant) -> Pace {
         let times = self.times.lock().unwrap();
         let mut last = from;
         let mut longest = Duration::ZERO;
         let mut count = 0_u32;
-        for time in times.iter().filter(|time| (from..=to).contains(*time)) {
+        let acknowledged = times.iter().map(|(_, time)| time);
+        for time in acknowledged.filter(|time| (from..=to).contains(*time)) {
             longest = longest.max(*time - last);
             last = *time;
             count += 1;

@@ -1,10 +1,10 @@
 //! One PostgreSQL in the cluster, made by a StatefulSet without an annotation of ours.
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::cluster::Cluster;
-use crate::apiserver::kit::{eventually, run};
+use crate::apiserver::kit::eventually;
 
 /// One PostgreSQL in a namespace that wants hooks.
 pub struct Database<'c> {
@@ -17,30 +17,7 @@ impl Database<'_> {
     pub fn start(&self) -> Value {
         let kubectl = &self.cluster.node.kubectl;
         let namespace = self.namespace;
-        kubectl.run(&format!("create namespace {namespace}"));
-        kubectl.run(&format!(
-            "label namespace {namespace} quiescent.dev/inject=enabled"
-        ));
-        let mut scripts = Command::new(env!("CARGO_BIN_EXE_quiescent"));
-        let scripts = run(scripts.args(["scripts", "-n", namespace])).expect("quiescent scripts");
-        kubectl.apply("apply -f -", &scripts);
-        // Both are seen by watches: the label by the API server, the account by its admission.
-        let probe = json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"},
-            "spec": {"containers": [{"name": "postgres", "image": "quiescent.test/postgres:15"}]},
-        });
-        eventually(
-            "pods of the namespace get hooks",
-            Duration::from_secs(30),
-            || {
-                let arguments = format!("create --dry-run=server -n {namespace} -o json -f -");
-                let shown = kubectl.attempt(&arguments, &probe.to_string()).ok()?;
-                shown
-                    .contains("pre.hook.backup.velero.io/command")
-                    .then_some(())
-            },
-        );
-
+        self.cluster.namespace_with_hooks(namespace);
         let stored = kubectl.json(&format!("create -n {namespace} -f -"), STATEFUL_SET);
         assert_eq!(
             stored["spec"]["template"]["metadata"]["annotations"],

@@ -13,7 +13,7 @@ use crate::databases::{
 };
 
 /// Money moves, rows are changed and added, and a counter all writers share counts the transactions.
-fn transaction(writer: usize, number: u64) -> String {
+pub fn transaction(writer: usize, number: u64) -> String {
     let from = writer as u64 * 10 + number % 10;
     let to = writer as u64 * 10 + (number + 3) % 10;
     let touched = number * 7919 % 20_000;
@@ -26,7 +26,8 @@ fn transaction(writer: usize, number: u64) -> String {
     )
 }
 
-const TABLES: &str = "create database shop; use shop;
+/// What the writers write to.
+pub const TABLES: &str = "create database shop; use shop;
     create table digit (d int); insert into digit values (0), (1), (2), (3), (4), (5), (6), (7), (8), (9);
     create table account (id int primary key, balance int not null);
     insert into account select a.d * 10 + b.d, 100 from digit a, digit b where a.d < 4;
@@ -39,6 +40,42 @@ const TABLES: &str = "create database shop; use shop;
 /// What the awkward data come to.
 const SUMS: &str =
     "checksum table `sh op-é`.parent, `sh op-é`.t, `sh op-é`.`sélect ``from```, other.numbers";
+
+/// What is there of the writers' work, when every table and every sum is right.
+pub fn record(sql: impl Fn(&str) -> String) -> Result<Record, String> {
+    let is = |question: &str, answer: &str| {
+        let now = sql(question);
+        (now == answer)
+            .then_some(())
+            .ok_or_else(|| format!("{question}: {now}, not {answer}"))
+    };
+    let tables = sql(
+        "select group_concat('`', table_schema, '`.`', replace(table_name, '`', '``'), '`') from information_schema.tables
+         where table_type = 'BASE TABLE' and table_schema in ('shop', 'other', 'sh op-é')",
+    );
+    let checked = sql(&format!("check table {tables} extended"));
+    if checked.lines().count() < 5 || !checked.lines().all(|line| line.ends_with("\tOK")) {
+        return Err(checked);
+    }
+    is("select sum(balance) from shop.account", "4000")?;
+    is(
+        "select n - (select count(*) from shop.written) from shop.counter",
+        "0",
+    )?;
+    is("select count(*) from shop.big force index (note)", "20000")?;
+    let mut record = [0; WRITERS];
+    for (writer, last) in record.iter_mut().enumerate() {
+        let of = format!("from shop.written where worker = {writer}");
+        is(
+            &format!("select coalesce(max(number), 0) - count(*) {of}"),
+            "0",
+        )?;
+        *last = sql(&format!("select coalesce(max(number), 0) {of}"))
+            .parse()
+            .unwrap();
+    }
+    Ok(record)
+}
 
 impl Engine for MySql {
     fn start(installation: &Installation) -> Self {
@@ -82,40 +119,11 @@ impl Engine for MySql {
     }
 
     fn written(&self) -> Result<Record, String> {
-        let is = |question: &str, answer: &str| {
-            let now = self.sql(question);
-            (now == answer)
-                .then_some(())
-                .ok_or_else(|| format!("{question}: {now}, not {answer}"))
-        };
-        let tables = self.sql(
-            "select group_concat('`', table_schema, '`.`', replace(table_name, '`', '``'), '`') from information_schema.tables
-             where table_type = 'BASE TABLE' and table_schema in ('shop', 'other', 'sh op-é')",
-        );
-        let checked = self.sql(&format!("check table {tables} extended"));
-        if checked.lines().count() < 9 || !checked.lines().all(|line| line.ends_with("\tOK")) {
-            return Err(checked);
+        let (seen, now) = (self.sql("select sums from shop.seen"), self.sql(SUMS));
+        if seen != now {
+            return Err(format!("the awkward data came to {seen}, and now to {now}"));
         }
-        is(SUMS, &self.sql("select sums from shop.seen"))?;
-        is("select sum(balance) from shop.account", "4000")?;
-        is(
-            "select n - (select count(*) from shop.written) from shop.counter",
-            "0",
-        )?;
-        is("select count(*) from shop.big force index (note)", "20000")?;
-        let mut record = [0; WRITERS];
-        for (writer, last) in record.iter_mut().enumerate() {
-            let of = format!("from shop.written where worker = {writer}");
-            is(
-                &format!("select coalesce(max(number), 0) - count(*) {of}"),
-                "0",
-            )?;
-            *last = self
-                .sql(&format!("select coalesce(max(number), 0) {of}"))
-                .parse()
-                .unwrap();
-        }
-        Ok(record)
+        record(|statement| self.sql(statement))
     }
 }
 

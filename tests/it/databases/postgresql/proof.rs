@@ -44,7 +44,8 @@ impl<M> From<Postgres> for Backed<M> {
     }
 }
 
-const TABLES: &str = "
+/// What the writers write to.
+pub const TABLES: &str = "
 create table account (id int primary key, balance int not null);
 insert into account select id, 100 from generate_series(0, 39) id;
 create table big (id int primary key, note text, filler text);
@@ -54,7 +55,7 @@ create table counter (n int);
 insert into counter values (0)";
 
 /// Money moves, rows are changed and added, and a counter all writers share counts the transactions.
-fn transaction(writer: usize, number: u64) -> String {
+pub fn transaction(writer: usize, number: u64) -> String {
     let from = writer as u64 * 10 + number % 10;
     let to = writer as u64 * 10 + (number + 3) % 10;
     let touched = number * 7919 % 20_000;
@@ -80,6 +81,28 @@ create extension if not exists amcheck;
 select bt_index_parent_check(indexrelid, true) from pg_index
 join pg_class on pg_class.oid = indexrelid join pg_am on pg_am.oid = relam
 where amname = 'btree' and relkind = 'i' and relpersistence = 'p' and indisvalid";
+
+/// What is there of the writers' work, when every B-tree and every sum is right.
+pub fn record(sql: impl Fn(&str) -> String) -> Result<Record, String> {
+    sql(CHECK);
+    for invariant in INVARIANTS {
+        let answer = sql(invariant);
+        if answer != "0" {
+            return Err(format!("{invariant}: {answer}"));
+        }
+    }
+    let mut record = [0; WRITERS];
+    for (writer, last) in record.iter_mut().enumerate() {
+        let look = format!("select max(number), count(*) from written where worker = {writer}");
+        let answer = sql(&look);
+        let (highest, count) = answer.split_once('|').unwrap();
+        if highest != count {
+            return Err(format!("writer {writer}: {count} rows up to {highest}"));
+        }
+        *last = count.parse().unwrap();
+    }
+    Ok(record)
+}
 
 impl<M: Method> Engine for Backed<M> {
     fn start(installation: &Installation) -> Self {
@@ -116,9 +139,7 @@ impl<M: Method> Engine for Backed<M> {
 
     fn written(&self) -> Result<Record, String> {
         let server = &self.0;
-        for database in ["postgres", "shop"] {
-            server.sql(database, CHECK);
-        }
+        server.sql("shop", CHECK);
         // Reads every row.
         server.everything();
         let large = "select count(*) from item where length(picture) = 960000";
@@ -127,23 +148,7 @@ impl<M: Method> Engine for Backed<M> {
         if !whole {
             return Err("the large values are not what they were".to_owned());
         }
-        for invariant in INVARIANTS {
-            let answer = server.sql("postgres", invariant);
-            if answer != "0" {
-                return Err(format!("{invariant}: {answer}"));
-            }
-        }
-        let mut record = [0; WRITERS];
-        for (writer, last) in record.iter_mut().enumerate() {
-            let look = format!("select max(number), count(*) from written where worker = {writer}");
-            let answer = server.sql("postgres", &look);
-            let (highest, count) = answer.split_once('|').unwrap();
-            if highest != count {
-                return Err(format!("writer {writer}: {count} rows up to {highest}"));
-            }
-            *last = count.parse().unwrap();
-        }
-        Ok(record)
+        record(|statement| server.sql("postgres", statement))
     }
 
     fn restore(installation: &Installation, backup: &Pod) -> Result<Self, String> {

@@ -21,12 +21,37 @@ const APPEND_ONLY: [&str; 6] = [
 ];
 
 /// Coins move, a list grows, and a counter all writers share counts the transactions.
-fn transaction(writer: usize, number: u64) -> String {
+pub fn transaction(writer: usize, number: u64) -> String {
     format!(
         "MULTI\nDECR purse:{}\nINCR purse:{}\nRPUSH written:{writer} {number}\nINCR counter\nEXEC\nECHO \"ack {number}\"\n",
         number % 10,
         (number + 3) % 10
     )
+}
+
+/// What is there of the writers' work, when all that they counted agrees.
+pub fn record(ask: impl Fn(&[&str]) -> String) -> Result<Record, String> {
+    let number = |command: &[&str]| ask(command).parse::<i64>().unwrap_or(0);
+    let coins: i64 = (0..10)
+        .map(|purse| number(&["get", &format!("purse:{purse}")]))
+        .sum();
+    if coins != 0 {
+        return Err(format!("{coins} coins came from nowhere"));
+    }
+    let mut record = [0; WRITERS];
+    for (writer, last) in record.iter_mut().enumerate() {
+        let list = format!("written:{writer}");
+        let length = number(&["llen", &list]);
+        if number(&["lindex", &list, "-1"]) != length {
+            return Err(format!("writer {writer}: there are gaps"));
+        }
+        *last = length.unsigned_abs();
+    }
+    let counted = number(&["get", "counter"]).unsigned_abs();
+    if counted != record.iter().sum::<u64>() {
+        return Err(format!("{counted} transactions, but {record:?}"));
+    }
+    Ok(record)
 }
 
 /// A server whose pod has the label of a method.
@@ -74,30 +99,10 @@ impl<const SNAPSHOT: bool> Engine for Labelled<SNAPSHOT> {
     }
 
     fn written(&self) -> Result<Record, String> {
-        let number = |command: &[&str]| self.0.ask(command).parse::<i64>().unwrap_or(0);
         if self.0.ask(&["get", "awk\"ward \\ key"]) != "😀\n'" {
             return Err("the awkward key is not what it was".to_owned());
         }
-        let coins: i64 = (0..10)
-            .map(|purse| number(&["get", &format!("purse:{purse}")]))
-            .sum();
-        if coins != 0 {
-            return Err(format!("{coins} coins came from nowhere"));
-        }
-        let mut record = [0; WRITERS];
-        for (writer, last) in record.iter_mut().enumerate() {
-            let list = format!("written:{writer}");
-            let length = number(&["llen", &list]);
-            if number(&["lindex", &list, "-1"]) != length {
-                return Err(format!("writer {writer}: there are gaps"));
-            }
-            *last = length.unsigned_abs();
-        }
-        let counted = number(&["get", "counter"]).unsigned_abs();
-        if counted != record.iter().sum::<u64>() {
-            return Err(format!("{counted} transactions, but {record:?}"));
-        }
-        Ok(record)
+        record(|command| self.0.ask(command))
     }
 }
 

@@ -1,0 +1,207 @@
+//! A database in a pod, spoken to by the clients of this machine, and the writers of the proofs at it.
+use std::{process::Command, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::{
+    apiserver::kit::{eventually, run},
+    cluster::node::SOON,
+    databases::{
+        mysql, postgresql, redis,
+        writers::{Record, Session, Writers, session},
+    },
+    velero::cluster::Cluster,
+};
+
+/// Between two transactions of one writer: a load that leaves the machine to Velero.
+const PACE: Duration = Duration::from_millis(10);
+
+const PASSWORD: &str = "correct horse";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    PostgreSql,
+    MariaDb,
+    Redis,
+}
+
+impl Engine {
+    pub const ALL: [Self; 3] = [Self::MariaDb, Self::PostgreSql, Self::Redis];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PostgreSql => "postgresql",
+            Self::MariaDb => "mariadb",
+            Self::Redis => "redis",
+        }
+    }
+
+    /// The container as its users write it, with its data on the volume `data`, and small caches.
+    pub fn container(self) -> Value {
+        let (image, path, port, arguments): (_, _, u16, &[&str]) = match self {
+            Self::PostgreSql => (
+                "postgres:15",
+                "/var/lib/postgresql",
+                5432,
+                &[
+                    "-c",
+                    "shared_buffers=24MB",
+                    "-c",
+                    "checkpoint_timeout=30s",
+                    "-c",
+                    "max_wal_size=96MB",
+                ],
+            ),
+            Self::MariaDb => (
+                "mariadb:10.11",
+                "/var/lib/mysql",
+                3306,
+                &["--innodb-buffer-pool-size=64M"],
+            ),
+            Self::Redis => ("redis:7", "/data", 6379, &["--appendonly", "yes"]),
+        };
+        json!({
+            "name": self.name(), "image": format!("quiescent.test/{image}"), "args": arguments,
+            "env": match self {
+                Self::PostgreSql => json!([{"name": "POSTGRES_PASSWORD", "value": PASSWORD}]),
+                Self::MariaDb => json!([{"name": "MARIADB_ROOT_PASSWORD", "value": PASSWORD}]),
+                Self::Redis => json!([]),
+            },
+            "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
+            "volumeMounts": [{"name": "data", "mountPath": path}],
+        })
+    }
+}
+
+/// A pod with a database.
+pub struct Server<'c> {
+    pub cluster: &'c Cluster,
+    pub namespace: &'static str,
+    pub pod: &'static str,
+    pub engine: Engine,
+}
+
+impl Server<'_> {
+    pub fn pod(&self) -> Value {
+        let get = format!("get pod -n {} {}", self.namespace, self.pod);
+        self.cluster.node.kubectl.json(&get, "")
+    }
+
+    pub fn is_ready(&self) {
+        self.cluster.node.kubectl.run(&format!(
+            "wait -n {} --for condition=Ready pod/{} --timeout 180s",
+            self.namespace, self.pod
+        ));
+        self.lets_clients_in();
+    }
+
+    /// A server that recovers has its port open before.
+    pub fn lets_clients_in(&self) {
+        let question = match self.engine {
+            Engine::Redis => "ping",
+            Engine::PostgreSql | Engine::MariaDb => "select 1",
+        };
+        eventually("clients are let in", SOON, || {
+            let answer = self.attempt(&[question]).ok()?;
+            (answer == "1" || answer == "PONG").then_some(())
+        });
+    }
+
+    /// A client that reads from a pipe.
+    fn client(&self) -> Command {
+        let pod = self.pod();
+        let address = pod["status"]["podIP"]
+            .as_str()
+            .expect("the pod has an address");
+        let (program, arguments, variable): (_, &[&str], _) = match self.engine {
+            Engine::PostgreSql => (
+                "psql",
+                &["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres"],
+                "PGPASSWORD",
+            ),
+            Engine::MariaDb => (
+                "mariadb",
+                &[
+                    "--no-defaults",
+                    "--user=root",
+                    "--batch",
+                    "--raw",
+                    "--skip-column-names",
+                    "--unbuffered",
+                ],
+                "MYSQL_PWD",
+            ),
+            Engine::Redis => ("redis-cli", &[], "QUIESCENT_UNUSED"),
+        };
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .args(["-h", address])
+            .env(variable, PASSWORD);
+        command
+    }
+
+    pub fn attempt(&self, words: &[&str]) -> Result<String, String> {
+        let mut client = self.client();
+        match self.engine {
+            Engine::PostgreSql => client.arg("-c"),
+            Engine::MariaDb => client.arg("-e"),
+            Engine::Redis => &mut client,
+        };
+        run(client.args(words)).map(|answer| answer.trim_end().to_owned())
+    }
+
+    /// What a statement, or the words of a command of Redis, is answered.
+    #[track_caller]
+    pub fn ask(&self, words: &[&str]) -> String {
+        self.attempt(words)
+            .unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    /// A session whose input the caller has.
+    pub fn session(&self) -> Command {
+        self.client()
+    }
+
+    /// Makes what the writers write to, and a table that they leave alone.
+    pub fn fill(&self) {
+        match self.engine {
+            Engine::PostgreSql => {
+                self.ask(&[postgresql::proof::TABLES]);
+                self.ask(&["create table aside (id int)"]);
+            }
+            Engine::MariaDb => {
+                self.ask(&[mysql::proof::TABLES]);
+                self.ask(&["create table shop.aside (id int primary key)"]);
+            }
+            Engine::Redis => {}
+        }
+    }
+
+    pub fn writers(&self) -> Writers {
+        Writers::start(|writer| {
+            let transaction = match self.engine {
+                Engine::PostgreSql => postgresql::proof::transaction,
+                Engine::MariaDb => mysql::proof::transaction,
+                Engine::Redis => redis::proof::transaction,
+            };
+            let mut write: Session = session(self.client(), writer, transaction);
+            Box::new(move |number| {
+                write(number);
+                std::thread::sleep(PACE);
+            })
+        })
+    }
+
+    /// What is there of the writers' work, when all checks pass.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn record(&self) -> Result<Record, String> {
+        match self.engine {
+            Engine::PostgreSql => postgresql::proof::record(|statement| self.ask(&[statement])),
+            Engine::MariaDb => mysql::proof::record(|statement| self.ask(&[statement])),
+            Engine::Redis => redis::proof::record(|command| self.ask(command)),
+        }
+    }
+}
