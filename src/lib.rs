@@ -6,7 +6,7 @@
 //! | modules | what they know |
 //! |---|---|
 //! | `json` | JSON read in place |
-//! | `diagnostic`, `yaml`, `velero`, `pod`, `rotation`, `entries` | findings, documents with places, Velero's contract, a pod's JSON, when a certificate is renewed, what the webhook's entries must say |
+//! | `diagnostic`, `yaml`, `velero`, `csi`, `pod`, `rotation`, `entries` | findings, documents with places, Velero's contract, objects of CSI snapshots, a pod's JSON, when a certificate is renewed, what the webhook's entries must say |
 //! | `policy` | which pods are meant and what they get |
 //! | `recognise` | what is a database, what stands beside one, and whose databases somebody else backs up |
 //! | `select` | which policies select a pod, and why the others do not |
@@ -24,6 +24,7 @@
 //! | `trial` | hooks tried on a live pod: the next step, what has to be undone, what it says |
 //! | `results` | what became of the hooks and volumes of a backup or restore |
 //! | `verify` | a backup restored beside the original: what is copied, and what all that was seen comes to |
+//! | `snapshot` | snapshots of claims while their pods hold: the next step, what has to be undone, what it may be called |
 //! | `files`, `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
 //! | `certs`, `policy_files`, `policy_resources`, `velero_files`, `server`, `controller` | I/O with one |
 //! | `cli` | all of it, for a person |
@@ -35,6 +36,7 @@ pub mod audit;
 pub mod certs;
 pub mod cli;
 pub mod controller;
+pub mod csi;
 pub mod diagnostic;
 pub mod doctor;
 pub mod entries;
@@ -61,6 +63,7 @@ pub mod rotation;
 pub mod select;
 pub mod server;
 pub mod shutdown;
+pub mod snapshot;
 pub mod telemetry;
 pub mod trial;
 pub mod uninject;

@@ -7,6 +7,8 @@ mod said;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use proposal::{Proposal, propose};
 pub use said::{Said, said, size};
 
@@ -19,7 +21,7 @@ use crate::{
 const LINGER: Duration = Duration::from_secs(10);
 
 /// The hooks that Velero would run for a pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hooks {
     pub pre: Option<ExecHook>,
     pub post: Option<ExecHook>,
@@ -62,7 +64,7 @@ pub fn container<'a>(hook: &'a ExecHook, pod: &'a PodView<'_>) -> Result<&'a str
 }
 
 /// One hook that was run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub phase: HookPhase,
     pub outcome: Outcome,
@@ -74,7 +76,7 @@ pub struct Run {
 }
 
 /// What became of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     Exited(i32),
     /// It never began.
@@ -120,7 +122,7 @@ pub enum Step<'t> {
     Done,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
     Pre,
     Hold,
@@ -131,7 +133,7 @@ enum Stage {
 }
 
 /// One pod's trial, from the first hook to the last.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trial {
     hooks: Hooks,
     hold: Duration,
@@ -142,7 +144,7 @@ pub struct Trial {
 }
 
 /// What is known of a pre hook that was not waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Late {
     /// There is none.
     No,
@@ -223,6 +225,12 @@ impl Trial {
         if ended {
             self.late = Late::Ended;
         }
+    }
+
+    /// Whether all that was to be done before the cut has ended well.
+    #[must_use]
+    pub fn is_quiesced(&self) -> bool {
+        self.stage != Stage::Pre && !self.stopped && self.runs.iter().all(|it| it.outcome.is_good())
     }
 
     /// What the trial came to.

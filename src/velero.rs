@@ -112,7 +112,9 @@ pub const LONGEST_TIMEOUT: Timeout = Timeout::from_seconds(4 * 60 * 60);
 pub const RESTORE_NAME_LABEL: &str = "velero.io/restore-name";
 
 /// When a hook runs, which is also the prefix of its annotations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum HookPhase {
     /// Before the pod and its volumes are backed up.
     Pre,

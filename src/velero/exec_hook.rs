@@ -5,7 +5,7 @@ use super::{HookKeys, HookPhase, LEGACY_PRE, LONGEST_TIMEOUT, OnError, Timeout, 
 pub const DEFAULT_TIMEOUT: Timeout = Timeout::from_seconds(30);
 
 /// A hook that runs in a container of a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ExecHook {
     pub phase: HookPhase,
     /// Run as it is, without a shell.

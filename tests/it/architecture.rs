@@ -12,7 +12,15 @@ use syn::{UseTree, visit::Visit};
 /// The layers of `src/lib.rs`, the lowest first. Modules of one layer do not use each other.
 const LAYERS: &[&[&str]] = &[
     &["json"],
-    &["diagnostic", "yaml", "velero", "pod", "rotation", "entries"],
+    &[
+        "diagnostic",
+        "yaml",
+        "velero",
+        "csi",
+        "pod",
+        "rotation",
+        "entries",
+    ],
     &["policy"],
     &["recognise"],
     &["select"],
@@ -32,7 +40,7 @@ const LAYERS: &[&[&str]] = &[
     &["audit", "doctor"],
     &["missed"],
     &["trial"],
-    &["results"],
+    &["results", "snapshot"],
     &["verify"],
     &["files", "shutdown", "telemetry", "kubernetes"],
     &["certs", "policy_files", "velero_files"],
@@ -94,6 +102,7 @@ const SPELLERS: &[(&str, &str)] = &[
     ("hook.restore.velero.io/command", "velero.rs"),
     ("backup.velero.io/backup-volumes", "velero.rs"),
     ("/spec/volumes/-", "patch.rs"),
+    ("snapshot.storage.k8s.io", "csi.rs"),
 ];
 
 /// Every path a file names, grouped imports spelled out.

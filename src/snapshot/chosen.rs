@@ -1,0 +1,299 @@
+//! Which hooks run in a pod for a snapshot of its claims.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
+
+use crate::{
+    inject::{Injection, inject},
+    plan::{Change, PROVENANCE},
+    pod::PodView,
+    policy::{Policy, PolicySet},
+    recognise::{Spread, spread},
+    select::Facts,
+    trial::Hooks,
+};
+
+/// The policies in both of the ways in which a pod may have their scripts.
+pub struct Chosen {
+    mounted: PolicySet,
+    inlined: PolicySet,
+}
+
+/// What runs in a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hooked {
+    pub hooks: Hooks,
+    /// The policies that say so; none where the pod's author does.
+    pub policies: Option<String>,
+    /// Whether writes may wait from pre to post. Of an author's hooks nobody knows.
+    pub holds_writes: bool,
+}
+
+impl Chosen {
+    #[must_use]
+    pub fn new(policies: PolicySet) -> Self {
+        let inlined = policies.iter().map(|it| Arc::new(it.inlined()));
+        Self {
+            inlined: PolicySet::default().with(&inlined.collect::<Vec<_>>()),
+            mounted: policies,
+        }
+    }
+
+    /// The hooks of a pod, given as its JSON.
+    ///
+    /// # Errors
+    /// Why none of them says when a snapshot is good, and what to do about it.
+    pub fn of(&self, pod: &str, facts: Facts<'_>) -> Result<Hooked, String> {
+        let view = PodView::parse(pod).map_err(|error| error.what().clone())?;
+        let there = annotations(pod);
+        let mounted = inject(&self.mounted, &view, facts);
+        if mounted.plan.applied.is_empty() {
+            return self.authors(&there, &mounted, facts);
+        }
+        if let Some(dump) = mounted.plan.applied.iter().find(|it| it.policy.dumps()) {
+            return Err(dumps(&dump.policy.name));
+        }
+        if let Some(hooked) = followed(&mounted, &there) {
+            return Ok(hooked);
+        }
+        let inlined = inject(&self.inlined, &view, facts);
+        followed(&inlined, &there).ok_or_else(|| {
+            format!(
+                "a running pod can get no volumes, and {} brings some: label it quiescent.dev/method=snapshot, and create it anew",
+                inlined.plan.provenance()
+            )
+        })
+    }
+
+    /// What the pod has without a policy that selects it now.
+    fn authors(
+        &self,
+        there: &BTreeMap<String, String>,
+        injection: &Injection<'_>,
+        facts: Facts<'_>,
+    ) -> Result<Hooked, String> {
+        let hooks = Hooks::of(|key| there.get(key).map(String::as_str));
+        let reason = injection.reason();
+        if hooks.is_empty() {
+            let why = reason.map_or("no hooks", |it| it.sentence());
+            return Err(format!(
+                "it has no hooks, and no policy has any for it: {why}"
+            ));
+        }
+        let named = there.get(PROVENANCE);
+        let dump = named
+            .into_iter()
+            .flat_map(|it| it.split(','))
+            .find_map(|entry| {
+                let (name, _) = entry.split_once('@')?;
+                let policy: &Policy = self.mounted.get(name, facts.namespace)?;
+                policy.dumps().then_some(name)
+            });
+        match dump {
+            Some(name) => Err(dumps(name)),
+            None => Ok(Hooked {
+                hooks,
+                policies: named.cloned(),
+                holds_writes: true,
+            }),
+        }
+    }
+}
+
+fn dumps(policy: &str) -> String {
+    format!(
+        "it follows {policy}, and a dump is not what a snapshot captures: label it quiescent.dev/method=snapshot, or back it up with Velero"
+    )
+}
+
+/// What a plan would have Velero run, where the pod has all the volumes for it.
+fn followed(injection: &Injection<'_>, there: &BTreeMap<String, String>) -> Option<Hooked> {
+    let plan = &injection.plan;
+    let mut annotations = there.clone();
+    for change in &plan.changes {
+        match change {
+            Change::Annotation { key, value, .. } => {
+                annotations.insert((*key).to_owned(), value.to_string());
+            }
+            Change::NoAnnotation { key, .. } => {
+                annotations.remove(*key);
+            }
+            // Init containers of a running pod have run.
+            Change::Complete(_) => {}
+            Change::Volume(_) | Change::Scripts { .. } | Change::Mount(_) => return None,
+        }
+    }
+    if plan.applied.is_empty() {
+        return None;
+    }
+    Some(Hooked {
+        hooks: Hooks::of(|key| annotations.get(key).map(String::as_str)),
+        policies: Some(plan.provenance().into_owned()),
+        holds_writes: plan.applied.iter().any(|it| it.policy.holds_writes()),
+    })
+}
+
+fn annotations(pod: &str) -> BTreeMap<String, String> {
+    let pod: Value = serde_json::from_str(pod).unwrap_or_default();
+    serde_json::from_value(pod["metadata"]["annotations"].clone()).unwrap_or_default()
+}
+
+/// The claims of a pod with the volumes that mount them, without those that policies bring.
+#[must_use]
+pub fn claims(pod: &Value) -> Vec<(String, String)> {
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    let claims = volumes.filter_map(|volume| {
+        let of = volume["name"].as_str()?;
+        if of.starts_with("quiescent-") {
+            return None;
+        }
+        let claim = match volume["persistentVolumeClaim"]["claimName"].as_str() {
+            Some(claim) => claim.to_owned(),
+            None if volume.get("ephemeral").is_some() => format!("{name}-{of}"),
+            None => return None,
+        };
+        Some((claim, of.to_owned()))
+    });
+    claims.collect()
+}
+
+/// A database in a pod, given as its JSON, with files on several claims: of these it needs one moment.
+#[must_use]
+pub fn parts(pod: &str) -> Option<Spread> {
+    spread(pod).unwrap_or_default().into_iter().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        library,
+        select::{Namespace, Settings},
+        velero::HookPhase,
+    };
+
+    fn with_method(method: &str, ask: impl FnOnce(Facts<'_>)) {
+        let settings = Settings {
+            default_method: method.to_owned(),
+            ..Settings::default()
+        };
+        ask(Facts {
+            namespace: "shop",
+            about_namespace: Namespace::Unknown,
+            owner: None,
+            settings: &settings,
+        });
+    }
+
+    fn pod(image: &str, labels: &Value, annotations: &Value) -> Value {
+        json!({
+            "metadata": {"name": "db-0", "labels": labels, "annotations": annotations},
+            "spec": {
+                "containers": [{
+                    "name": "db", "image": image,
+                    "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+                }],
+                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-db-0"}}],
+            },
+        })
+    }
+
+    fn plain(image: &str) -> Value {
+        pod(image, &json!({}), &json!({}))
+    }
+
+    /// The same as the webhook makes it, where databases are dumped.
+    fn hooked(mut pod: Value) -> Value {
+        let policies = PolicySet::new(library::defaults()).0;
+        with_method("dump", |facts| {
+            let text = pod.to_string();
+            let view = PodView::parse(&text).unwrap();
+            let injection = inject(&policies, &view, facts);
+            assert!(!injection.plan.is_empty(), "{:?}", injection.reason());
+            injection.patch(&view).apply(&mut pod, "").unwrap();
+        });
+        pod
+    }
+
+    fn chosen(pod: &Value) -> Result<Hooked, String> {
+        let chosen = Chosen::new(PolicySet::new(library::defaults()).0);
+        let mut found = None;
+        with_method("snapshot", |facts| {
+            found = Some(chosen.of(&pod.to_string(), facts));
+        });
+        found.unwrap()
+    }
+
+    fn pre(hooked: &Hooked) -> String {
+        let pre = hooked.hooks.pre.as_ref().unwrap();
+        assert_eq!(pre.phase, HookPhase::Pre);
+        pre.command.join(" ")
+    }
+
+    #[test]
+    fn a_pod_without_volumes_of_ours_gets_the_script_in_its_command() {
+        for pod in [plain("postgres:16"), hooked(plain("postgres:16"))] {
+            let found = chosen(&pod).unwrap();
+            let policies = found.policies.as_deref().unwrap();
+            assert!(policies.starts_with("postgresql-snapshot@"), "{policies}");
+            assert!(pre(&found).contains("checkpoint"), "{}", pre(&found));
+            assert!(found.hooks.post.is_some() && !found.holds_writes);
+        }
+    }
+
+    #[test]
+    fn a_pod_that_was_made_for_snapshots_runs_what_it_has() {
+        let labels = json!({"quiescent.dev/method": "snapshot"});
+        let pod = hooked(pod("redis:7", &labels, &json!({})));
+        let found = chosen(&pod).unwrap();
+        assert!(pre(&found).contains("/quiescent/redis-snapshot/pre.sh"));
+        let why = chosen(&plain("redis:7")).unwrap_err();
+        assert!(why.contains("a running pod can get no volumes"), "{why}");
+    }
+
+    #[test]
+    fn a_dump_is_not_what_a_snapshot_captures() {
+        let labels = json!({"quiescent.dev/method": "dump"});
+        for pod in [
+            pod("postgres:16", &labels, &json!({})),
+            hooked(pod("postgres:16", &labels, &json!({}))),
+            hooked(plain("rabbitmq:3")),
+        ] {
+            let why = chosen(&pod).unwrap_err();
+            assert!(
+                why.contains("a dump is not what a snapshot captures"),
+                "{why}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_author_knows_what_holds() {
+        let own = json!({HookPhase::Pre.keys().command: "[\"fsfreeze\",\"-f\",\"/data\"]"});
+        let found = chosen(&pod("example.com/own:1", &json!({}), &own)).unwrap();
+        assert_eq!(
+            (pre(&found).as_str(), &found.policies),
+            ("fsfreeze -f /data", &None)
+        );
+        let why = chosen(&plain("example.com/own:1")).unwrap_err();
+        assert!(why.contains("it has no hooks"), "{why}");
+    }
+
+    #[test]
+    fn claims_are_those_of_the_pod_and_not_of_policies() {
+        let mut pod = hooked(plain("postgres:16"));
+        let volumes = pod["spec"]["volumes"].as_array_mut().unwrap();
+        volumes.push(json!({"name": "wal", "ephemeral": {"volumeClaimTemplate": {}}}));
+        volumes.push(json!({"name": "quiescent-dump-2", "ephemeral": {}}));
+        volumes.push(json!({"name": "tmp", "emptyDir": {}}));
+        let of = |claim: &str, volume: &str| (claim.to_owned(), volume.to_owned());
+        assert_eq!(
+            claims(&pod),
+            [of("data-db-0", "data"), of("db-0-wal", "wal")]
+        );
+    }
+}

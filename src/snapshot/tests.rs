@@ -1,0 +1,434 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const SECOND: Nanos = 1_000_000_000;
+
+fn terms(delete_unusable: bool) -> Terms {
+    Terms {
+        cut: Duration::from_mins(1),
+        ready: Duration::from_mins(10),
+        skew: Duration::from_secs(2),
+        delete_unusable,
+    }
+}
+
+fn hooks(pre: bool, post: bool) -> Hooks {
+    Hooks::of(|key| match key {
+        "pre.hook.backup.velero.io/command" if pre => Some("pre"),
+        "post.hook.backup.velero.io/command" if post => Some("post"),
+        _ => None,
+    })
+}
+
+fn run(phase: HookPhase, outcome: Outcome) -> Run {
+    Run {
+        phase,
+        outcome,
+        took: Duration::from_secs(1),
+        stdout: String::new(),
+        stderr: "quiescent: a note\n".to_owned(),
+        printed: 18,
+    }
+}
+
+/// A world in which each thing happens as it is told, and time goes on by a second with each.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing that may go wrong by itself"
+)]
+struct World {
+    pre: Outcome,
+    post: Outcome,
+    /// Which member's pre hook ends so, where that is not well.
+    member: usize,
+    /// Whether a pre hook that was not waited for ends in time.
+    ends_later: bool,
+    /// Why nothing is cut.
+    no_cut: bool,
+    not_ready: bool,
+    /// By how much the clock of the storage is ahead.
+    ahead: Nanos,
+    withdrawn: bool,
+    marked: bool,
+    /// Before which step somebody wants to stop.
+    stop: Option<usize>,
+    /// In the middle of which step whoever carries it out is gone.
+    gone: Option<usize>,
+}
+
+const WELL: World = World {
+    pre: Outcome::Exited(0),
+    post: Outcome::Exited(0),
+    member: 0,
+    ends_later: true,
+    no_cut: false,
+    not_ready: false,
+    ahead: 0,
+    withdrawn: true,
+    marked: true,
+    stop: None,
+    gone: None,
+};
+
+/// What was done to the world, and what came of it.
+#[derive(Default)]
+struct Seen {
+    steps: Vec<String>,
+    pre: Vec<usize>,
+    post: Vec<usize>,
+    cut: bool,
+}
+
+fn go(world: &World, snapshot: &mut Snapshot) -> Seen {
+    let mut seen = Seen::default();
+    let mut now = 100 * SECOND;
+    for at in 0.. {
+        assert!(at < 100, "it never ends: {:?}", seen.steps);
+        if world.stop == Some(at) {
+            snapshot.advance(Event::Stopped);
+        }
+        let step = snapshot.next_step();
+        now += SECOND;
+        if let Step::Run { member, hook } = &step {
+            let all = if hook.phase == HookPhase::Pre {
+                &mut seen.pre
+            } else {
+                &mut seen.post
+            };
+            all.push(*member);
+        }
+        seen.steps.push(match &step {
+            Step::Run { member, hook } => format!("{} {member}", word(hook.phase)),
+            Step::Linger { member, .. } => format!("linger {member}"),
+            Step::Cut(_) => "cut".to_owned(),
+            Step::Examine => "examine".to_owned(),
+            Step::AwaitReady(_) => "wait".to_owned(),
+            Step::Withdraw => "withdraw".to_owned(),
+            Step::Mark => "mark".to_owned(),
+            Step::Done => return seen,
+        });
+        if world.gone == Some(at) {
+            let kept = serde_json::to_string(snapshot).unwrap();
+            *snapshot = serde_json::from_str(&kept).unwrap();
+            snapshot.recover(now);
+            continue;
+        }
+        for event in events(world, &step, now, snapshot.cuts().len()) {
+            seen.cut |= matches!(step, Step::Cut(_)) && matches!(event, Event::Seen { .. });
+            snapshot.advance(event);
+        }
+    }
+    unreachable!()
+}
+
+fn events(world: &World, step: &Step, now: Nanos, claims: usize) -> Vec<Event> {
+    let cut = |ready| Cut {
+        content: Some("content".to_owned()),
+        at: Some(Taken {
+            from: now + world.ahead,
+            within: 0,
+        }),
+        ready,
+        error: None,
+    };
+    let all = |ready| {
+        let each = (0..claims).map(|claim| Event::Seen {
+            claim,
+            cut: cut(ready),
+        });
+        each.collect()
+    };
+    match step {
+        Step::Run { member, hook } => {
+            let outcome = match hook.phase {
+                HookPhase::Pre if *member == world.member => world.pre.clone(),
+                HookPhase::Pre => Outcome::Exited(0),
+                _ => world.post.clone(),
+            };
+            vec![Event::Ran {
+                member: *member,
+                run: run(hook.phase, outcome),
+                time: (now, now),
+            }]
+        }
+        Step::Linger { member, .. } => vec![Event::Lingered {
+            member: *member,
+            ended: world.ends_later,
+        }],
+        Step::Cut(_) if world.no_cut => vec![Event::GaveUp("no driver".to_owned())],
+        Step::Cut(_) => all(false),
+        Step::Examine => vec![Event::Examined(vec![None; claims])],
+        Step::AwaitReady(_) if world.not_ready => vec![Event::GaveUp("too late".to_owned())],
+        Step::AwaitReady(_) => all(true),
+        Step::Withdraw => vec![Event::Withdrawn(said(world.withdrawn))],
+        Step::Mark => vec![Event::Marked(said(world.marked))],
+        Step::Done => Vec::new(),
+    }
+}
+
+fn said(well: bool) -> Result<(), String> {
+    if well { Ok(()) } else { Err("no".to_owned()) }
+}
+
+fn check(world: &World, hooks: &[(bool, bool)], steps: &str, verdict: Verdict) -> Snapshot {
+    let members = hooks.iter().enumerate();
+    let members = members.map(|(at, (pre, post))| (format!("shop/{at}"), self::hooks(*pre, *post)));
+    let mut snapshot = Snapshot::new(terms(false), members.collect(), 2);
+    assert_eq!(snapshot.phase(), Phase::Pending);
+    let seen = go(world, &mut snapshot);
+    assert_eq!(
+        (&*seen.steps.join(", "), snapshot.verdict()),
+        (steps, verdict),
+        "{world:?}"
+    );
+    let ended = if verdict.is_good() {
+        Phase::Ready
+    } else {
+        Phase::Failed
+    };
+    assert_eq!(snapshot.phase(), ended);
+    assert_eq!(
+        verdict.is_good(),
+        snapshot.reasons().is_empty(),
+        "{:?}",
+        snapshot.reasons()
+    );
+    snapshot
+}
+
+const BOTH: (bool, bool) = (true, true);
+
+#[test]
+fn pods_hold_in_order_and_let_go_in_the_other() {
+    let snapshot = check(
+        &WELL,
+        &[BOTH, BOTH],
+        "pre 0, pre 1, cut, post 1, post 0, examine, wait, mark",
+        Verdict::Consistent,
+    );
+    assert_eq!(snapshot.held(), Some(Duration::from_secs(4)));
+    assert_eq!(snapshot.cutting(), Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn a_pre_hook_that_fails_undoes_all_that_began_and_none_else() {
+    let fails = World {
+        pre: Outcome::Exited(3),
+        member: 1,
+        ..WELL
+    };
+    let snapshot = check(
+        &fails,
+        &[BOTH, BOTH, BOTH],
+        "pre 0, pre 1, post 1, post 0",
+        Verdict::Undone,
+    );
+    assert_eq!(
+        snapshot.reasons(),
+        ["pre of shop/1: exit 3: quiescent: a note"]
+    );
+    let hangs = World {
+        pre: Outcome::TimedOut,
+        ..WELL
+    };
+    check(
+        &hangs,
+        &[BOTH, BOTH],
+        "pre 0, post 0, linger 0, post 0",
+        Verdict::Undone,
+    );
+    let stays = World {
+        ends_later: false,
+        ..hangs
+    };
+    check(
+        &stays,
+        &[BOTH],
+        "pre 0, post 0, linger 0",
+        Verdict::NotUndone,
+    );
+}
+
+#[test]
+fn what_never_began_leaves_nothing() {
+    let no_shell = || Outcome::NotRun("no shell".to_owned());
+    let nothing = World {
+        pre: no_shell(),
+        post: no_shell(),
+        ..WELL
+    };
+    check(&nothing, &[BOTH], "pre 0, post 0", Verdict::Undone);
+}
+
+#[test]
+fn what_is_not_cut_is_let_go_of_and_withdrawn() {
+    let never = World {
+        no_cut: true,
+        ..WELL
+    };
+    check(
+        &never,
+        &[BOTH],
+        "pre 0, cut, post 0, withdraw",
+        Verdict::Undone,
+    );
+    let stopped = World {
+        stop: Some(1),
+        ..WELL
+    };
+    check(&stopped, &[BOTH, BOTH], "pre 0, post 0", Verdict::Stopped);
+    let at_once = World {
+        stop: Some(0),
+        ..WELL
+    };
+    check(&at_once, &[BOTH], "", Verdict::Stopped);
+}
+
+#[test]
+fn what_was_not_held_to_the_end_is_not_consistent() {
+    let steps = "pre 0, cut, post 0, examine, mark";
+    let gone = World {
+        post: Outcome::Exited(5),
+        ..WELL
+    };
+    let snapshot = check(&gone, &[BOTH], steps, Verdict::Unusable);
+    assert!(snapshot.reasons()[0].starts_with("what was held had gone before the end"));
+    let fails = World {
+        post: Outcome::TimedOut,
+        ..WELL
+    };
+    check(&fails, &[BOTH], steps, Verdict::Unusable);
+    for ahead in [-5 * SECOND, 5 * SECOND] {
+        let clock = World { ahead, ..WELL };
+        let snapshot = check(&clock, &[BOTH], steps, Verdict::Unusable);
+        assert!(snapshot.reasons()[0].contains("by the clock of the storage"));
+    }
+    let near = World {
+        ahead: 2 * SECOND,
+        ..WELL
+    };
+    check(
+        &near,
+        &[BOTH],
+        "pre 0, cut, post 0, examine, wait, mark",
+        Verdict::Consistent,
+    );
+}
+
+#[test]
+fn what_is_of_no_use_goes_where_that_is_wanted() {
+    let gone = World {
+        post: Outcome::Exited(5),
+        ..WELL
+    };
+    let mut snapshot = Snapshot::new(
+        terms(true),
+        vec![("shop/0".to_owned(), hooks(true, true))],
+        1,
+    );
+    let seen = go(&gone, &mut snapshot);
+    assert_eq!(seen.steps.last().unwrap(), "withdraw");
+    assert_eq!(snapshot.verdict(), Verdict::Deleted);
+}
+
+#[test]
+fn without_hooks_it_is_never_called_consistent() {
+    for hooks in [
+        &[(false, false)][..],
+        &[(false, true)],
+        &[BOTH, (false, false)],
+        &[],
+    ] {
+        let members = hooks
+            .iter()
+            .map(|(pre, post)| (String::new(), self::hooks(*pre, *post)));
+        let mut snapshot = Snapshot::new(terms(false), members.collect(), 1);
+        go(&WELL, &mut snapshot);
+        assert_eq!(snapshot.verdict(), Verdict::CrashConsistent, "{hooks:?}");
+    }
+}
+
+#[test]
+fn what_is_not_ready_or_cannot_be_labelled_is_not_called_consistent() {
+    let late = World {
+        not_ready: true,
+        ..WELL
+    };
+    let steps = "pre 0, cut, post 0, examine, wait, mark";
+    check(&late, &[BOTH], steps, Verdict::NotReady);
+    let unmarked = World {
+        marked: false,
+        ..WELL
+    };
+    check(&unmarked, &[BOTH], steps, Verdict::Unusable);
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        4 => Just(Outcome::Exited(0)),
+        1 => (1..6).prop_map(Outcome::Exited),
+        1 => Just(Outcome::NotRun("no".to_owned())),
+        1 => Just(Outcome::TimedOut),
+        1 => Just(Outcome::Interrupted),
+        1 => Just(Outcome::Lost("gone".to_owned())),
+    ]
+}
+
+prop_compose! {
+    fn world()(
+        pre in outcome(),
+        post in outcome(),
+        member in 0_usize..4,
+        flags in any::<[bool; 5]>(),
+        ahead in prop_oneof![4 => Just(0), 1 => -9 * SECOND..9 * SECOND],
+        stop in proptest::option::weighted(0.3, 0_usize..12),
+        gone in proptest::option::weighted(0.3, 0_usize..12),
+    ) -> World {
+        let [ends_later, no_cut, not_ready, withdrawn, marked] = flags;
+        World {
+            pre, post, member, ends_later, no_cut, not_ready: not_ready && !marked, ahead,
+            withdrawn, marked, stop, gone,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_post_runs_and_nothing_is_called_what_it_is_not(
+        world in world(),
+        pods in prop::collection::vec(any::<(bool, bool)>(), 0..4),
+        claims in 1_usize..4,
+        delete_unusable in any::<bool>(),
+    ) {
+        let members = pods.iter().enumerate();
+        let members = members.map(|(at, (pre, post))| (at.to_string(), hooks(*pre, *post)));
+        let mut snapshot = Snapshot::new(terms(delete_unusable), members.collect(), claims);
+        let seen = go(&world, &mut snapshot);
+
+        for member in &seen.pre {
+            let times = seen.pre.iter().filter(|it| *it == member).count();
+            prop_assert_eq!(times, 1, "pre ran twice: {:?}", seen.steps);
+            prop_assert!(!pods[*member].1 || seen.post.contains(member), "post never ran: {:?}", seen.steps);
+        }
+        if !seen.pre.is_empty() && snapshot.verdict() == Verdict::Consistent {
+            prop_assert!(seen.cut && snapshot.cuts().iter().all(|it| it.is_cut() && it.ready));
+            prop_assert!(world.ahead >= -4 * SECOND, "{:?}", world);
+            let tells = pods.iter().any(|(_, post)| *post);
+            prop_assert!(!tells || world.ahead <= 4 * SECOND, "{:?}", world);
+            prop_assert_eq!(seen.pre.len(), pods.len());
+            let held = |it: &Member| it.tried().runs.iter().all(|run| run.outcome.is_good());
+            prop_assert!(snapshot.members().iter().all(held), "{:?}", world);
+            prop_assert!(world.marked || world.gone.is_some());
+            let cut = seen.steps.iter().position(|it| it == "cut").unwrap();
+            let late = |it: &String| it.starts_with("pre");
+            let early = |it: &String| it.starts_with("post");
+            prop_assert!(!seen.steps[cut..].iter().any(late) && !seen.steps[..cut].iter().any(early));
+        }
+        prop_assert_eq!(snapshot.verdict().is_good(), snapshot.phase() == Phase::Ready);
+        if snapshot.verdict() == Verdict::Consistent {
+            prop_assert!(!seen.pre.is_empty());
+        }
+    }
+}
