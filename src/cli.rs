@@ -22,6 +22,7 @@ mod results;
 mod schema;
 mod scripts;
 mod serve;
+mod snapshot;
 mod test;
 mod uninject;
 mod verify;
@@ -87,6 +88,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Run the hooks of live pods as a backup would, undo them, and say what their timeouts should be
     Test(test::Args),
+    /// Take CSI snapshots of claims while the hooks of their pods hold
+    Snapshot(snapshot::Args),
     /// Say what became of the hooks and volumes of a backup or a restore of Velero
     Results(results::Args),
     /// Restore a backup beside the original, check what came back, say how long it took, and clean up
@@ -137,6 +140,7 @@ pub fn run() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
         Command::Results(args) => results::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Lint(args) => lint::run(&args),

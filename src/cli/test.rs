@@ -1,10 +1,10 @@
 //! `quiescent test`: the hooks of a backup on live pods, as Velero would run them, and always undone.
 
 mod backup;
-mod live;
-mod pods;
-mod text;
-mod value;
+pub mod live;
+pub mod pods;
+pub mod text;
+pub mod value;
 
 use std::path::PathBuf;
 

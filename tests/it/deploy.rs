@@ -201,6 +201,7 @@ fn links_of_its_pages_lead_somewhere() {
         "docs/good-practice.md",
         "docs/release.md",
         "docs/results.md",
+        "docs/snapshot.md",
         "docs/test.md",
         "docs/verify.md",
     ];

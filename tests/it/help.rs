@@ -153,6 +153,7 @@ fn every_example_of_a_help_works() {
             let asks = [
                 "quiescent doctor",
                 "quiescent test",
+                "quiescent snapshot",
                 "quiescent results",
                 "quiescent verify",
             ];

@@ -66,7 +66,7 @@ impl Live<'_> {
     }
 
     /// Runs a hook as long as Velero waits for it. What goes on after that is given back.
-    async fn run(&self, subject: &Subject, hook: &ExecHook) -> (Run, Option<Running>) {
+    pub async fn run(&self, subject: &Subject, hook: &ExecHook) -> (Run, Option<Running>) {
         let began = Instant::now();
         let run = |outcome| Run {
             phase: hook.phase,
@@ -124,7 +124,7 @@ fn tell(subject: &Subject, hook: &ExecHook) {
 }
 
 /// What whoever stops us twice has to do.
-fn abandoned(subject: &Subject) -> anyhow::Error {
+pub fn abandoned(subject: &Subject) -> anyhow::Error {
     let pod = subject.title();
     let Some(post) = &subject.hooks.post else {
         return anyhow!("stopped at once: see what is left in {pod}");

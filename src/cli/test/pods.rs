@@ -1,6 +1,6 @@
 //! Which pods are tried, and with which hooks.
 
-use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use anyhow::{Context as _, anyhow, bail};
 use kube::Client;
@@ -38,6 +38,15 @@ const OWNERS: [(&[&str], &str); 4] = [
     (&["daemonset", "daemonsets", "ds"], "daemonsets"),
     (&["replicaset", "replicasets", "rs"], "replicasets"),
 ];
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pod(name) => write!(f, "pod/{name}"),
+            Self::Owner { plural, name } => write!(f, "{plural}/{name}"),
+        }
+    }
+}
 
 impl FromStr for Target {
     type Err = String;
@@ -159,7 +168,7 @@ fn read(text: &str) -> anyhow::Result<Pod> {
 }
 
 /// What is not there is called by the name that its owner uses.
-fn named(error: ListError, what: &str) -> anyhow::Error {
+pub fn named(error: ListError, what: &str) -> anyhow::Error {
     match error {
         ListError::Absent { .. } => anyhow!("there is no {what}"),
         ListError::Forbidden { .. } | ListError::Failed { .. } | ListError::Unreadable { .. } => {
@@ -168,7 +177,8 @@ fn named(error: ListError, what: &str) -> anyhow::Error {
     }
 }
 
-async fn meant(client: &Client, path: &str, labels: &str) -> Result<Vec<String>, ListError> {
+/// The pods with these labels, as texts.
+pub async fn meant(client: &Client, path: &str, labels: &str) -> Result<Vec<String>, ListError> {
     let objects = Objects {
         path,
         labels: Some(labels),
@@ -229,7 +239,7 @@ fn some(
 }
 
 /// What selects the pods of an owner, as kubectl writes it.
-async fn selector(
+pub async fn selector(
     client: &Client,
     namespace: &str,
     plural: &str,

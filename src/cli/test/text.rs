@@ -59,7 +59,8 @@ pub fn text(subject: &Subject, tried: &Tried) -> String {
     text
 }
 
-fn of_run(text: &mut String, subject: &Subject, hook: &ExecHook, run: &Run) {
+/// One hook that was run, in a line, and below it what it printed.
+pub fn of_run(text: &mut String, subject: &Subject, hook: &ExecHook, run: &Run) {
     let container = subject.container(hook).unwrap_or_default();
     let (outcome, style) = match &run.outcome {
         Outcome::Exited(0) => ("ok".to_owned(), Style::Good),

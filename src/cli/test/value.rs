@@ -51,7 +51,7 @@ fn pod(subject: &Subject, tried: &Tried) -> Value {
     })
 }
 
-fn run(subject: &Subject, tried: &Tried, run: &Run) -> Value {
+pub fn run(subject: &Subject, tried: &Tried, run: &Run) -> Value {
     let Run {
         phase,
         outcome,

@@ -1,0 +1,194 @@
+//! `quiescent snapshot`: CSI snapshots of claims while the hooks of their pods hold.
+
+mod clock;
+mod drive;
+mod members;
+mod storage;
+mod text;
+mod value;
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use anyhow::Context as _;
+
+use self::{drive::Drive, members::Plan};
+use super::{Ended, output, policies::PolicyArgs, test::pods};
+use crate::{
+    kubernetes, shutdown,
+    snapshot::{Snapshot, Terms, Verdict},
+    velero::Timeout,
+};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The pre hooks of the pods that mount the claims run as Velero would run them, all
+snapshots are made at once, and the post hooks run as soon as the last one is cut.
+They run after a failure, a timeout and Ctrl-C too.
+
+Exit codes: 0 consistent, 1 taken and not consistent, 2 nothing taken.
+
+Examples:
+  quiescent snapshot -n shop pod/pg-0
+  quiescent snapshot -n shop pvc/data-pg-0 --snapshot-class fast --keep 7
+  quiescent snapshot -n shop -l app=pg -o json")]
+pub struct Args {
+    /// pod/NAME, pvc/NAME, or statefulset/NAME, deployment/NAME, daemonset/NAME for all its pods
+    #[arg(
+        value_name = "TARGET",
+        required_unless_present = "selector",
+        conflicts_with = "selector"
+    )]
+    target: Option<Target>,
+    /// The namespace of the claims, else that of the kubeconfig
+    #[arg(short, long, value_name = "NAMESPACE", env = "QUIESCENT_NAMESPACE")]
+    namespace: Option<String>,
+    /// All running pods with these labels, as kubectl takes them
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    selector: Option<String>,
+    /// The VolumeSnapshotClass, else the default one of the driver of each claim
+    #[arg(long, value_name = "NAME")]
+    snapshot_class: Option<String>,
+    /// How long to wait until all is cut, while pods may be held
+    #[arg(long, value_name = "DURATION", default_value = "1m")]
+    cut_timeout: Timeout,
+    /// How long to wait until the snapshots can be restored; nothing is held then
+    #[arg(long, value_name = "DURATION", default_value = "10m")]
+    timeout: Timeout,
+    /// How far the clock of the storage may be from that of the API server
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    skew: Timeout,
+    /// Run no hooks: what is taken is as after a power cut, and labelled so
+    #[arg(long)]
+    without_hooks: bool,
+    /// Delete snapshots that are not consistent, in place of labelling them
+    #[arg(long)]
+    delete_unusable: bool,
+    /// After success, delete what is older than the newest N consistent ones of the same target
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
+    /// The kubeconfig to use, else KUBECONFIG, else ~/.kube/config
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig to use
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    #[command(flatten)]
+    policies: PolicyArgs,
+    /// What is printed: text, or all of it for programs
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// What somebody wants a snapshot of, as kubectl writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Target {
+    Claim(String),
+    /// All claims of pods.
+    Pods(pods::Target),
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some(("pvc" | "persistentvolumeclaim" | "persistentvolumeclaims", name)) => {
+                if name.is_empty() || name.contains('/') {
+                    return Err("write pvc/NAME".to_owned());
+                }
+                Ok(Self::Claim(name.to_owned()))
+            }
+            _ => text.parse().map(Self::Pods),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Claim(name) => write!(f, "pvc/{name}"),
+            Self::Pods(target) => target.fmt(f),
+        }
+    }
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Ended> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to start")?;
+    runtime.block_on(snapshot(args))
+}
+
+async fn snapshot(args: &Args) -> anyhow::Result<Ended> {
+    let client = kubernetes::current_client_that_asks_once(
+        args.kubeconfig.as_deref(),
+        args.context.as_deref(),
+    )
+    .await?;
+    let shutdown = shutdown::on_signals().context("failed to listen for signals")?;
+    let plan = Plan::make(&client, args).await?;
+    for note in &plan.notes {
+        anstream::eprintln!("{note}");
+    }
+    let terms = Terms {
+        cut: args.cut_timeout.to_std(),
+        ready: args.timeout.to_std(),
+        skew: args.skew.to_std(),
+        delete_unusable: args.delete_unusable,
+    };
+    let members = plan.members.iter();
+    let members = members.map(|it| (it.title(), it.hooks.clone())).collect();
+    let mut snapshot = Snapshot::new(terms, members, plan.claims.len());
+    let mut drive = Drive::new(&client, &shutdown, &plan).await?;
+    let times = drive.until_done(&mut snapshot).await?;
+    let mut notes = plan.notes.clone();
+    if let Some(keep) = args.keep
+        && snapshot.verdict().is_good()
+    {
+        let told = storage::forget(&client, &plan, keep as usize).await;
+        notes.push(told.unwrap_or_else(|error| format!("nothing older was deleted: {error:#}")));
+    }
+    match args.output {
+        Format::Text => output::print_folded(&text::text(
+            &plan,
+            &snapshot,
+            times,
+            &notes[plan.notes.len()..],
+        ))?,
+        Format::Json => output::print_raw(&output::json(&value::value(
+            &plan, &snapshot, times, &notes,
+        )))?,
+    };
+    Ok(match snapshot.verdict() {
+        Verdict::Consistent | Verdict::CrashConsistent => Ended::Fine,
+        Verdict::Unusable | Verdict::Deleted | Verdict::NotReady => Ended::Findings,
+        Verdict::Undone | Verdict::Stopped | Verdict::NotUndone => Ended::Undone,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_claim_or_pods() {
+        for (text, target) in [
+            ("pvc/data-pg-0", "pvc/data-pg-0"),
+            ("pod/pg-0", "pod/pg-0"),
+            ("pg-0", "pod/pg-0"),
+            ("sts/pg", "statefulsets/pg"),
+        ] {
+            assert_eq!(text.parse::<Target>().unwrap().to_string(), target);
+        }
+        for text in ["pvc/", "pvc/a/b", "job/pg", ""] {
+            assert!(text.parse::<Target>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Carries the steps of a snapshot out: hooks by exec, cuts by the API server.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use futures::StreamExt as _;
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, GroupVersionKind},
+    runtime::{WatchStreamExt as _, watcher},
+};
+use serde_json::Value;
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+    time::{self, Instant},
+};
+
+use super::{
+    super::test::live::{Live, abandoned},
+    clock,
+    members::Plan,
+    storage,
+};
+use crate::{
+    csi,
+    kubernetes::{Running, with_causes},
+    shutdown::Shutdown,
+    snapshot::{Cut, Event, Snapshot, Step, Taken},
+    velero::HookPhase,
+};
+
+/// How long requests that were under way may take before what they made is deleted.
+const LATE: Duration = Duration::from_secs(10);
+
+/// How long what is seen took; nothing where it did not come so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// From the request until the last was cut.
+    pub cut: Option<Duration>,
+    /// From the request until all can be restored.
+    pub ready: Option<Duration>,
+}
+
+/// What is under way beside the state.
+pub struct Drive<'d> {
+    live: Live<'d>,
+    plan: &'d Plan,
+    /// Pre hooks that were not waited for.
+    late: Vec<Option<Running>>,
+    seen: mpsc::UnboundedReceiver<(usize, Cut)>,
+    watching: AbortHandle,
+    creating: JoinSet<Result<(), String>>,
+    asked: Option<Instant>,
+    waits: Option<Instant>,
+}
+
+impl Drop for Drive<'_> {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
+}
+
+impl<'d> Drive<'d> {
+    /// Follows the snapshots from now on, so that their cuts are heard of at once.
+    pub async fn new(
+        client: &'d Client,
+        shutdown: &'d Shutdown,
+        plan: &'d Plan,
+    ) -> anyhow::Result<Self> {
+        let kind = GroupVersionKind::gvk(csi::GROUP, csi::VERSION, "VolumeSnapshot");
+        let resource = ApiResource::from_gvk_with_plural(&kind, "volumesnapshots");
+        let snapshots =
+            Api::<DynamicObject>::namespaced_with(client.clone(), &plan.namespace, &resource);
+        let labels = format!("{}={}", csi::labels::SET, plan.set);
+        let config = watcher::Config::default().labels(&labels);
+        let names: Vec<String> = plan.claims.iter().map(|it| it.snapshot.clone()).collect();
+        let (tell, seen) = mpsc::unbounded_channel();
+        let mut events = Box::pin(watcher(snapshots, config).default_backoff());
+        let (listed, mut is_listed) = mpsc::channel::<()>(1);
+        let watching = tokio::spawn(async move {
+            let mut listed = Some(listed);
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(watcher::Event::Apply(it) | watcher::Event::InitApply(it)) => {
+                        let name = it.metadata.name.as_deref();
+                        let at = names.iter().position(|known| Some(known.as_str()) == name);
+                        if let Some(at) = at {
+                            let _ = tell.send((at, cut(&it)));
+                        }
+                    }
+                    Ok(watcher::Event::InitDone) => drop(listed.take()),
+                    Ok(watcher::Event::Init | watcher::Event::Delete(_)) => {}
+                    Err(error) => tracing::warn!(reason = %with_causes(&error), "the watch of volumesnapshots broke"),
+                }
+            }
+        })
+        .abort_handle();
+        let drive = Self {
+            live: Live {
+                client,
+                shutdown,
+                hold: Duration::ZERO,
+            },
+            plan,
+            late: plan.members.iter().map(|_| None).collect(),
+            seen,
+            watching,
+            creating: JoinSet::new(),
+            asked: None,
+            waits: None,
+        };
+        match time::timeout(LATE, is_listed.recv()).await {
+            Ok(_) => Ok(drive),
+            Err(_) => Err(anyhow!(
+                "the VolumeSnapshots of {} cannot be watched: may we list and watch them?",
+                plan.namespace
+            )),
+        }
+    }
+
+    /// The first signal ends it early, with all that has to be undone; only a second one leaves that out.
+    pub async fn until_done(&mut self, snapshot: &mut Snapshot) -> anyhow::Result<Times> {
+        let shutdown = self.live.shutdown;
+        let plan = self.plan;
+        tokio::select! {
+            times = self.steps(snapshot) => Ok(times),
+            () = shutdown.aborted() => {
+                let each = plan.members.iter().map(|it| abandoned(it).to_string());
+                Err(anyhow!("{}", each.collect::<Vec<_>>().join("\n")))
+            }
+        }
+    }
+
+    async fn steps(&mut self, snapshot: &mut Snapshot) -> Times {
+        let mut times = Times::default();
+        loop {
+            if self.live.shutdown.is_draining() {
+                snapshot.advance(Event::Stopped);
+            }
+            let event = match snapshot.next_step() {
+                Step::Run { member, hook } => {
+                    let began = self.plan.clock.now();
+                    let (run, running) = self.live.run(&self.plan.members[member], &hook).await;
+                    if hook.phase == HookPhase::Pre {
+                        self.late[member] = running;
+                    }
+                    let time = (began, self.plan.clock.now());
+                    Event::Ran { member, run, time }
+                }
+                Step::Linger { member, most } => {
+                    let ended = match &mut self.late[member] {
+                        Some(running) => time::timeout(most, running.ended()).await.is_ok(),
+                        None => false,
+                    };
+                    Event::Lingered { member, ended }
+                }
+                Step::Cut(most) => {
+                    if self.asked.is_none() {
+                        self.ask();
+                    }
+                    let event = self.wait(self.asked, most, snapshot, "cut").await;
+                    times.cut = self.asked.map(|it| it.elapsed());
+                    event
+                }
+                Step::Examine => Event::Examined(self.examine(snapshot).await),
+                Step::AwaitReady(most) => {
+                    let since = *self.waits.get_or_insert_with(Instant::now);
+                    self.wait(Some(since), most, snapshot, "ready").await
+                }
+                Step::Withdraw => {
+                    // What is still being asked for would come after it was deleted.
+                    let requests = async { while self.creating.join_next().await.is_some() {} };
+                    let _ = time::timeout(LATE, requests).await;
+                    Event::Withdrawn(storage::withdraw(self.live.client, self.plan).await)
+                }
+                Step::Mark => {
+                    if snapshot.cuts().iter().all(|it| it.ready) {
+                        times.ready = self.asked.map(|it| it.elapsed());
+                    }
+                    Event::Marked(storage::mark(self.live.client, self.plan, snapshot).await)
+                }
+                Step::Done => return times,
+            };
+            snapshot.advance(event);
+        }
+    }
+
+    /// Asks for all snapshots at the same time.
+    fn ask(&mut self) {
+        self.asked = Some(Instant::now());
+        let requests = match storage::requests(self.plan) {
+            Ok(requests) => requests,
+            Err(error) => {
+                self.creating
+                    .spawn(async move { Err(format!("{error:#}")) });
+                return;
+            }
+        };
+        for (claim, request) in requests {
+            let client = self.live.client.clone();
+            self.creating.spawn(async move {
+                let made = client.request_text(request).await;
+                made.map(|_| ())
+                    .map_err(|error| format!("no snapshot of {claim}: {}", with_causes(&error)))
+            });
+        }
+    }
+
+    /// The next thing that is seen of a snapshot, or why nothing more is waited for.
+    async fn wait(
+        &mut self,
+        since: Option<Instant>,
+        most: Duration,
+        snapshot: &Snapshot,
+        what: &str,
+    ) -> Event {
+        let until = since.unwrap_or_else(Instant::now) + most;
+        loop {
+            tokio::select! {
+                biased;
+                seen = self.seen.recv() => match seen {
+                    Some((claim, cut)) => return Event::Seen { claim, cut },
+                    None => return Event::GaveUp("the watch of the snapshots ended".to_owned()),
+                },
+                Some(made) = self.creating.join_next(), if !self.creating.is_empty() => {
+                    if let Ok(Err(why)) = made {
+                        return Event::GaveUp(why);
+                    }
+                }
+                () = self.live.shutdown.draining() => return Event::Stopped,
+                () = time::sleep_until(until) => {
+                    let said = snapshot.cuts().iter().find_map(|it| it.error.as_deref());
+                    let said = said.map_or_else(String::new, |it| format!(": {it}"));
+                    return Event::GaveUp(format!("not {what} within {most:?}{said}"));
+                }
+            }
+        }
+    }
+
+    async fn examine(&self, snapshot: &Snapshot) -> Vec<Option<Taken>> {
+        let mut all = Vec::new();
+        for cut in snapshot.cuts() {
+            all.push(match &cut.content {
+                Some(content) => storage::taken(self.live.client, content).await,
+                None => None,
+            });
+        }
+        all
+    }
+}
+
+/// What a VolumeSnapshot says.
+fn cut(snapshot: &DynamicObject) -> Cut {
+    let object: &Value = &snapshot.data;
+    let csi::Status {
+        content,
+        created,
+        ready,
+        error,
+    } = csi::status(object);
+    Cut {
+        content,
+        at: created.as_deref().and_then(clock::second),
+        ready,
+        error,
+    }
+}

@@ -1,0 +1,324 @@
+//! Which claims are meant, which pods mount them, with which hooks, and what the snapshots are called.
+
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+};
+
+use anyhow::{Context as _, bail};
+use kube::Client;
+use serde_json::Value;
+
+use super::{
+    super::test::pods::{self, Subject, meant, named, selector},
+    Args, Target,
+    clock::Clock,
+};
+use crate::{
+    csi::{self, Class},
+    kubernetes::{ListError, Objects, list, object},
+    select::{Facts, Namespace, Settings},
+    snapshot::{Chosen, Hooked, claims, parts},
+    trial::Hooks,
+};
+
+/// What is to be done, decided before anything is.
+#[derive(Debug)]
+pub struct Plan {
+    pub namespace: String,
+    pub target: String,
+    /// The label of all snapshots that are taken together.
+    pub set: String,
+    pub members: Vec<Subject>,
+    pub claims: Vec<Claim>,
+    pub notes: Vec<String>,
+    pub clock: Clock,
+}
+
+/// A claim that is snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub name: String,
+    /// The name of its VolumeSnapshot.
+    pub snapshot: String,
+    pub class: String,
+}
+
+/// A pod as the API server has it.
+struct Pod {
+    name: String,
+    phase: String,
+    /// Claims, each with its volume.
+    claims: Vec<(String, String)>,
+    text: String,
+}
+
+impl Plan {
+    pub async fn make(client: &Client, args: &Args) -> anyhow::Result<Self> {
+        let clock = Clock::of(client).await?;
+        let namespace = args.namespace.as_deref();
+        let namespace = namespace.unwrap_or_else(|| client.default_namespace());
+        let path = format!("/api/v1/namespaces/{namespace}/pods");
+        let objects = Objects {
+            path: &path,
+            labels: None,
+            metadata_only: false,
+        };
+        let mut pods: Vec<Pod> = list(client, objects, pod).await?;
+        pods.sort_by(|one, other| one.name.cmp(&other.name));
+        let claims = meant_claims(client, args, namespace, &path, &pods).await?;
+        let mounts = |pod: &&Pod| pod.claims.iter().any(|(claim, _)| claims.contains(claim));
+        let users: Vec<&Pod> = pods.iter().filter(mounts).collect();
+        let mut notes = Vec::new();
+        let (running, others): (Vec<&Pod>, Vec<&Pod>) =
+            users.into_iter().partition(|it| it.phase == "Running");
+        for pod in others
+            .iter()
+            .filter(|it| it.phase != "Succeeded" && it.phase != "Failed")
+        {
+            notes.push(format!(
+                "pod {namespace}/{} is {}: its hooks do not run",
+                pod.name, pod.phase
+            ));
+        }
+        let target = match (&args.target, &args.selector) {
+            (Some(target), _) => target.to_string(),
+            (None, labels) => format!("-l {}", labels.as_deref().unwrap_or_default()),
+        };
+        let stamp = clock.stamp();
+        let classes = classes(client).await?;
+        let (mut taken, mut copier) = (Vec::new(), None);
+        for name in &claims {
+            let class = class(client, namespace, name, &classes, args).await?;
+            copier = copier.or_else(|| csi::COPIERS.into_iter().find(|it| *it == class.driver));
+            taken.push(Claim {
+                name: name.clone(),
+                snapshot: format!("{}-{stamp}", cut(name, 237)),
+                class: class.name,
+            });
+        }
+        let members = if args.without_hooks {
+            Vec::new()
+        } else {
+            members(client, args, namespace, &running, &claims, copier).await?
+        };
+        Ok(Self {
+            set: set(&target, &stamp),
+            namespace: namespace.to_owned(),
+            target,
+            members,
+            claims: taken,
+            notes,
+            clock,
+        })
+    }
+}
+
+fn pod(text: &str) -> Pod {
+    let pod: Value = serde_json::from_str(text).unwrap_or_default();
+    let said = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Pod {
+        name: said(&pod["metadata"]["name"]),
+        phase: said(&pod["status"]["phase"]),
+        claims: claims(&pod),
+        text: text.to_owned(),
+    }
+}
+
+/// The claims that are to be snapshot, each once.
+async fn meant_claims(
+    client: &Client,
+    args: &Args,
+    namespace: &str,
+    path: &str,
+    pods: &[Pod],
+) -> anyhow::Result<Vec<String>> {
+    let labels = match (&args.target, &args.selector) {
+        (Some(Target::Claim(name)), _) => return Ok(vec![name.clone()]),
+        (Some(Target::Pods(pods::Target::Pod(name))), _) => {
+            let Some(pod) = pods.iter().find(|it| it.name == *name) else {
+                bail!("there is no pod {namespace}/{name}");
+            };
+            return of_pods(&[pod], namespace);
+        }
+        (Some(Target::Pods(pods::Target::Owner { plural, name })), _) => {
+            selector(client, namespace, plural, name).await?
+        }
+        (None, labels) => labels.clone().unwrap_or_default(),
+    };
+    let texts = meant(client, path, &labels).await?;
+    let meant: Vec<Pod> = texts.iter().map(|it| pod(it)).collect();
+    let meant: Vec<&Pod> = meant.iter().filter(|it| it.phase == "Running").collect();
+    of_pods(&meant, namespace)
+}
+
+fn of_pods(pods: &[&Pod], namespace: &str) -> anyhow::Result<Vec<String>> {
+    let mut claims: Vec<String> = Vec::new();
+    for (claim, _) in pods.iter().flat_map(|it| &it.claims) {
+        if !claims.contains(claim) {
+            claims.push(claim.clone());
+        }
+    }
+    if claims.is_empty() {
+        bail!("no running pod in {namespace} that is meant mounts a claim");
+    }
+    Ok(claims)
+}
+
+/// The pods whose hooks run, each with these.
+async fn members(
+    client: &Client,
+    args: &Args,
+    namespace: &str,
+    running: &[&Pod],
+    claims: &[String],
+    copier: Option<&str>,
+) -> anyhow::Result<Vec<Subject>> {
+    if running.is_empty() {
+        bail!(
+            "no running pod mounts {}: say --without-hooks",
+            claims.join(", ")
+        );
+    }
+    let chosen = Chosen::new(args.policies.load()?);
+    let settings = Settings {
+        default_method: "snapshot".to_owned(),
+        ..Settings::default()
+    };
+    let around = namespace_of(client, namespace).await?;
+    let facts = Facts {
+        namespace,
+        about_namespace: match &around {
+            Some((labels, annotations)) => Namespace::Known {
+                labels,
+                annotations,
+            },
+            // What it says of itself is then unknown, and a policy that asks is passed over.
+            None => Namespace::Unknown,
+        },
+        owner: None,
+        settings: &settings,
+    };
+    let members = running.iter().map(|pod| {
+        let title = format!("pod {namespace}/{}", pod.name);
+        let refused = |why: String| anyhow::anyhow!("{title}: {why}; or say --without-hooks");
+        let Hooked {
+            hooks,
+            policies,
+            holds_writes,
+        } = chosen.of(&pod.text, facts).map_err(refused)?;
+        if let Some(spread) = parts(&pod.text)
+            && !holds_writes
+        {
+            bail!(
+                "{title}: its database has files on several claims ({}), which are cut one after the other, and nothing holds its writes meanwhile: put them on one claim, or back it up with a dump",
+                spread.names()
+            );
+        }
+        if let Some(driver) = copier
+            && !holds_writes
+        {
+            bail!(
+                "{title}: {driver} copies file by file, and nothing holds writes meanwhile: back it up with a dump"
+            );
+        }
+        Ok(subject(namespace, pod, hooks, policies))
+    });
+    members.collect()
+}
+
+fn subject(namespace: &str, pod: &Pod, hooks: Hooks, policies: Option<String>) -> Subject {
+    Subject {
+        namespace: namespace.to_owned(),
+        name: pod.name.clone(),
+        policies,
+        hooks,
+        labels: BTreeMap::new(),
+        pod: pod.text.clone(),
+    }
+}
+
+type Pairs = BTreeMap<String, String>;
+
+/// Its labels and annotations, where we may see them.
+async fn namespace_of(client: &Client, name: &str) -> anyhow::Result<Option<(Pairs, Pairs)>> {
+    match object(client, "/api/v1/namespaces", name).await {
+        Ok(text) => {
+            let object: Value =
+                serde_json::from_str(&text).context("the API server sent no object")?;
+            let pairs = |key: &str| {
+                let pairs = object["metadata"][key].clone();
+                serde_json::from_value(pairs).unwrap_or_default()
+            };
+            Ok(Some((pairs("labels"), pairs("annotations"))))
+        }
+        Err(ListError::Forbidden { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn classes(client: &Client) -> anyhow::Result<Vec<Class>> {
+    let path = csi::classes();
+    let objects = Objects {
+        path: &path,
+        labels: None,
+        metadata_only: false,
+    };
+    let classes = list(client, objects, |text| {
+        serde_json::from_str(text)
+            .ok()
+            .and_then(|object: Value| csi::class(&object))
+    });
+    match classes.await {
+        Err(ListError::Absent { .. }) => {
+            bail!(
+                "this cluster knows no VolumeSnapshots: its CSI snapshot controller is not installed"
+            )
+        }
+        classes => Ok(classes?.into_iter().flatten().collect()),
+    }
+}
+
+/// The class for the volume of a claim.
+async fn class(
+    client: &Client,
+    namespace: &str,
+    claim: &str,
+    classes: &[Class],
+    args: &Args,
+) -> anyhow::Result<Class> {
+    let what = format!("claim {namespace}/{claim}");
+    let path = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims");
+    let text = object(client, &path, claim).await;
+    let text = text.map_err(|error| named(error, &what))?;
+    let object_of = |text: &str| serde_json::from_str::<Value>(text);
+    let found = object_of(&text).context("the API server sent no object")?;
+    let volume = found["spec"]["volumeName"].as_str().unwrap_or_default();
+    if volume.is_empty() {
+        bail!("{what} has no volume yet");
+    }
+    let text = object(client, "/api/v1/persistentvolumes", volume).await?;
+    let volume = object_of(&text).context("the API server sent no object")?;
+    let Some(driver) = csi::driver(&volume) else {
+        bail!("the volume of {what} is not of a CSI driver, and such have no snapshots");
+    };
+    let class = csi::class_for(classes, driver, args.snapshot_class.as_deref());
+    let class = class.map_err(|why| anyhow::anyhow!("{what}: {why}"))?;
+    Ok(class.clone())
+}
+
+/// A value for a label that no other run has.
+fn set(target: &str, stamp: &str) -> String {
+    let (_, name) = target.rsplit_once('/').unwrap_or((target, "selected"));
+    let name: String = name
+        .chars()
+        .filter(|it| it.is_ascii_alphanumeric() || *it == '-')
+        .collect();
+    let random = RandomState::new().build_hasher().finish();
+    format!("{}-{stamp}-{:05x}", cut(&name, 40), random & 0xf_ffff)
+}
+
+fn cut(name: &str, most: usize) -> &str {
+    let short = &name[..name.len().min(most)];
+    short.trim_end_matches(['-', '.'])
+}
