@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     plan::PROVENANCE,
     trial::Outcome,
-    velero::{HookPhase, copy::Restored, verification::Verdict},
+    velero::{HookPhase, INIT_COMMAND, copy::Restored, verification::Verdict},
 };
 
 fn pod(name: &str, spec: &Value) -> Value {
@@ -82,6 +82,9 @@ fn what_would_meet_its_original_is_not_copied() {
         assert_eq!(subjects, []);
         assert!(unfit[0].why.contains(word), "{unfit:?}");
     }
+    let mut physical = pod("pg-0", &json!({}));
+    physical["metadata"]["annotations"][INIT_COMMAND] = "[\"/bin/sh\"]".into();
+    assert!(found(&physical).1[0].why.contains("init container"));
     let mut nameless = pod("pg-0", &json!({}));
     nameless["metadata"]["labels"] = Value::Null;
     assert!(found(&nameless).1[0].why.contains("label"));
