@@ -8,6 +8,13 @@ use serde_json::{Value, json};
 pub const GROUP: &str = "snapshot.storage.k8s.io";
 pub const VERSION: &str = "v1";
 
+/// What snapshots consist of.
+pub const RESOURCES: [&str; 3] = [
+    "volumesnapshots.snapshot.storage.k8s.io",
+    "volumesnapshotcontents.snapshot.storage.k8s.io",
+    "volumesnapshotclasses.snapshot.storage.k8s.io",
+];
+
 /// A class with this annotation is for claims of its driver that name none.
 const IS_DEFAULT: &str = "snapshot.storage.kubernetes.io/is-default-class";
 

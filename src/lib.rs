@@ -5,8 +5,8 @@
 //!
 //! | modules | what they know |
 //! |---|---|
-//! | `json` | JSON read in place |
-//! | `diagnostic`, `yaml`, `velero`, `csi`, `pod`, `rotation`, `entries` | findings, documents with places, Velero's contract, objects of CSI snapshots, a pod's JSON, when a certificate is renewed, what the webhook's entries must say |
+//! | `csi`, `json` | objects of CSI snapshots; JSON read in place |
+//! | `diagnostic`, `yaml`, `velero`, `pod`, `rotation`, `entries` | findings, documents with places, Velero's contract, a pod's JSON, when a certificate is renewed, what the webhook's entries must say |
 //! | `policy` | which pods are meant and what they get |
 //! | `recognise` | what is a database, what stands beside one, and whose databases somebody else backs up |
 //! | `select` | which policies select a pod, and why the others do not |

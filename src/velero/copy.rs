@@ -7,20 +7,25 @@ use serde_json::{Value, json};
 
 use super::{
     EXCLUDE_LABEL, HookKeys, HookPhase, LEGACY_PRE, Timeout,
+    objects::is_over,
     verification::{UNTIL, VERIFICATION_LABEL},
 };
+use crate::csi;
 
 /// What surrounds pods and is needed by them.
 const SURROUNDINGS: [&str; 4] = ["configmaps", "secrets", "serviceaccounts", "services"];
 
 /// Pods and what their files come back from. Volumes themselves are made anew for each claim.
-const PODS: [&str; 5] = [
-    "pods",
-    "persistentvolumeclaims",
-    "volumesnapshots.snapshot.storage.k8s.io",
-    "volumesnapshotcontents.snapshot.storage.k8s.io",
-    "volumesnapshotclasses.snapshot.storage.k8s.io",
-];
+const PODS: [&str; 5] = {
+    let [snapshots, contents, classes] = csi::RESOURCES;
+    [
+        "pods",
+        "persistentvolumeclaims",
+        snapshots,
+        contents,
+        classes,
+    ]
+};
 
 /// Which copy is made of which backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,7 +215,7 @@ impl Restored {
 
     #[must_use]
     pub fn is_over(&self) -> bool {
-        ["Completed", "PartiallyFailed", "Failed", "FailedValidation"].contains(&&*self.phase)
+        is_over(&self.phase)
     }
 
     #[must_use]

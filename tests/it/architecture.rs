@@ -11,16 +11,8 @@ use syn::{UseTree, visit::Visit};
 
 /// The layers of `src/lib.rs`, the lowest first. Modules of one layer do not use each other.
 const LAYERS: &[&[&str]] = &[
-    &["json"],
-    &[
-        "diagnostic",
-        "yaml",
-        "velero",
-        "csi",
-        "pod",
-        "rotation",
-        "entries",
-    ],
+    &["csi", "json"],
+    &["diagnostic", "yaml", "velero", "pod", "rotation", "entries"],
     &["policy"],
     &["recognise"],
     &["select"],

@@ -20,6 +20,9 @@ use crate::{
 /// Between two looks.
 pub const PAUSE: Duration = Duration::from_secs(1);
 
+/// So long a Restore that is under way may take to end before it is deleted.
+const SETTLED: Duration = Duration::from_mins(1);
+
 /// So long a thing that was deleted may take to be gone.
 const GONE: Duration = Duration::from_mins(5);
 
@@ -100,6 +103,8 @@ impl World<'_> {
     /// Takes away all of a copy, and waits until it is gone.
     pub async fn remove(&self, copy: &Copy) -> anyhow::Result<()> {
         let labels = format!("{VERIFICATION_LABEL}={}", copy.id);
+        // What goes wrong here goes wrong again below, where it is told.
+        let _ = self.settle(&labels).await;
         let deadline = Instant::now() + GONE;
         loop {
             let mut left = self.delete_all(&self.places(), &labels, |_| true).await?;
@@ -120,6 +125,27 @@ impl World<'_> {
                     GONE.as_secs(),
                     left.join(", ")
                 );
+            }
+            time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Gives Restores a while to end. Velero goes on with one that was deleted, and waits for minutes for
+    /// what was taken from under it, while every other Restore waits too.
+    async fn settle(&self, labels: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + SETTLED;
+        loop {
+            let objects = Objects {
+                path: &self.restores(),
+                labels: Some(labels),
+                metadata_only: false,
+            };
+            let over = list(&self.asker.client, objects, |text| {
+                let restore: Value = serde_json::from_str(text).unwrap_or_default();
+                Restored::read(&restore).is_over()
+            });
+            if over.await?.into_iter().all(|over| over) || Instant::now() > deadline {
+                return Ok(());
             }
             time::sleep(PAUSE).await;
         }
