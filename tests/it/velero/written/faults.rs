@@ -127,7 +127,8 @@ pub fn kill_velero(cluster: &Cluster) {
     let kubectl = &cluster.node.kubectl;
     let pod = kubectl.json("get pods -n velero -l deploy=velero", "")["items"][0].clone();
     let restarts = |pod: &Value| pod["status"]["containerStatuses"][0]["restartCount"].as_u64();
-    Node::kill(&pod, "/velero");
+    // Its plugins are processes of the same program.
+    Node::kill(&pod, "/velero\0server");
     let name = pod["metadata"]["name"].as_str().unwrap();
     eventually("Velero is started anew", SOON, || {
         let now = kubectl.json(&format!("get pod -n velero {name}"), "");
