@@ -29,6 +29,7 @@ mod verify;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{
     CommandFactory, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser as _},
@@ -219,6 +220,14 @@ impl SettingsArgs {
         let Self { mode, others } = self;
         others.settings(*mode)
     }
+}
+
+/// Runs what asks a cluster to its end, on this thread.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.context("failed to start")?.block_on(work)
 }
 
 impl OtherSettings {

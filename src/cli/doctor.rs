@@ -10,9 +10,7 @@ mod value;
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-
-use super::{Ended, output};
+use super::{Ended, block_on, output};
 use crate::{
     doctor::{self, Names},
     velero::Timeout,
@@ -80,11 +78,7 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
         );
     }
     crate::certs::install_default_provider();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start")?;
-    let observed = runtime.block_on(look::look(args))?;
+    let observed = block_on(look::look(args))?;
     let told = doctor::examine(&observed);
     match args.output {
         Format::Text => output::print_folded(&text::text(&told))?,

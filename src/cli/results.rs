@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use kube::Client;
 use serde_json::Value;
 
-use super::{Ended, output};
+use super::{Ended, block_on, output};
 use crate::{
     kubernetes::{self, ListError, Objects, list, object},
     results::{Flag, HookRun, Volume, copied_back, hooks, never_undone, together, volumes},
@@ -100,11 +100,7 @@ pub struct Results {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Ended> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start")?;
-    let results = runtime.block_on(asked(args))?;
+    let results = block_on(asked(args))?;
     match args.output {
         Format::Table => output::print_folded(&text(&results))?,
         Format::Json => output::print_raw(&output::json(&value(&results)))?,

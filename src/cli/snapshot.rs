@@ -12,7 +12,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use anyhow::Context as _;
 
 use self::{drive::Drive, members::Plan};
-use super::{Ended, output, policies::PolicyArgs, test::pods};
+use super::{Ended, block_on, output, policies::PolicyArgs, test::pods};
 use crate::{
     kubernetes, shutdown,
     snapshot::{Snapshot, Terms, Verdict},
@@ -119,11 +119,7 @@ impl fmt::Display for Target {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Ended> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start")?;
-    runtime.block_on(snapshot(args))
+    block_on(snapshot(args))
 }
 
 async fn snapshot(args: &Args) -> anyhow::Result<Ended> {

@@ -14,7 +14,7 @@ use self::{
     live::Live,
     pods::{Subject, Target},
 };
-use super::{Ended, OtherSettings, output, policies::PolicyArgs, results};
+use super::{Ended, OtherSettings, block_on, output, policies::PolicyArgs, results};
 use crate::{
     kubernetes, shutdown,
     trial::{Tried, Verdict},
@@ -80,11 +80,7 @@ enum Format {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Ended> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start")?;
-    runtime.block_on(test(args))
+    block_on(test(args))
 }
 
 async fn test(args: &Args) -> anyhow::Result<Ended> {

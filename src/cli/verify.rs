@@ -20,7 +20,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::Client;
 
 use self::{archive::Contents, backup::Backup, checks::Checks, run::Run, world::World};
-use super::{Ended, output, policies::PolicyArgs};
+use super::{Ended, block_on, output, policies::PolicyArgs};
 use crate::{
     kubernetes::{self, Asker},
     shutdown,
@@ -114,11 +114,7 @@ struct Report {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Ended> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start")?;
-    let report = runtime.block_on(verify(args))?;
+    let report = block_on(verify(args))?;
     match args.output {
         Format::Text => output::print_folded(&text::text(&report))?,
         Format::Json => output::print_raw(&output::json(&value::value(&report)))?,

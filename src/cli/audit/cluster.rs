@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::Context as _;
 use kube::Client;
 use serde::Deserialize;
 
@@ -77,11 +76,7 @@ enum Schedules {
 }
 
 pub(super) fn audit(args: &Args, policies: &PolicySet) -> anyhow::Result<Audited> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start")?;
-    runtime.block_on(look(args, policies))
+    crate::cli::block_on(look(args, policies))
 }
 
 async fn look(args: &Args, policies: &PolicySet) -> anyhow::Result<Audited> {

@@ -2,7 +2,6 @@
 
 use std::{path::Path, sync::Arc};
 
-use anyhow::Context as _;
 use serde_json::Value;
 
 use super::pods::{Pod, Pods, is_taken};
@@ -24,11 +23,7 @@ pub fn look(
     context: Option<&str>,
     taken: &[String],
 ) -> anyhow::Result<Looked> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start")?;
-    runtime.block_on(ask(kubeconfig, context, taken))
+    crate::cli::block_on(ask(kubeconfig, context, taken))
 }
 
 async fn ask(
