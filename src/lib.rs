@@ -26,7 +26,7 @@
 //! | `verify` | a backup restored beside the original: what is copied, and what all that was seen comes to |
 //! | `snapshot` | snapshots of claims while their pods hold: the next step, what has to be undone, what it may be called |
 //! | `files`, `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
-//! | `certs`, `policy_files`, `policy_resources`, `velero_files`, `server`, `controller` | I/O with one |
+//! | `certs`, `policy_files`, `policy_resources`, `velero_files`, `live`, `snapshotter`, `server`, `controller` | I/O with one |
 //! | `cli` | all of it, for a person |
 //!
 //! From `json` to `verify` nothing waits, reads a clock or a file, or logs.
@@ -47,6 +47,7 @@ pub mod json;
 pub mod kubernetes;
 pub mod library;
 pub mod lint;
+pub mod live;
 pub mod missed;
 pub mod patch;
 pub mod plan;
@@ -64,6 +65,7 @@ pub mod select;
 pub mod server;
 pub mod shutdown;
 pub mod snapshot;
+pub mod snapshotter;
 pub mod telemetry;
 pub mod trial;
 pub mod uninject;

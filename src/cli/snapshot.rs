@@ -1,21 +1,17 @@
 //! `quiescent snapshot`: CSI snapshots of claims while the hooks of their pods hold.
 
-mod clock;
-mod drive;
-mod members;
-mod storage;
 mod text;
 mod value;
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use self::{drive::Drive, members::Plan};
-use super::{Ended, block_on, output, policies::PolicyArgs, test::pods};
+use super::{Ended, block_on, output, policies::PolicyArgs, test::progress};
 use crate::{
     kubernetes, shutdown,
     snapshot::{Snapshot, Terms, Verdict},
+    snapshotter::{Drive, Plan, Target, Wanted, forget},
     velero::Timeout,
 };
 
@@ -85,39 +81,6 @@ enum Format {
     Json,
 }
 
-/// What somebody wants a snapshot of, as kubectl writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Target {
-    Claim(String),
-    /// All claims of pods.
-    Pods(pods::Target),
-}
-
-impl FromStr for Target {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('/') {
-            Some(("pvc" | "persistentvolumeclaim" | "persistentvolumeclaims", name)) => {
-                if name.is_empty() || name.contains('/') {
-                    return Err("write pvc/NAME".to_owned());
-                }
-                Ok(Self::Claim(name.to_owned()))
-            }
-            _ => text.parse().map(Self::Pods),
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Claim(name) => write!(f, "pvc/{name}"),
-            Self::Pods(target) => target.fmt(f),
-        }
-    }
-}
-
 pub fn run(args: &Args) -> anyhow::Result<Ended> {
     block_on(snapshot(args))
 }
@@ -129,7 +92,18 @@ async fn snapshot(args: &Args) -> anyhow::Result<Ended> {
     )
     .await?;
     let shutdown = shutdown::on_signals().context("failed to listen for signals")?;
-    let plan = Plan::make(&client, args).await?;
+    let wanted = Wanted {
+        namespace: args.namespace.as_deref(),
+        target: args.target.as_ref(),
+        selector: args.selector.as_deref(),
+        class: args.snapshot_class.as_deref(),
+    };
+    let policies = if args.without_hooks {
+        None
+    } else {
+        Some(args.policies.load()?)
+    };
+    let plan = Plan::make(&client, wanted, policies).await?;
     for note in &plan.notes {
         anstream::eprintln!("{note}");
     }
@@ -142,13 +116,13 @@ async fn snapshot(args: &Args) -> anyhow::Result<Ended> {
     let members = plan.members.iter();
     let members = members.map(|it| (it.title(), it.hooks.clone())).collect();
     let mut snapshot = Snapshot::new(terms, members, plan.claims.len());
-    let mut drive = Drive::new(&client, &shutdown, &plan).await?;
+    let mut drive = Drive::new(&client, &shutdown, &plan, progress).await?;
     let times = drive.until_done(&mut snapshot).await?;
     let mut notes = plan.notes.clone();
     if let Some(keep) = args.keep
         && snapshot.verdict().is_good()
     {
-        let told = storage::forget(&client, &plan, keep as usize).await;
+        let told = forget(&client, &plan, keep as usize).await;
         notes.push(told.unwrap_or_else(|error| format!("nothing older was deleted: {error:#}")));
     }
     match args.output {
@@ -167,24 +141,4 @@ async fn snapshot(args: &Args) -> anyhow::Result<Ended> {
         Verdict::Unusable | Verdict::Deleted | Verdict::NotReady => Ended::Findings,
         Verdict::Undone | Verdict::Stopped | Verdict::NotUndone => Ended::Undone,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_target_is_a_claim_or_pods() {
-        for (text, target) in [
-            ("pvc/data-pg-0", "pvc/data-pg-0"),
-            ("pod/pg-0", "pod/pg-0"),
-            ("pg-0", "pod/pg-0"),
-            ("sts/pg", "statefulsets/pg"),
-        ] {
-            assert_eq!(text.parse::<Target>().unwrap().to_string(), target);
-        }
-        for text in ["pvc/", "pvc/a/b", "job/pg", ""] {
-            assert!(text.parse::<Target>().is_err(), "{text}");
-        }
-    }
 }

@@ -1,24 +1,24 @@
 //! `quiescent test`: the hooks of a backup on live pods, as Velero would run them, and always undone.
 
 mod backup;
-pub mod live;
-pub mod pods;
+mod pods;
 pub mod text;
 pub mod value;
 
-use std::path::PathBuf;
+use std::{
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+};
 
 use anyhow::{Context as _, bail};
 
-use self::{
-    live::Live,
-    pods::{Subject, Target},
-};
 use super::{Ended, OtherSettings, block_on, output, policies::PolicyArgs, results};
 use crate::{
-    kubernetes, shutdown,
-    trial::{Tried, Verdict},
-    velero::Timeout,
+    kubernetes,
+    live::{Live, Subject, Target},
+    shutdown,
+    trial::{Tried, Verdict, word},
+    velero::{ExecHook, Timeout},
 };
 
 #[derive(Debug, clap::Args)]
@@ -79,6 +79,14 @@ enum Format {
     Json,
 }
 
+/// On a terminal, what is going on.
+pub fn progress(subject: &Subject, hook: &ExecHook) {
+    if io::stderr().is_terminal() {
+        let (what, pod, most) = (word(hook.phase), subject.title(), hook.timeout);
+        anstream::eprintln!("{pod}: {what} runs, for {most} at most");
+    }
+}
+
 pub fn run(args: &Args) -> anyhow::Result<Ended> {
     block_on(test(args))
 }
@@ -98,6 +106,7 @@ async fn test(args: &Args) -> anyhow::Result<Ended> {
         client: &client,
         shutdown: &shutdown,
         hold: args.hold.to_std(),
+        tell: progress,
     };
     let mut tried = Vec::new();
     for subject in subjects {

@@ -35,8 +35,8 @@ const LAYERS: &[&[&str]] = &[
     &["results", "snapshot"],
     &["verify"],
     &["files", "shutdown", "telemetry", "kubernetes"],
-    &["certs", "policy_files", "velero_files"],
-    &["policy_resources"],
+    &["certs", "policy_files", "velero_files", "live"],
+    &["policy_resources", "snapshotter"],
     &["server", "controller"],
     &["cli"],
 ];

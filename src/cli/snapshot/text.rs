@@ -2,10 +2,11 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::{super::test::text::of_run, drive::Times, members::Plan};
+use super::super::test::text::of_run;
 use crate::{
     report::Style,
     snapshot::{Snapshot, Verdict},
+    snapshotter::{Plan, Times},
     velero::HookPhase,
 };
 
@@ -91,12 +92,11 @@ mod tests {
 
     use anstream::adapter::strip_str;
 
-    use super::{
-        super::{super::test::pods::Subject, clock::Clock, members::Claim, value::value},
-        *,
-    };
+    use super::{super::value::value, *};
     use crate::{
+        live::Subject,
         snapshot::{Cut, Event, Nanos, Step, Taken, Terms},
+        snapshotter::{Claim, Clock},
         trial::{Hooks, Outcome, Run},
     };
 

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{super::test::value::run, drive::Times, members::Plan};
-use crate::snapshot::Snapshot;
+use super::super::test::value::run;
+use crate::{
+    snapshot::Snapshot,
+    snapshotter::{Plan, Times},
+};
 
 pub fn value(plan: &Plan, snapshot: &Snapshot, times: Times, notes: &[String]) -> Value {
     let seconds =

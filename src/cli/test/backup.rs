@@ -12,11 +12,11 @@ use tokio::time;
 
 use super::{
     super::results::{Results, results},
-    live::Live,
-    pods::{Subject, named_with},
+    pods::named_with,
 };
 use crate::{
     kubernetes::object,
+    live::{Live, Subject},
     velero::{
         objects::{Kind, is_over, path},
         of_pods::{Labels, backup_of_pods},

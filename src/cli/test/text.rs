@@ -2,11 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    super::hook_words::{command, last_lines},
-    pods::Subject,
-};
+use super::super::hook_words::{command, last_lines};
 use crate::{
+    live::Subject,
     report::Style,
     trial::{Outcome, Proposal, Run, Said, Tried, Verdict, said, word},
     velero::{ExecHook, HookPhase},

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    super::results::{self, Results},
-    pods::Subject,
+use super::super::results::{self, Results};
+use crate::{
+    live::Subject,
+    trial::{Late, Outcome, Proposal, Run, Said, Tried, said, word},
 };
-use crate::trial::{Late, Outcome, Proposal, Run, Said, Tried, said, word};
 
 pub fn value(tried: &[(Subject, Tried)], backup: Option<&Results>, notes: &[String]) -> Value {
     let pods: Vec<Value> = tried

@@ -9,18 +9,28 @@ use anyhow::{Context as _, bail};
 use kube::Client;
 use serde_json::Value;
 
-use super::{
-    super::test::pods::{self, Subject, meant, named, selector},
-    Args, Target,
-    clock::Clock,
-};
+use super::{Clock, Target};
 use crate::{
     csi::{self, Class},
     kubernetes::{ListError, Objects, list, object},
+    live::{self, Subject, meant, named, selector},
+    policy::PolicySet,
     select::{Facts, Namespace, Settings},
     snapshot::{Chosen, Hooked, claims, parts},
     trial::Hooks,
 };
+
+/// What somebody wants.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'w> {
+    /// Else that of the client.
+    pub namespace: Option<&'w str>,
+    pub target: Option<&'w Target>,
+    /// Labels of pods, where there is no target.
+    pub selector: Option<&'w str>,
+    /// The VolumeSnapshotClass, else the default one of the driver of each claim.
+    pub class: Option<&'w str>,
+}
 
 /// What is to be done, decided before anything is.
 #[derive(Debug)]
@@ -54,9 +64,14 @@ struct Pod {
 }
 
 impl Plan {
-    pub async fn make(client: &Client, args: &Args) -> anyhow::Result<Self> {
+    /// With the hooks of these policies, or without any.
+    pub async fn make(
+        client: &Client,
+        wanted: Wanted<'_>,
+        policies: Option<PolicySet>,
+    ) -> anyhow::Result<Self> {
         let clock = Clock::of(client).await?;
-        let namespace = args.namespace.as_deref();
+        let namespace = wanted.namespace;
         let namespace = namespace.unwrap_or_else(|| client.default_namespace());
         let path = format!("/api/v1/namespaces/{namespace}/pods");
         let objects = Objects {
@@ -66,7 +81,7 @@ impl Plan {
         };
         let mut pods: Vec<Pod> = list(client, objects, pod).await?;
         pods.sort_by(|one, other| one.name.cmp(&other.name));
-        let claims = meant_claims(client, args, namespace, &path, &pods).await?;
+        let claims = meant_claims(client, wanted, namespace, &path, &pods).await?;
         let mounts = |pod: &&Pod| pod.claims.iter().any(|(claim, _)| claims.contains(claim));
         let users: Vec<&Pod> = pods.iter().filter(mounts).collect();
         let mut notes = Vec::new();
@@ -81,15 +96,15 @@ impl Plan {
                 pod.name, pod.phase
             ));
         }
-        let target = match (&args.target, &args.selector) {
-            (Some(target), _) => target.to_string(),
-            (None, labels) => format!("-l {}", labels.as_deref().unwrap_or_default()),
+        let target = match wanted.target {
+            Some(target) => target.to_string(),
+            None => format!("-l {}", wanted.selector.unwrap_or_default()),
         };
         let stamp = clock.stamp();
         let classes = classes(client).await?;
         let (mut taken, mut copier) = (Vec::new(), None);
         for name in &claims {
-            let class = class(client, namespace, name, &classes, args).await?;
+            let class = class(client, namespace, name, &classes, wanted.class).await?;
             copier = copier.or_else(|| csi::COPIERS.into_iter().find(|it| *it == class.driver));
             taken.push(Claim {
                 name: name.clone(),
@@ -97,10 +112,11 @@ impl Plan {
                 class: class.name,
             });
         }
-        let members = if args.without_hooks {
-            Vec::new()
-        } else {
-            members(client, args, namespace, &running, &claims, copier).await?
+        let members = match policies {
+            None => Vec::new(),
+            Some(policies) => {
+                members(client, policies, namespace, &running, &claims, copier).await?
+            }
         };
         Ok(Self {
             set: set(&target, &stamp),
@@ -128,23 +144,23 @@ fn pod(text: &str) -> Pod {
 /// The claims that are to be snapshot, each once.
 async fn meant_claims(
     client: &Client,
-    args: &Args,
+    wanted: Wanted<'_>,
     namespace: &str,
     path: &str,
     pods: &[Pod],
 ) -> anyhow::Result<Vec<String>> {
-    let labels = match (&args.target, &args.selector) {
+    let labels = match (wanted.target, wanted.selector) {
         (Some(Target::Claim(name)), _) => return Ok(vec![name.clone()]),
-        (Some(Target::Pods(pods::Target::Pod(name))), _) => {
+        (Some(Target::Pods(live::Target::Pod(name))), _) => {
             let Some(pod) = pods.iter().find(|it| it.name == *name) else {
                 bail!("there is no pod {namespace}/{name}");
             };
             return of_pods(&[pod], namespace);
         }
-        (Some(Target::Pods(pods::Target::Owner { plural, name })), _) => {
+        (Some(Target::Pods(live::Target::Owner { plural, name })), _) => {
             selector(client, namespace, plural, name).await?
         }
-        (None, labels) => labels.clone().unwrap_or_default(),
+        (None, labels) => labels.unwrap_or_default().to_owned(),
     };
     let texts = meant(client, path, &labels).await?;
     let meant: Vec<Pod> = texts.iter().map(|it| pod(it)).collect();
@@ -168,7 +184,7 @@ fn of_pods(pods: &[&Pod], namespace: &str) -> anyhow::Result<Vec<String>> {
 /// The pods whose hooks run, each with these.
 async fn members(
     client: &Client,
-    args: &Args,
+    policies: PolicySet,
     namespace: &str,
     running: &[&Pod],
     claims: &[String],
@@ -180,7 +196,7 @@ async fn members(
             claims.join(", ")
         );
     }
-    let chosen = Chosen::new(args.policies.load()?);
+    let chosen = Chosen::new(policies);
     let settings = Settings {
         default_method: "snapshot".to_owned(),
         ..Settings::default()
@@ -285,7 +301,7 @@ async fn class(
     namespace: &str,
     claim: &str,
     classes: &[Class],
-    args: &Args,
+    wanted: Option<&str>,
 ) -> anyhow::Result<Class> {
     let what = format!("claim {namespace}/{claim}");
     let path = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims");
@@ -302,7 +318,7 @@ async fn class(
     let Some(driver) = csi::driver(&volume) else {
         bail!("the volume of {what} is not of a CSI driver, and such have no snapshots");
     };
-    let class = csi::class_for(classes, driver, args.snapshot_class.as_deref());
+    let class = csi::class_for(classes, driver, wanted);
     let class = class.map_err(|why| anyhow::anyhow!("{what}: {why}"))?;
     Ok(class.clone())
 }

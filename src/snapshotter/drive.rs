@@ -16,18 +16,14 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::{
-    super::test::live::{Live, abandoned},
-    clock,
-    members::Plan,
-    storage,
-};
+use super::{Plan, clock, storage};
 use crate::{
     csi,
     kubernetes::{Running, with_causes},
+    live::{Live, Subject, abandoned},
     shutdown::Shutdown,
     snapshot::{Cut, Event, Snapshot, Step, Taken},
-    velero::HookPhase,
+    velero::{ExecHook, HookPhase},
 };
 
 /// How long requests that were under way may take before what they made is deleted.
@@ -67,6 +63,7 @@ impl<'d> Drive<'d> {
         client: &'d Client,
         shutdown: &'d Shutdown,
         plan: &'d Plan,
+        announce: fn(&Subject, &ExecHook),
     ) -> anyhow::Result<Self> {
         let kind = GroupVersionKind::gvk(csi::GROUP, csi::VERSION, "VolumeSnapshot");
         let resource = ApiResource::from_gvk_with_plural(&kind, "volumesnapshots");
@@ -101,6 +98,7 @@ impl<'d> Drive<'d> {
                 client,
                 shutdown,
                 hold: Duration::ZERO,
+                tell: announce,
             },
             plan,
             late: plan.members.iter().map(|_| None).collect(),

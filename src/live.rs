@@ -1,19 +1,22 @@
 //! Runs the hooks of one pod: the trial says which, the API server runs them.
 
-use std::{
-    io::{self, IsTerminal as _},
-    time::Duration,
-};
+mod subject;
+mod target;
 
-use anyhow::{anyhow, bail};
+use std::time::Duration;
+
+use anyhow::anyhow;
 use kube::Client;
 use tokio::time::{self, Instant};
 
-use super::pods::Subject;
+pub use self::{
+    subject::Subject,
+    target::{Target, meant, named, selector},
+};
 use crate::{
     kubernetes::{Exit, Place, Running, exec},
     shutdown::Shutdown,
-    trial::{Outcome, Run, Step, Trial, Tried, word},
+    trial::{Outcome, Run, Step, Trial, Tried},
     velero::{ExecHook, HookPhase},
 };
 
@@ -22,6 +25,8 @@ pub struct Live<'l> {
     pub client: &'l Client,
     pub shutdown: &'l Shutdown,
     pub hold: Duration,
+    /// Told of each hook before it runs, which may take minutes.
+    pub tell: fn(&Subject, &ExecHook),
 }
 
 impl Live<'_> {
@@ -80,7 +85,7 @@ impl Live<'_> {
             Ok(container) => container,
             Err(why) => return (run(Outcome::NotRun(why)), None),
         };
-        tell(subject, hook);
+        (self.tell)(subject, hook);
         let place = Place {
             namespace: &subject.namespace,
             pod: &subject.name,
@@ -115,14 +120,6 @@ impl Live<'_> {
     }
 }
 
-/// On a terminal, what is going on: a hook may take minutes.
-fn tell(subject: &Subject, hook: &ExecHook) {
-    if io::stderr().is_terminal() {
-        let (what, pod, most) = (word(hook.phase), subject.title(), hook.timeout);
-        anstream::eprintln!("{pod}: {what} runs, for {most} at most");
-    }
-}
-
 /// What whoever stops us twice has to do.
 pub fn abandoned(subject: &Subject) -> anyhow::Error {
     let pod = subject.title();
@@ -148,14 +145,6 @@ fn quoted(word: &str) -> String {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-/// Whether a hook can run there at all.
-pub fn running(namespace: &str, name: &str, phase: &str) -> anyhow::Result<()> {
-    if phase != "Running" {
-        bail!("pod {namespace}/{name} is {phase}: Velero runs hooks in running pods alone");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::members::Plan;
+use super::Plan;
 use crate::{
     csi::{self, Kept, Wanted, labels},
     kubernetes::{Objects, list, object, with_causes},
