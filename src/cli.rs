@@ -4,6 +4,7 @@ mod advice;
 mod audit;
 mod completions;
 mod controller;
+mod coordinator;
 mod doctor;
 mod explain;
 mod hook_words;
@@ -37,7 +38,7 @@ use clap::{
 
 use crate::{
     report::Style,
-    select::{Mode, Settings},
+    select::{IMAGE, Mode, Settings},
 };
 
 /// Application-consistent Kubernetes backups by policy.
@@ -95,6 +96,8 @@ enum Command {
     Results(results::Args),
     /// Restore a backup beside the original, check what came back, say how long it took, and clean up
     Verify(verify::Args),
+    /// Hold a database from one hook of a backup to the next, in a container beside it
+    Coordinator(coordinator::Args),
     /// Find what is wrong with policies, with hooks in manifests and with Velero's objects
     Lint(lint::Args),
     /// Print the ConfigMaps with the hook scripts for a namespace
@@ -121,6 +124,8 @@ enum Ended {
     Findings,
     /// Something was left undone, and said so.
     Undone,
+    /// A hook ended with this code, and said why.
+    Hook(u8),
 }
 
 /// Runs the program with the arguments of the process.
@@ -144,6 +149,7 @@ pub fn run() -> ExitCode {
         Command::Snapshot(args) => snapshot::run(&args),
         Command::Results(args) => results::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Coordinator(args) => coordinator::run(args),
         Command::Lint(args) => lint::run(&args),
         Command::Scripts(args) => scripts::run(&args),
         Command::Render(args) => render::run(&args),
@@ -157,6 +163,7 @@ pub fn run() -> ExitCode {
         Ok(Ended::Fine) => ExitCode::SUCCESS,
         Ok(Ended::Findings) => ExitCode::from(1),
         Ok(Ended::Undone) => ExitCode::from(2),
+        Ok(Ended::Hook(code)) => ExitCode::from(code),
         Err(error) => {
             anstream::eprintln!("{}", problem(&error));
             ExitCode::from(if error.is::<policies::BrokenPolicies>() {
@@ -213,6 +220,9 @@ struct OtherSettings {
         env = "QUIESCENT_VELERO_NAMESPACE"
     )]
     velero_namespace: String,
+    /// The image with this program, for the containers of coordinators
+    #[arg(long, value_name = "IMAGE", default_value = IMAGE, env = "QUIESCENT_IMAGE")]
+    image: String,
 }
 
 impl SettingsArgs {
@@ -236,12 +246,14 @@ impl OtherSettings {
             default_method,
             own_namespace,
             velero_namespace,
+            image,
         } = self;
         Settings {
             mode,
             default_method: default_method.clone(),
             own_namespace: own_namespace.clone(),
             velero_namespace: velero_namespace.clone(),
+            image: image.clone(),
         }
     }
 }

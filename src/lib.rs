@@ -5,7 +5,7 @@
 //!
 //! | modules | what they know |
 //! |---|---|
-//! | `csi`, `json` | objects of CSI snapshots; JSON read in place |
+//! | `coordinator`, `csi`, `json` | a session that holds a database between two hooks; objects of CSI snapshots; JSON read in place |
 //! | `diagnostic`, `yaml`, `velero`, `pod`, `rotation`, `entries` | findings, documents with places, Velero's contract, a pod's JSON, when a certificate is renewed, what the webhook's entries must say |
 //! | `policy` | which pods are meant and what they get |
 //! | `recognise` | what is a database, what stands beside one, and whose databases somebody else backs up |
@@ -36,6 +36,7 @@ pub mod audit;
 pub mod certs;
 pub mod cli;
 pub mod controller;
+pub mod coordinator;
 pub mod csi;
 pub mod diagnostic;
 pub mod doctor;

@@ -11,7 +11,7 @@ use syn::{UseTree, visit::Visit};
 
 /// The layers of `src/lib.rs`, the lowest first. Modules of one layer do not use each other.
 const LAYERS: &[&[&str]] = &[
-    &["csi", "json"],
+    &["coordinator", "csi", "json"],
     &["diagnostic", "yaml", "velero", "pod", "rotation", "entries"],
     &["policy"],
     &["recognise"],

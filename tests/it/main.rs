@@ -13,6 +13,7 @@ mod broken;
 mod cases;
 mod cluster;
 mod commands;
+mod coordinator;
 mod databases;
 mod deploy;
 mod doctor;
