@@ -186,7 +186,11 @@ fn annotations(plan: &Plan<'_>) -> Option<Annotations> {
     let changes = changes.map(|change| match change {
         Change::Annotation { key, value, .. } => Some((*key, Some(value.to_string()))),
         Change::NoAnnotation { key, .. } => Some((*key, None)),
-        Change::Volume(_) | Change::Scripts { .. } | Change::Mount(_) | Change::Complete(_) => None,
+        Change::Volume(_)
+        | Change::Scripts { .. }
+        | Change::Mount(_)
+        | Change::Container(_)
+        | Change::Complete(_) => None,
     });
     let annotations: Annotations = changes.collect::<Option<_>>()?;
     (!annotations.is_empty()).then_some(annotations)

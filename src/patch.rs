@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 
 use crate::{
     json,
-    plan::{Change, Completion, NewMount, NewVolume, Part, Plan, Removal},
+    plan::{
+        Change, Completion, ContainerList, NewContainer, NewMount, NewVolume, Part, Plan, Removal,
+    },
     pod::PodView,
     yaml::{
         self,
@@ -69,6 +71,8 @@ pub enum Path<'a> {
     ConfigMap(usize),
     /// Behind the last mount of the container at this position.
     NewMount(usize),
+    /// Behind the last container of a list.
+    NewContainer(ContainerList),
     /// A part of the init container at this position; `-` is behind its last mount.
     Init(usize, &'static str),
     Pointer(Cow<'a, str>),
@@ -114,6 +118,11 @@ impl Path<'_> {
                 out.extend_from_slice(b"/spec/containers/");
                 json::number(*container, out);
                 out.extend_from_slice(b"/volumeMounts/-");
+            }
+            Self::NewContainer(list) => {
+                out.extend_from_slice(b"/spec/");
+                out.extend_from_slice(list.field().as_bytes());
+                out.extend_from_slice(b"/-");
             }
             Self::Init(init, part) => {
                 out.extend_from_slice(b"/spec/initContainers/");
@@ -342,6 +351,11 @@ fn each<'a>(plan: &'a Plan<'_>, pod: &PodView<'_>, mut take: impl FnMut(Operatio
                 parents.mounts(mount.container, pod, &mut take);
                 add(Path::NewMount(mount.container), New::Mount(*mount))
             }
+            Change::Container(container) => {
+                let NewContainer { list, json, .. } = &**container;
+                parents.containers(*list, pod, &mut take);
+                add(Path::NewContainer(*list), New::Json(json.clone()))
+            }
             Change::Complete(Completion { init, part, value }) => {
                 let place = match part {
                     Part::Field(key) => key,
@@ -390,6 +404,7 @@ fn parent<'a>(pointer: impl Into<Cow<'a, str>>, empty: Value) -> Operation<'a> {
 struct Parents {
     annotations: bool,
     volumes: bool,
+    init_containers: bool,
     /// The container whose mounts were the last. Those of one container come together.
     mounts: Option<usize>,
 }
@@ -405,6 +420,19 @@ impl Parents {
         }
         if metadata.is_none_or(|metadata| metadata.annotations.is_none()) {
             take(parent(ANNOTATIONS, json!({})));
+        }
+    }
+
+    /// A pod has containers; init containers there may be none.
+    fn containers<'a>(
+        &mut self,
+        list: ContainerList,
+        pod: &PodView<'_>,
+        take: &mut impl FnMut(Operation<'a>),
+    ) {
+        let missing = list == ContainerList::Init && pod.spec.init_containers.is_none();
+        if missing && !std::mem::replace(&mut self.init_containers, true) {
+            take(parent("/spec/initContainers", json!([])));
         }
     }
 
@@ -458,6 +486,10 @@ pub fn withdrawal(removals: &[Removal], pod: &Value) -> Patch<'static> {
             Removal::Mount { container, mount } => {
                 let mounts = format!("/spec/containers/{container}/volumeMounts");
                 gone.entry(mounts).or_default().insert(mount.to_string());
+            }
+            Removal::Container(list, container) => {
+                let containers = gone.entry(format!("/spec/{}", list.field()));
+                containers.or_default().insert(container.to_string());
             }
             Removal::Volume(volume) => {
                 let volumes = gone.entry(VOLUMES.to_owned());

@@ -5,6 +5,7 @@
 
 mod choice;
 mod compose;
+mod coordinator;
 mod hooks;
 mod init;
 mod volumes;
@@ -25,6 +26,7 @@ use choice::{Choice, Fate, choose};
 use compose::{AUTHOR, Step, Undo, compose};
 use hooks::{Existing, Present, Record};
 
+pub use coordinator::{ContainerList, NewContainer};
 pub use hooks::{Alone, alone, check};
 pub use init::{Completion, Part, complete, invocation as init_invocation};
 pub use volumes::taken as taken_volume;
@@ -81,8 +83,20 @@ pub struct Plan<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Applied<'a> {
     pub policy: &'a Policy,
-    /// The name of the container in which its hooks run.
+    /// The name of the container that it chose.
     pub container: &'a str,
+}
+
+impl<'a> Applied<'a> {
+    /// The name of the container in which its hook of a phase runs.
+    #[must_use]
+    pub fn runs_in(&self, phase: HookPhase) -> &'a str {
+        let Self { policy, container } = self;
+        match (phase, &policy.coordinator) {
+            (HookPhase::Pre | HookPhase::Post, Some(coordinator)) => &coordinator.name,
+            (HookPhase::Pre | HookPhase::Post | HookPhase::PostRestore, _) => container,
+        }
+    }
 }
 
 /// A part of a policy that is left out.
@@ -103,6 +117,8 @@ pub enum Change<'a> {
         config_map: &'a str,
     },
     Mount(NewMount<'a>),
+    /// A container of a coordinator.
+    Container(Box<NewContainer>),
     /// One of ours that has no meaning any more.
     NoAnnotation {
         key: &'static str,
@@ -216,15 +232,24 @@ fn follow<'a>(
         changes,
         ..Plan::default()
     };
-    let Some(Applied { container, .. }) = followed.first() else {
+    let Some(first) = followed.first() else {
         return plan;
     };
+    let containers = pod.containers().iter();
+    let model = containers.clone().find(|it| *it.name == *first.container);
+    for it in model.iter().flat_map(|_| &followed) {
+        let beside = model.map(|model| coordinator::changes(it.policy, model, pod, facts));
+        let (changes, notes) = beside.unwrap_or_default();
+        plan.changes.extend(changes);
+        plan.notes.extend(notes);
+    }
     let mut written = Record::new();
     let mut steps = Vec::with_capacity(followed.len() + 1);
     for phase in HookPhase::ALL {
         let ours = followed.iter();
         steps.clear();
         steps.extend(ours.filter_map(|it| hooks::step(it.policy, phase, pod, facts)));
+        let container = first.runs_in(phase);
         let fate = match phase {
             HookPhase::Pre | HookPhase::Post => backup,
             HookPhase::PostRestore => restore,

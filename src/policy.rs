@@ -2,6 +2,7 @@
 //!
 //! Everything that can be wrong with a policy is found here, so that nothing after it can fail.
 
+pub mod coordinator;
 pub mod crd;
 pub mod file;
 mod fingerprint;
@@ -19,6 +20,7 @@ mod set;
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+pub use coordinator::Coordinator;
 pub use file::{Delivery, OnConflict, ParameterType, Role};
 pub use fingerprint::fingerprint;
 pub use image::{Comparison, Image, ImagePattern, Version, Wanted};
@@ -34,7 +36,7 @@ use crate::velero::{OnError, RestoreWait, Timeout};
 /// The label with which a pod or a namespace opts in or out.
 pub const INJECT_LABEL: &str = "quiescent.dev/inject";
 
-/// The label that says how a database is captured: `dump`, `snapshot`, `physical` or `off`.
+/// The label that says how a database is captured: `dump`, `snapshot`, `physical`, `lock` or `off`.
 pub const METHOD_LABEL: &str = "quiescent.dev/method";
 
 /// The annotation with which a pod settles which of several like containers is meant.
@@ -69,6 +71,8 @@ pub struct Policy {
     pub container: ContainerChoice,
     pub parameters: BTreeMap<String, Parameter>,
     pub hooks: Hooks,
+    /// Where the hooks of a backup run, if not in the container that is chosen.
+    pub coordinator: Option<Coordinator>,
     pub delivery: Delivery,
     pub scripts: Scripts,
     pub volumes: Vec<Volume>,
@@ -182,6 +186,8 @@ pub enum Action {
     /// A file among the policy's scripts.
     Script(String),
     Command(Vec<String>),
+    /// A request to the coordinator.
+    Coordinator(coordinator::Request),
 }
 
 /// A volume that the pod gets.
@@ -257,6 +263,9 @@ impl Policy {
         for hook in hooks.into_iter().flatten() {
             hook.usual = Usual::default();
         }
+        if let Some(coordinator) = &mut policy.coordinator {
+            coordinator.session.usual = Usual::default();
+        }
         policy
     }
 
@@ -290,7 +299,8 @@ impl Policy {
 
     /// Whether Velero runs one of its scripts.
     fn runs_scripts(&self) -> bool {
-        let mut hooks = self.hooks.all();
+        let session = self.coordinator.iter().map(|it| &it.session);
+        let mut hooks = self.hooks.all().chain(session);
         hooks.any(|hook| matches!(hook.action, Action::Script(_)))
     }
 

@@ -14,7 +14,7 @@ use crate::{
     pod::{Container, PodView},
     policy::{
         CONTAINER_ANNOTATION, ContainerChoice, Criteria, Image, ImagePattern, METHOD_LABEL,
-        Parameter, Policy, PolicySet, glob,
+        Parameter, Policy, PolicySet, coordinator::is_coordinators, glob,
     },
     recognise::{self, Known},
 };
@@ -62,6 +62,8 @@ pub struct Settings {
     pub default_method: String,
     pub own_namespace: String,
     pub velero_namespace: String,
+    /// The image with this program, for the containers of coordinators.
+    pub image: String,
 }
 
 impl Settings {
@@ -91,9 +93,13 @@ impl Default for Settings {
             default_method: "dump".to_owned(),
             own_namespace: "quiescent".to_owned(),
             velero_namespace: "velero".to_owned(),
+            image: IMAGE.to_owned(),
         }
     }
 }
+
+/// The image with this program, as deploy/ names it.
+pub const IMAGE: &str = concat!("quiescent:", env!("CARGO_PKG_VERSION"));
 
 /// What one policy says about one pod.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -321,6 +327,12 @@ fn container(policy: &Policy, pod: &PodView<'_>, images: &[Image<'_>]) -> Result
         (None, _) if is_native_sidecar(policy, pod) => Err(Reason::NativeSidecar),
         (None, _) => Err(Reason::NoContainer),
         (Some(_), Some(_)) => {
+            let others = (0..containers.len()).filter(is_meant);
+            // It has the image of the container that it stands beside.
+            let mut others = others.filter(|at| !is_coordinators(&containers[*at]));
+            if let (Some(one), None) = (others.next(), others.next()) {
+                return Ok(one);
+            }
             let settled = pod.annotation(CONTAINER_ANNOTATION);
             let settled = settled.and_then(|name| {
                 let mut meant = (0..containers.len()).filter(is_meant);

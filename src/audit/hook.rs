@@ -161,7 +161,7 @@ impl Looked<'_> {
         // What a newer version brings beside is no loss; without its scripts no version runs.
         let is_gone = |change: &Change<'_>| match change {
             Change::Volume(volume) => current || matches!(volume.source, Source::Scripts { .. }),
-            Change::Mount(_) => current,
+            Change::Mount(_) | Change::Container(_) => current,
             Change::Annotation {
                 key, instead_of, ..
             } => current && instead_of.is_none() && HookPhase::Pre.keys().all().contains(key),

@@ -25,6 +25,8 @@ pub enum Flaw {
     NoVolume(String),
     #[error("there is no container at position {0}")]
     NoContainer(usize),
+    #[error("the container {0:?} would be there twice")]
+    ContainerTwice(String),
     #[error("the hook is for a container {0:?} that is not there")]
     NoHookContainer(String),
     #[error("the annotation {0:?} is not what the plan takes it for")]
@@ -82,6 +84,14 @@ pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>, storage: &Storage<'_>) -> Resul
                     return Err(Flaw::PathTwice((*path).to_owned()));
                 }
             }
+            Change::Container(container) => {
+                let same = |it: &Change<'_>| matches!(it, Change::Container(it) if it.name == container.name);
+                let inits = pod.init_containers().any(|it| *it.name == *container.name);
+                let mut all = pod.containers().iter();
+                if inits || all.any(|it| *it.name == *container.name) || before.iter().any(same) {
+                    return Err(Flaw::ContainerTwice(container.name.clone()));
+                }
+            }
             // A copy of what another container of the pod has, at a place that is free.
             Change::Complete(_) => {}
             Change::NoAnnotation { key, was } => {
@@ -99,8 +109,8 @@ pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>, storage: &Storage<'_>) -> Resul
                     return Err(Flaw::OtherAnnotation((*key).to_owned()));
                 }
                 added += key.len() + value.len();
-                let before = instead_of.as_ref();
-                removed += before.map_or(0, |before| key.len() + before.len());
+                let instead = instead_of.as_ref();
+                removed += instead.map_or(0, |instead| key.len() + instead.len());
                 let names_container = HookPhase::ALL
                     .iter()
                     .any(|phase| phase.keys().container == *key);
@@ -108,6 +118,9 @@ pub fn prove(plan: &Plan<'_>, pod: &PodView<'_>, storage: &Storage<'_>) -> Resul
                     pod.containers()
                         .iter()
                         .any(|container| *container.name == *name)
+                        || before
+                            .iter()
+                            .any(|it| matches!(it, Change::Container(new) if new.name == name))
                 };
                 if names_container && !there(value) {
                     return Err(Flaw::NoHookContainer(value.to_string()));

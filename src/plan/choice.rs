@@ -1,7 +1,7 @@
 //! Which of the selected policies are followed, beside the author's hooks and beside each other.
 
 use super::{
-    Applied, Change,
+    Applied, Change, coordinator,
     hooks::{Existing, Present, hook},
     is_restored, selected,
     volumes::Volumes,
@@ -115,17 +115,22 @@ fn under<'a>(
     let mut theirs = None;
     for (policy, position) in selected(verdicts) {
         let container = &*pod.containers()[position].name;
-        let admitted = if theirs.is_some_and(|theirs| theirs != position) {
+        let applied = Applied { policy, container };
+        let runs_in = applied.runs_in(HookPhase::Pre);
+        let place = (position, runs_in);
+        let admitted = if theirs.is_some_and(|theirs| theirs != place) {
             Err(Reason::OtherContainer)
         } else {
-            beside_authors(policy, container, existing, fate)
+            beside_authors(policy, runs_in, existing, fate)
                 .and_then(|()| in_time(policy, &followed, existing, fate))
+                .and_then(|()| one_coordinator(policy, &followed))
+                .and_then(|()| coordinator::fits(policy, pod))
                 .and_then(|()| volumes.add(policy, position))
         };
         match admitted {
             Ok(()) => {
-                theirs = Some(position);
-                followed.push(Applied { policy, container });
+                theirs = Some(place);
+                followed.push(applied);
             }
             Err(why) => passed.push((policy, why)),
         }
@@ -137,6 +142,14 @@ fn under<'a>(
         passed,
         changes: volumes.into_changes(),
     }
+}
+
+/// A coordinator has one session.
+fn one_coordinator(policy: &Policy, followed: &[Applied<'_>]) -> Result<(), Reason> {
+    if policy.coordinator.is_some() && !followed.is_empty() {
+        return Err(Reason::OtherContainer);
+    }
+    Ok(())
 }
 
 fn beside_authors(

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Change, NewMount, NewVolume, Source};
+use super::{Change, NewMount, NewVolume, Source, coordinator};
 use crate::{
     json,
     pod::{PodView, Storage, Volume, same_path},
@@ -55,9 +55,15 @@ impl<'a, 's, 'v> Volumes<'a, 's, 'v> {
             self.fits(policy, volume)?;
             self.mount_fits(mount)?;
         }
+        let of_coordinator = coordinator::volume(policy);
+        if let Some(volume) = of_coordinator {
+            self.fits(policy, volume)?;
+        }
         for one in wanted(policy, container) {
             self.take(one);
         }
+        let new = of_coordinator.filter(|volume| self.there(volume.name).is_none());
+        self.changes.extend(new.map(Change::Volume));
         Ok(())
     }
 
@@ -146,7 +152,10 @@ impl<'a, 's, 'v> Volumes<'a, 's, 'v> {
             Change::Volume(_) => 0,
             Change::Scripts { .. } => 1,
             Change::Mount(_) => 2,
-            Change::NoAnnotation { .. } | Change::Annotation { .. } | Change::Complete(_) => 3,
+            Change::Container(_)
+            | Change::NoAnnotation { .. }
+            | Change::Annotation { .. }
+            | Change::Complete(_) => 3,
         });
         changes
     }

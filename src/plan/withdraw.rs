@@ -6,13 +6,14 @@ use serde_json::Value;
 
 use super::{
     PROVENANCE, WRITTEN,
+    coordinator::{self, ContainerList},
     hooks::{self, Authors, Present},
     init::{self, Asked},
     volumes::{Wanted, wanted},
 };
 use crate::{
     pod::{PodView, same_path},
-    policy::{Policy, PolicySet},
+    policy::{Policy, PolicySet, coordinator::VOLUME},
     select::Facts,
     velero::{
         BACKUP_VOLUMES, HookPhase, INIT_COMMAND, INIT_IMAGE, INIT_PREFIX, LEGACY_PRE,
@@ -39,6 +40,8 @@ pub enum Removal {
     Mount { container: usize, mount: usize },
     /// A position in `spec.volumes`.
     Volume(usize),
+    /// A container of a coordinator, by its position.
+    Container(ContainerList, usize),
 }
 
 /// What is not taken out, and why.
@@ -217,7 +220,18 @@ fn take_volumes(withdrawal: &mut Withdrawal, named: &[Named<'_>], pod: &Value) -
     let containers = list("/spec/containers");
     let ours: Vec<Ours<'_>> = named.iter().flat_map(|it| of_policy(it)).collect();
     let mut taken = BTreeSet::new();
+    for (list, all) in [
+        (ContainerList::Init, list("/spec/initContainers")),
+        (ContainerList::Main, containers),
+    ] {
+        let ours = coordinator::positions(all);
+        let removals = ours.map(|at| Removal::Container(list, at));
+        withdrawal.removals.extend(removals);
+    }
     for (container, value) in containers.iter().enumerate() {
+        if coordinator::is_ours_json(value) {
+            continue;
+        }
         for (mount, there) in mounts(value).iter().enumerate() {
             if ours.iter().any(|ours| ours.mounts(there)) {
                 taken.insert((container, mount));
@@ -226,16 +240,30 @@ fn take_volumes(withdrawal: &mut Withdrawal, named: &[Named<'_>], pod: &Value) -
     }
     let uses = |name: &str| {
         let in_containers = containers.iter().enumerate().any(|(container, value)| {
+            if coordinator::is_ours_json(value) {
+                return false;
+            }
             let mut rest = mounts(value).iter().enumerate();
             rest.any(|(mount, it)| it["name"] == name && !taken.contains(&(container, mount)))
         });
         let others = ["/spec/initContainers", "/spec/ephemeralContainers"];
-        let mut others = others.iter().flat_map(|pointer| list(pointer));
+        let mut others = others
+            .iter()
+            .flat_map(|pointer| list(pointer))
+            .filter(|it| !coordinator::is_ours_json(it));
         in_containers || others.any(|it| mounts(it).iter().any(|it| it["name"] == name))
     };
     let mut gone = BTreeSet::new();
+    let has_coordinator = named
+        .iter()
+        .any(|it| it.policy.is_some_and(|policy| policy.coordinator.is_some()));
     for (position, volume) in list("/spec/volumes").iter().enumerate() {
         let name = volume["name"].as_str().unwrap_or_default();
+        let of_coordinator = has_coordinator && name == VOLUME && volume.get("emptyDir").is_some();
+        if of_coordinator && !uses(name) {
+            withdrawal.removals.push(Removal::Volume(position));
+            continue;
+        }
         let mut named_so = ours.iter().filter(|ours| ours.name == name).peekable();
         if named_so.peek().is_none() {
             continue;

@@ -55,6 +55,16 @@ const RULES: &[(&str, &str, &str)] = &[
         "hooks.check.script is none of scriptFiles",
     ),
     (
+        "",
+        "!has(self.coordinator) || has(self.scriptFiles) && self.coordinator.session in self.scriptFiles",
+        "coordinator.session is none of scriptFiles",
+    ),
+    (
+        "",
+        "!has(self.coordinator) || !has(self.hooks.pre) && !has(self.hooks.post)",
+        "the coordinator has both hooks of a backup",
+    ),
+    (
         "/properties/hooks/properties/pre",
         "has(self.script) != has(self.command)",
         "a hook runs one of script and command",

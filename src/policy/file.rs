@@ -64,6 +64,9 @@ pub struct Spec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, Parameter>,
     pub hooks: Hooks,
+    /// A container that the pod gets beside that of the hooks: what no single hook can hold, a session or a lock, is held there from the pre hook to the post hook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coordinator: Option<Coordinator>,
     /// How the scripts come into the pod.
     #[serde(default)]
     pub scripts: Delivery,
@@ -377,6 +380,58 @@ pub struct RestoreHook {
     pub wait_for_ready: bool,
     /// Velero cancels the restore hooks of all other pods when one fails, whatever this says.
     pub on_error: OnError,
+}
+
+/// A container that holds something between two hooks of a backup, which it has in their place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Coordinator {
+    /// A file in the folder `scripts` beside the policy, or of `spec.scriptFiles`, run by `/bin/sh`. It says `quiescent result=ok` when it holds, and lets go when its standard input ends.
+    pub session: String,
+    /// How long it may take until it holds.
+    pub start_timeout: Timeout,
+    /// How long it may take to let go.
+    pub stop_timeout: Timeout,
+    /// The longest that it holds; then it lets go by itself, and the post hook fails.
+    pub limit: Timeout,
+    /// Whether a failure leaves the pod out of the backup.
+    pub on_error: OnError,
+    /// The name of the container; `quiescent-coordinator` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its image; that of the container of the hooks when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Variables of the container of the hooks that it gets too, where they come by `valueFrom`. A value that is written in the pod is never copied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// A port at which it takes requests over HTTP: at the pod's address with a token, without one at 127.0.0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The Secret with the token that requests over HTTP must have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_secret: Option<SecretKey>,
+    /// What it asks for and what it may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+}
+
+/// A key of a Secret in the pod's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct SecretKey {
+    pub name: String,
+    pub key: String,
+}
+
+/// Quantities by the name of what is asked for, such as `memory`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Resources {
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requests: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, String>,
 }
 
 /// How scripts come into the pod.

@@ -101,6 +101,7 @@ impl Policy {
                 // Scripts find out from their path which policy they belong to.
                 argv.push(format!("{}/{name}", self.scripts_path()));
             }
+            Action::Coordinator(request) => argv = request.argv(limit(hook.timeout)),
             // As it is: an image without a shell may have no `env` either.
             Action::Command(command) => {
                 let variables: Vec<String> = variables.collect();

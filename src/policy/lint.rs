@@ -1,5 +1,6 @@
 //! From a policy as written to a policy that can be followed; what stands in the way is a finding.
 
+mod coordinator;
 mod hooks;
 mod matching;
 mod parameters;
@@ -72,7 +73,8 @@ impl Compiler<'_, '_> {
         self.not_everything(spec, &matching);
         let container = self.container(spec, &matching);
         let parameters = self.parameters(spec, &metadata.name);
-        let hooks = self.hooks(&spec.hooks);
+        let mut hooks = self.hooks(&spec.hooks);
+        let coordinator = self.coordinator(spec, &mut hooks);
         self.pair(&spec.hooks);
         let scripts = self.scripts(spec, &hooks);
         self.thaw(spec, &hooks, &scripts);
@@ -93,6 +95,7 @@ impl Compiler<'_, '_> {
             container,
             parameters,
             hooks,
+            coordinator,
             delivery: spec.scripts,
             scripts,
             volumes,
@@ -158,6 +161,7 @@ impl Compiler<'_, '_> {
             && restore
                 .as_ref()
                 .is_none_or(|it| it.post.is_none() && it.init.is_none())
+            && spec.coordinator.is_none()
             && spec.volumes.is_empty()
             && spec.backup_volumes.add.is_empty();
         if nothing {

@@ -9,7 +9,7 @@ use super::{container, engines::ENGINES, spread::Parts};
 use crate::{
     json::{List, Text, view},
     pod::Container,
-    policy::{Image, Role, glob},
+    policy::{Image, Role, coordinator::is_coordinators, glob},
 };
 
 /// A database, or something else that keeps data of its own.
@@ -109,7 +109,7 @@ pub fn server(of: &Container<'_>, clues: &Clues<'_>) -> Option<Server> {
     let known = container(of).map(|known| known.role);
     // The servers of some operators run in an image that is called after the operator.
     let named_otherwise = known == Some(Role::Operator);
-    if known.is_some() && !named_otherwise {
+    if known.is_some() && !named_otherwise || is_coordinators(of) {
         return None;
     }
     let reference = of.image.as_deref().unwrap_or_default();

@@ -66,9 +66,10 @@ impl fmt::Display for Loss {
 }
 
 /// What holds for all policies.
-pub const ALWAYS: [&str; 2] = [
+pub const ALWAYS: [&str; 3] = [
     "a pod that several policies select gets the hooks of one of them",
     "hooks of an earlier version in a manifest stay as they are",
+    "policies with a coordinator are left out: containers are added by the webhook alone",
 ];
 
 /// All policies of a set, in their order.
@@ -78,7 +79,7 @@ pub fn admission_policy<'p>(
     settings: &Settings,
     backstop: Backstop,
 ) -> Vec<Rendered<'p>> {
-    let all = policies.iter();
+    let all = policies.iter().filter(|it| it.coordinator.is_none());
     all.map(|policy| render(policy, settings, backstop))
         .collect()
 }

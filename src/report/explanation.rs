@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Style, opening};
 use crate::{
     inject::Injection,
-    plan::{Change, NewMount, NewVolume, Part, Plan, Source},
+    plan::{Change, ContainerList, NewMount, NewVolume, Part, Plan, Source},
     pod::PodView,
     policy::{ContainerChoice, Policy, VolumeSource},
     recognise::{self, Known, Spread},
@@ -345,6 +345,15 @@ fn changes(out: &mut String, plan: &Plan<'_>, pod: &PodView<'_>) {
                         &format!("in {name} at {path}"),
                     );
                 }
+            }
+            Change::Container(container) => {
+                let image = container.json["image"].as_str().unwrap_or_default();
+                let kind = match container.list {
+                    ContainerList::Init => "init",
+                    ContainerList::Main => "container",
+                };
+                let subject = format!("{kind} {}", container.name);
+                line(out, Mark::Add, &subject, &format!("image {image}"));
             }
             Change::Complete(_) => {}
             Change::NoAnnotation {

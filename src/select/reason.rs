@@ -69,6 +69,8 @@ reasons! {
     OtherContainer = "other_container" "Velero runs one hook a phase, and it runs in another container",
     VolumeTaken = "volume_taken" "the pod has another volume of that name",
     MountPathTaken = "mount_path_taken" "another volume is mounted at that path",
+    ContainerTaken = "container_taken" "the pod has another container of the coordinator's name",
+    LiteralValue = "literal_value" "its value is written in the pod, and the coordinator gets only what comes by valueFrom",
     OneInit = "one_init" "Velero makes one init container for a restored pod, and a policy before this one has it",
     NoSuchVolume = "no_such_volume" "the pod has no volume of the name that is to be backed up",
     TooLong = "too_long" "with the hooks before it the time would exceed the 4h after which Velero ends any",
@@ -98,6 +100,8 @@ impl Reason {
             | Self::OtherContainer
             | Self::VolumeTaken
             | Self::MountPathTaken
+            | Self::ContainerTaken
+            | Self::LiteralValue
             | Self::OneInit
             | Self::NoSuchVolume
             | Self::Restored

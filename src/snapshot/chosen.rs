@@ -121,7 +121,10 @@ fn followed(injection: &Injection<'_>, there: &BTreeMap<String, String>) -> Opti
             }
             // Init containers of a running pod have run.
             Change::Complete(_) => {}
-            Change::Volume(_) | Change::Scripts { .. } | Change::Mount(_) => return None,
+            Change::Volume(_)
+            | Change::Scripts { .. }
+            | Change::Mount(_)
+            | Change::Container(_) => return None,
         }
     }
     if plan.applied.is_empty() {

@@ -1033,3 +1033,119 @@ fn an_authors_init_container_of_a_restore_stays() {
     assert_eq!(two.applied, ["a", "b"]);
     assert_eq!(two.notes, [Reason::OneInit]);
 }
+
+/// A policy with a coordinator, and a pod with a password from a Secret and one that is written there.
+fn with_coordinator() -> (String, Value) {
+    let policy = "apiVersion: quiescent.dev/v1
+kind: HookPolicy
+metadata: {name: lock}
+spec:
+  match: {images: [db]}
+  coordinator: {session: pre.sh, startTimeout: 1m, stopTimeout: 30s, limit: 10m, onError: Fail, env: [PASSWORD, USER, NONE]}
+  hooks: {}
+";
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "db-0", "namespace": "shop"},
+        "spec": {"containers": [{
+            "name": "db",
+            "image": "db:1",
+            "imagePullPolicy": "IfNotPresent",
+            "securityContext": {"runAsUser": 999},
+            "env": [
+                {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}},
+                {"name": "USER", "value": "root"},
+                {"name": "OTHER", "valueFrom": {"secretKeyRef": {"name": "db", "key": "other"}}},
+            ],
+        }]},
+    });
+    (policy.to_owned(), pod)
+}
+
+#[test]
+fn a_coordinator_stands_beside_the_database_with_its_image_its_user_and_no_literal() {
+    let (policy, pod) = with_coordinator();
+    let question = ask(&policy, pod.clone());
+    let answer = question.answer();
+    assert_eq!(answer.applied, ["lock"]);
+    assert_eq!(answer.notes, [Reason::LiteralValue]);
+    let spec = &answer.pod["spec"];
+    assert_eq!(
+        spec["containers"][0]["env"],
+        pod["spec"]["containers"][0]["env"]
+    );
+    let beside = &spec["containers"][1];
+    assert_eq!(beside["name"], "quiescent-coordinator");
+    assert_eq!(beside["image"], "db:1");
+    assert_eq!(beside["imagePullPolicy"], "IfNotPresent");
+    assert_eq!(beside["securityContext"], json!({"runAsUser": 999}));
+    assert_eq!(
+        beside["env"],
+        json!([{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}])
+    );
+    let command = beside["command"].to_string();
+    for word in [
+        "serve",
+        "--limit=10m",
+        "--name=lock",
+        "/quiescent/lock/pre.sh",
+    ] {
+        assert!(command.contains(word), "{word} is not in {command}");
+    }
+    let installer = &spec["initContainers"][0];
+    assert_eq!(installer["image"], question.settings.image);
+    assert_eq!(installer["securityContext"], json!({"runAsUser": 999}));
+    for (phase, request) in [("pre", "start"), ("post", "stop")] {
+        let prefix = format!("{phase}.hook.backup.velero.io");
+        let container = answer.annotation(&format!("{prefix}/container"));
+        assert_eq!(container, "quiescent-coordinator");
+        assert_eq!(answer.argv(&format!("{phase}.hook.backup"))[5], request);
+        assert_eq!(answer.annotation(&format!("{prefix}/on-error")), "Fail");
+    }
+
+    let again = Question {
+        pod: answer.pod,
+        ..question
+    };
+    assert_eq!(again.answer().operations, 0);
+}
+
+#[test]
+fn a_coordinator_does_not_take_the_place_of_another_container() {
+    let (policy, mut pod) = with_coordinator();
+    let mine = json!({"name": "quiescent-coordinator", "image": "mine"});
+    let containers = pod["spec"]["containers"].as_array_mut().unwrap();
+    containers.push(mine);
+    let answer = ask(&policy, pod.clone()).answer();
+    assert_eq!(answer.passed, [("lock".to_owned(), Reason::ContainerTaken)]);
+    assert_eq!(answer.operations, 0);
+
+    let named = policy.replace("session:", "name: holder, session:");
+    let answer = ask(&named, pod).answer();
+    assert_eq!(answer.pod["spec"]["containers"][2]["name"], "holder");
+}
+
+#[test]
+fn what_a_coordinator_has_in_a_pod_goes_with_its_policy() {
+    use quiescent::uninject::uninject;
+    let (policy, pod) = with_coordinator();
+    let mut with_init = pod.clone();
+    with_init["spec"]["initContainers"] = json!([{"name": "mine", "image": "tools"}]);
+    for pod in [pod, with_init] {
+        let question = ask(&policy, pod.clone());
+        let mut changed = question.answer().pod;
+        let text = changed.to_string();
+        let view = PodView::parse(&text).unwrap();
+        let facts = Facts {
+            namespace: "shop",
+            about_namespace: Namespace::Unknown,
+            owner: None,
+            settings: &question.settings,
+        };
+        let found = uninject(&question.policies, &changed, &view, facts);
+        assert_eq!(found.withdrawal.kept, []);
+        found.patch.apply(&mut changed, "").unwrap();
+        assert_eq!(changed, pod);
+    }
+}

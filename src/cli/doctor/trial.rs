@@ -28,6 +28,7 @@ pub fn place(
         default_method: "dump".to_owned(),
         own_namespace: names.own_namespace.clone(),
         velero_namespace: names.velero_namespace.clone(),
+        ..Settings::default()
     };
     let namespaces = namespaces?.iter();
     let open =

@@ -245,6 +245,7 @@ impl Named {
                 Change::Volume(volume) => Some(volume.name),
                 Change::Scripts { name, .. } => Some(name),
                 Change::Mount(mount) => Some(mount.volume),
+                Change::Container(it) => Some(it.name.as_str()),
                 Change::Annotation { .. } | Change::NoAnnotation { .. } | Change::Complete(_) => {
                     None
                 }

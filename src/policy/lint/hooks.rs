@@ -190,7 +190,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    fn duration(&mut self, duration: Timeout, path: &[&str]) {
+    pub(super) fn duration(&mut self, duration: Timeout, path: &[&str]) {
         if duration.seconds() < 1 {
             self.error(Rule::BadDuration, path, "a hook needs at least one second");
         } else if duration > LONGEST_TIMEOUT {
@@ -255,7 +255,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    fn script(&mut self, script: &str, path: &[&str]) {
+    pub(super) fn script(&mut self, script: &str, path: &[&str]) {
         if script.contains('/') || matches!(script, "." | "..") {
             self.error(
                 Rule::ForeignScript,
@@ -339,7 +339,7 @@ impl Compiler<'_, '_> {
             let hooks = hooks.all().chain(&hooks.post);
             let size = |hook: &Hook| match &hook.action {
                 Action::Script(name) => encode_command(&[scripts.inline(name)]).len(),
-                Action::Command(_) => 0,
+                Action::Command(_) | Action::Coordinator(_) => 0,
             };
             let size: usize = hooks.map(size).sum();
             if size > LARGEST_INLINE {
@@ -354,6 +354,8 @@ impl Compiler<'_, '_> {
         let text = |hook: &Hook| match &hook.action {
             Action::Script(name) => scripts.inline(name),
             Action::Command(command) => command.join(" "),
+            // Its session ends with its standard input.
+            Action::Coordinator(_) => String::new(),
         };
         if let Some(pre) = &hooks.pre {
             let pre_text = text(pre);

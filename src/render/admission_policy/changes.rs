@@ -72,6 +72,7 @@ impl Changes {
                 Change::Annotation { .. }
                 | Change::Scripts { .. }
                 | Change::NoAnnotation { .. }
+                | Change::Container(_)
                 | Change::Complete(_) => {}
             }
         }

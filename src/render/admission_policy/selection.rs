@@ -52,6 +52,7 @@ fn considered(settings: &Settings) -> String {
         default_method: _,
         own_namespace,
         velero_namespace,
+        image: _,
     } = settings;
     let label = |of: &str| {
         let key = quote(INJECT_LABEL);

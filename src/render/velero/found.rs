@@ -138,12 +138,23 @@ fn outcome<'s>(
             Change::Scripts { .. }
             | Change::NoAnnotation { .. }
             | Change::Annotation { .. }
+            | Change::Container(_)
             | Change::Complete(_) => None,
         })
         .collect();
     let mut followed: Vec<&Applied<'_>> = Vec::new();
     for applied in &injection.plan.applied {
         let Applied { policy, container } = applied;
+        let beside = injection.plan.changes.iter();
+        if beside
+            .into_iter()
+            .any(|it| matches!(it, Change::Container(_)))
+        {
+            say(Why::NoCoordinator {
+                policy: policy.name.clone(),
+            });
+            continue;
+        }
         if let Some(volume) = policy.volumes.iter().find(|it| missing.contains(&*it.name)) {
             say(Why::NoVolume {
                 policy: policy.name.clone(),
@@ -160,12 +171,13 @@ fn outcome<'s>(
             followed.push(applied);
         }
     }
-    let Some(Applied { container, .. }) = followed.first() else {
+    let Some(first) = followed.first() else {
         return (None, None);
     };
+    let first = *first;
     let followed: Vec<&Policy> = followed.iter().map(|it| it.policy).collect();
-    let dumped = volumes::dumped(seen, container, &followed);
-    let hooks = hooks(&followed, container, seen, wanted);
+    let dumped = volumes::dumped(seen, first.container, &followed);
+    let hooks = hooks(&followed, first, seen, wanted);
     if hooks == Hooks::default() {
         return (None, None);
     }
@@ -232,12 +244,12 @@ fn too_large(policy: &Policy, seen: Seen<'_>) -> Option<usize> {
 }
 
 /// The hooks of the policies in their order, those that undo in the other.
-fn hooks(policies: &[&Policy], container: &str, seen: Seen<'_>, wanted: Wanted) -> Hooks {
+fn hooks(policies: &[&Policy], first: &Applied<'_>, seen: Seen<'_>, wanted: Wanted) -> Hooks {
     let Seen { pod, facts, .. } = seen;
     let execs = |phase| {
         let runs = policies.iter();
         let runs = runs.filter_map(move |policy| alone(policy, phase, pod, facts));
-        runs.map(|run| exec(run, container))
+        runs.map(move |run| exec(run, first.runs_in(phase)))
     };
     match wanted {
         Wanted::Backup => {
@@ -254,7 +266,9 @@ fn hooks(policies: &[&Policy], container: &str, seen: Seen<'_>, wanted: Wanted) 
             let waits = waits.map(|(_, wait)| *wait);
             Hooks {
                 restore: execs(HookPhase::PostRestore).zip(waits).collect(),
-                init: init(policies, container, pod, facts).into_iter().collect(),
+                init: init(policies, first.container, pod, facts)
+                    .into_iter()
+                    .collect(),
                 ..Hooks::default()
             }
         }

@@ -35,6 +35,10 @@ pub enum Why {
         path: String,
         container: String,
     },
+    /// The pod lacks what a coordinator is made of.
+    NoCoordinator {
+        policy: String,
+    },
     TooLarge {
         policy: String,
         bytes: usize,
@@ -71,6 +75,7 @@ pub enum Obstacle {
     Exclude,
     Container,
     NoPodLabels,
+    Coordinator,
 }
 
 impl fmt::Display for Obstacle {
@@ -81,6 +86,7 @@ impl fmt::Display for Obstacle {
             Self::NamespaceLabels => "labels of namespaces",
             Self::Exclude => "what is excluded by more than a namespace's name",
             Self::Container => "a container that is not named",
+            Self::Coordinator => "the containers of a coordinator",
             Self::NoPodLabels => "pods without a label of their own",
         })
     }
@@ -97,6 +103,10 @@ impl fmt::Display for Why {
             Self::NoVolume { policy, volume, path, container } => write!(
                 f,
                 "no hook of {policy}: its pod template needs a volume {volume:?}, mounted at {path} in container {container}"
+            ),
+            Self::NoCoordinator { policy } => write!(
+                f,
+                "no hook of {policy}: its pod template needs the containers of a coordinator, which quiescent inject writes"
             ),
             Self::TooLarge { policy, bytes } => write!(
                 f,

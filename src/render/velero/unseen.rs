@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How a database may be captured, and that it is not.
-const METHODS: [&str; 4] = ["dump", "snapshot", "physical", "off"];
+const METHODS: [&str; 5] = ["dump", "snapshot", "physical", "lock", "off"];
 
 /// Says the policies that can be said without their pods. They have their scripts in their commands;
 /// `namespaces` are all that are taken, or none to name them all.
@@ -92,6 +92,7 @@ fn obstacles(policy: &Policy) -> Vec<Obstacle> {
         (Obstacle::Exclude, policy.exclude.iter().any(beyond_names)),
         (Obstacle::Container, !named),
         (Obstacle::NoPodLabels, own.next().is_none()),
+        (Obstacle::Coordinator, policy.coordinator.is_some()),
     ];
     let there = all.into_iter().filter(|(_, there)| *there);
     there.map(|(obstacle, _)| obstacle).collect()
