@@ -61,6 +61,7 @@ folders! {
     "maintenance-flag": "flag.sh" "hold.sh" "post.sh" "pre.sh" "restore.sh";
     "mariadb-backup": "check.sh" "init.sh" "mysql.sh" "physical.sh" "post.sh" "pre.sh" "restore.sh";
     "mariadb-dump": "check.sh" "mysql.sh" "post.sh" "pre.sh" "restore.sh";
+    "mariadb-lock": "check.sh" "hold.sh" "mysql.sh";
     "mariadb-snapshot": "check.sh" "mysql.sh" "post.sh" "pre.sh";
     "mongodb-dump": "mongodb.sh" "post.sh" "pre.sh" "restore.sh";
     "mongodb-snapshot": "mongodb.sh" "post.sh" "pre.sh";

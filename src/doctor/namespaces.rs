@@ -18,7 +18,10 @@ const LABELS: [(&str, &[&str]); 4] = [
     (INJECT_LABEL, &["enabled", "disabled"]),
     (ENFORCE_LABEL, &["true", "false"]),
     (guard::LABEL, &["warn", "enforce", "off"]),
-    (METHOD_LABEL, &["dump", "snapshot", "physical", "off"]),
+    (
+        METHOD_LABEL,
+        &["dump", "snapshot", "physical", "lock", "off"],
+    ),
 ];
 
 pub fn judge(observed: &Observed) -> Vec<Told> {

@@ -173,6 +173,13 @@ impl Container {
     }
 }
 
+/// What a variable of a container is. A Secret of a test has each value under the value as its key.
+fn value(variable: &Value) -> &str {
+    let value = variable.get("value");
+    let value = value.or_else(|| variable.pointer("/valueFrom/secretKeyRef/key"));
+    value.and_then(Value::as_str).unwrap()
+}
+
 /// A pod as the program gives it back, on a node of ours: each volume is a folder.
 pub struct Pod {
     object: Value,
@@ -251,15 +258,59 @@ impl Pod {
 
     /// The argv that Velero would run.
     pub fn argv(&self, phase: Phase) -> Vec<String> {
-        let container = &self.object["spec"]["containers"][0];
-        assert_eq!(self.annotation(phase, "container"), &container["name"]);
+        assert_eq!(
+            self.annotation(phase, "container"),
+            &self.hooks_in(phase)["name"]
+        );
         let command = self.annotation(phase, "command").as_str().unwrap();
         serde_json::from_str(command).unwrap()
+    }
+
+    /// Whether its hooks are those of a policy.
+    pub fn follows(&self, policy: &str) -> bool {
+        let provenance = &self.object["metadata"]["annotations"]["quiescent.dev/policies"];
+        provenance
+            .as_str()
+            .unwrap()
+            .starts_with(&format!("{policy}@"))
     }
 
     /// Whether Velero would run a hook.
     pub fn has(&self, phase: Phase) -> bool {
         self.annotation(phase, "command").is_string()
+    }
+
+    /// The container that Velero would run a hook in: the only one, or the coordinator beside it.
+    fn hooks_in(&self, phase: Phase) -> &Value {
+        let containers = self.object["spec"]["containers"].as_array().unwrap();
+        match phase {
+            Phase::Pre | Phase::Post => containers.last().unwrap(),
+            Phase::Restore => &containers[0],
+        }
+    }
+
+    /// Starts the containers that the pod has beside its own, if it has any: they end with what is
+    /// returned.
+    pub fn start_coordinator(&self, container: &Container) -> Option<Running> {
+        let [_, coordinator] = self.object["spec"]["containers"].as_array()?.as_slice() else {
+            return None;
+        };
+        let installer = &self.object["spec"]["initContainers"][0];
+        let words = |list: &Value| {
+            let words = list.as_array().into_iter().flatten();
+            words.map(|it| it.as_str().unwrap().to_owned()).collect()
+        };
+        let mut argv: Vec<String> = vec![env!("CARGO_BIN_EXE_quiescent").to_owned()];
+        argv.extend::<Vec<String>>(words(&installer["args"]));
+        assert_eq!(
+            self.spawn_as(installer, &argv, container).finish().code,
+            Some(0)
+        );
+        let argv: Vec<String> = words(&coordinator["command"]);
+        let running = self.spawn_as(coordinator, &argv, container);
+        let socket = self.folder("quiescent-coordinator/state/socket");
+        eventually("the coordinator listens", || socket.exists());
+        Some(running)
     }
 
     fn annotation(&self, phase: Phase, key: &str) -> &Value {
@@ -278,7 +329,7 @@ impl Pod {
 
     /// Starts a hook.
     pub fn start(&self, phase: Phase, container: &Container) -> Running {
-        self.spawn(&self.argv(phase), container)
+        self.spawn_as(self.hooks_in(phase), &self.argv(phase), container)
     }
 
     /// Runs a script of the policy that is no hook, as an init container of the same image does.
@@ -383,7 +434,7 @@ impl Pod {
             command.arg(format!(
                 "{}={}",
                 variable["name"].as_str().unwrap(),
-                variable["value"].as_str().unwrap()
+                value(variable)
             ));
         }
         let script = Path::new(argv.last().unwrap())

@@ -139,11 +139,9 @@ fn round<E: Engine>(
     server.fill();
     let pod = Pod::inject(&server.pod(), &[]);
     server.mount(&pod);
-    assert!(
-        pod.argv(Phase::Pre).last().unwrap().contains(policy),
-        "the pod is for {policy}"
-    );
+    assert!(pod.follows(policy), "the pod is for {policy}");
     let container = installation.container();
+    let _beside = pod.start_coordinator(&container);
     let writers = Writers::start(|writer| server.session(writer));
     writers.have_written(100);
 

@@ -1,7 +1,7 @@
 //! MySQL and MariaDB proven: what their policies back up under write load comes back.
 
 use quiescent::library::Capture;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{MySql, at_hand, is_mariadb, physical};
 use crate::databases::{
@@ -128,9 +128,13 @@ impl Engine for MySql {
 }
 
 /// A server whose pod has the label of another method than the dump's.
-pub struct Labelled<const PHYSICAL: bool>(MySql);
+pub struct Labelled<const METHOD: char>(MySql);
 
-impl<const PHYSICAL: bool> Engine for Labelled<PHYSICAL> {
+pub const SNAPSHOT: char = 's';
+pub const PHYSICAL: char = 'p';
+const LOCK: char = 'l';
+
+impl<const METHOD: char> Engine for Labelled<METHOD> {
     fn start(installation: &Installation) -> Self {
         Self(Engine::start(installation))
     }
@@ -149,13 +153,30 @@ impl<const PHYSICAL: bool> Engine for Labelled<PHYSICAL> {
 
     fn pod(&self) -> Value {
         let mut pod = Engine::pod(&self.0);
-        let method = if PHYSICAL { "physical" } else { "snapshot" };
+        let method = match METHOD {
+            SNAPSHOT => "snapshot",
+            PHYSICAL => "physical",
+            _ => "lock",
+        };
+        if METHOD == LOCK {
+            // A coordinator gets nothing that is written in the pod.
+            let env = pod["spec"]["containers"][0]["env"].as_array_mut();
+            for variable in env.unwrap() {
+                let key = variable["value"].take();
+                let name = variable["name"].take();
+                *variable = json!({
+                    "name": name, "valueFrom": {"secretKeyRef": {"name": "test", "key": key}},
+                });
+            }
+        }
         pod["metadata"]["labels"]["quiescent.dev/method"] = method.into();
         pod
     }
 
     fn mount(&self, pod: &Pod) {
-        self.0.mount(pod);
+        if METHOD != LOCK {
+            self.0.mount(pod);
+        }
     }
 
     fn fill(&self) {
@@ -185,15 +206,22 @@ fn dump(policy: &str, server: &str) {
 
 fn snapshot(policy: &str, server: &str) {
     if let Some(installation) = at_hand(server) {
-        prove::<Labelled<false>>(policy, &installation, Capture::Block);
-        naked::<Labelled<false>>(policy, &installation, Capture::Block);
+        prove::<Labelled<SNAPSHOT>>(policy, &installation, Capture::Block);
+        naked::<Labelled<SNAPSHOT>>(policy, &installation, Capture::Block);
     }
 }
 
 fn by_physical(policy: &str, server: &str) {
     if let Some(installation) = at_hand(server) {
-        prove::<Labelled<true>>(policy, &installation, Capture::Dump);
-        naked::<Labelled<true>>(policy, &installation, Capture::FileCopy);
+        prove::<Labelled<PHYSICAL>>(policy, &installation, Capture::Dump);
+        naked::<Labelled<PHYSICAL>>(policy, &installation, Capture::FileCopy);
+    }
+}
+
+fn by_lock(policy: &str, server: &str) {
+    if let Some(installation) = at_hand(server) {
+        prove::<Labelled<LOCK>>(policy, &installation, Capture::FileCopy);
+        naked::<Labelled<LOCK>>(policy, &installation, Capture::FileCopy);
     }
 }
 
@@ -216,6 +244,8 @@ claims! {
     a_snapshot_of_mysql_9_has_every_write: snapshot("mysql-snapshot", "mysql-9");
     a_copy_by_mariadb_backup_10_11_has_every_write: by_physical("mariadb-backup", "mariadb");
     a_copy_by_mariadb_backup_11_8_has_every_write: by_physical("mariadb-backup", "mariadb-11.8");
+    a_copy_of_a_locked_mariadb_10_11_has_every_write: by_lock("mariadb-lock", "mariadb");
+    a_copy_of_a_locked_mariadb_11_8_has_every_write: by_lock("mariadb-lock", "mariadb-11.8");
     a_clone_of_mysql_8_0_has_every_write: by_physical("mysql-clone", "mysql-8.0");
     a_clone_of_mysql_8_4_has_every_write: by_physical("mysql-clone", "mysql-8.4");
     a_clone_of_mysql_9_has_every_write: by_physical("mysql-clone", "mysql-9");
