@@ -114,7 +114,15 @@ impl Live<'_> {
                 };
                 (run, None)
             }
-            () = time::sleep(hook.timeout.to_std()) => (run(Outcome::TimedOut), Some(running)),
+            () = time::sleep(hook.timeout.to_std()) => {
+                let is_post = hook.phase != HookPhase::Pre;
+                let outcome = if is_post && !running.has_begun() {
+                    Outcome::Lost("the API server does not answer".to_owned())
+                } else {
+                    Outcome::TimedOut
+                };
+                (run(outcome), Some(running))
+            }
             () = stopped => (run(Outcome::Interrupted), Some(running)),
         }
     }

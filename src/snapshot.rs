@@ -5,6 +5,7 @@
 //! undone is known before a step begins, so that a state that was kept somewhere is enough to do it.
 mod chosen;
 mod judged;
+mod order;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use chosen::{Chosen, Hooked, claims, parts};
 pub use judged::{Verdict, line_of};
+pub use order::{PRIORITY, Place};
 
 use crate::{
     trial::{Hooks, Outcome, Run, Step as Hook, Trial, Tried, word},
@@ -20,6 +22,12 @@ use crate::{
 
 /// Nanoseconds since 1970 by the clock of the API server.
 pub type Nanos = i64;
+
+/// So long a post hook that is lost on the way is run again: the API server is away, and something is held.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// The longest pause before that.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// How long each step may take, and what is to be thought of what comes out.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -71,6 +79,8 @@ pub struct Member {
     pre_ended: Option<Nanos>,
     post_began: Option<Nanos>,
     post_ended: Option<Nanos>,
+    /// How often its post hook was lost on the way so far.
+    lost: u32,
 }
 
 impl Member {
@@ -83,6 +93,7 @@ impl Member {
             pre_ended: None,
             post_began: None,
             post_ended: None,
+            lost: 0,
         }
     }
 
@@ -92,26 +103,42 @@ impl Member {
         self.trial.clone().outcome()
     }
 
-    fn ran(&mut self, run: Run, (began, ended): (Nanos, Nanos)) {
+    /// Whether it came to something. A post hook that was lost on the way is to be run again: what pre
+    /// holds is worse than a post hook that runs twice.
+    fn ran(&mut self, run: Run, (began, ended): (Nanos, Nanos)) -> bool {
         match run.phase {
             HookPhase::Pre => {
                 self.pre_began = Some(began);
                 self.pre_ended = Some(ended);
             }
             HookPhase::Post | HookPhase::PostRestore => {
-                self.post_began.get_or_insert(began);
+                let first = *self.post_began.get_or_insert(began);
                 self.post_ended = Some(ended);
+                if matches!(run.outcome, Outcome::Lost(_)) && between(first, ended) < PATIENCE {
+                    self.lost += 1;
+                    return false;
+                }
             }
         }
         self.trial.ran(run);
+        true
+    }
+
+    /// How long to wait before the post hook is run again: a quarter of a second, then twice as long each time.
+    fn pause(&self) -> Duration {
+        match self.lost.checked_sub(1) {
+            None => Duration::ZERO,
+            Some(times) => PAUSE.min(Duration::from_millis(250) * 2_u32.saturating_pow(times)),
+        }
     }
 }
 
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Run it and wait until its timeout; in `pre`, until somebody wants to stop.
+    /// After this pause, run it and wait until its timeout; in `pre`, until somebody wants to stop.
     Run {
+        after: Duration,
         member: usize,
         hook: ExecHook,
     },
@@ -258,6 +285,7 @@ impl Snapshot {
             member.begun = true;
             match member.trial.next() {
                 Hook::Run(hook) if hook.phase == HookPhase::Pre => Some(Step::Run {
+                    after: Duration::ZERO,
                     member: at,
                     hook: hook.clone(),
                 }),
@@ -266,11 +294,11 @@ impl Snapshot {
         })
     }
 
-    /// What has to be run so that nothing stays behind: all post hooks first, in the opposite order, and
-    /// only then those again whose pre hook has ended since.
+    /// What has to be run so that nothing stays behind: all post hooks first, in the opposite order, then
+    /// those again that were lost on the way, and only then those whose pre hook has ended since.
     fn post(&mut self) -> Option<Step> {
         let stopped = self.stopped;
-        let mut lingers = None;
+        let (mut lingers, mut owed) = (None, Vec::new());
         for (at, member) in self.members.iter_mut().enumerate().rev() {
             if !member.begun {
                 continue;
@@ -279,17 +307,26 @@ impl Snapshot {
                 member.trial.held(stopped);
             }
             match member.trial.next() {
-                Hook::Run(hook) => {
-                    return Some(Step::Run {
-                        member: at,
-                        hook: hook.clone(),
-                    });
-                }
+                Hook::Run(hook) => owed.push((at, &*member, hook)),
                 Hook::Linger(most) => lingers = lingers.or(Some(Step::Linger { member: at, most })),
                 Hook::Hold(_) | Hook::Done => {}
             }
         }
-        lingers
+        // The first of those that were tried least often; all are tried between two pauses.
+        let next = owed.iter().min_by_key(|(_, member, _)| member.lost);
+        let Some((at, member, hook)) = next else {
+            return lingers;
+        };
+        let is_new_round = owed.iter().all(|(_, it, _)| it.lost == member.lost);
+        Some(Step::Run {
+            after: if is_new_round {
+                member.pause()
+            } else {
+                Duration::ZERO
+            },
+            member: *at,
+            hook: (*hook).clone(),
+        })
     }
 
     /// Something has happened. What does not belong to the step that is under way changes nothing.
@@ -352,7 +389,9 @@ impl Snapshot {
         let phase = run.phase;
         let interrupted = run.outcome == Outcome::Interrupted;
         let why = (!run.outcome.is_good()).then(|| line_of(&member.pod, &run));
-        member.ran(run, time);
+        if !member.ran(run, time) {
+            return;
+        }
         if self.stage == Stage::Quiescing && !member.trial.is_quiesced() {
             self.stage = Stage::Resuming;
         }
@@ -457,6 +496,23 @@ impl Snapshot {
     #[must_use]
     pub fn reasons(&self) -> &[String] {
         &self.reasons
+    }
+
+    /// What was out of the way and is no reason to think less of it, each in a sentence.
+    pub fn notes(&self) -> impl Iterator<Item = String> {
+        let lost = self.members.iter().filter(|it| it.lost > 0);
+        lost.map(|it| {
+            let (pod, times) = (&it.pod, it.lost);
+            format!("the API server was away: post of {pod} was lost {times} times, and run again")
+        })
+    }
+
+    /// From the first hook until nothing is held any more, at most.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        let of_member = |it: &Member| it.trial.longest();
+        let hooks: Duration = self.members.iter().map(of_member).sum();
+        hooks + self.terms.cut + PATIENCE
     }
 
     fn is_cut(&self) -> bool {

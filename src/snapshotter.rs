@@ -3,6 +3,7 @@
 
 mod clock;
 mod drive;
+mod lock;
 mod plan;
 mod storage;
 mod target;
@@ -10,6 +11,7 @@ mod target;
 pub use self::{
     clock::Clock,
     drive::{Drive, Times},
+    lock::{Busy, Lock},
     plan::{Claim, Plan, Wanted},
     storage::forget,
     target::Target,

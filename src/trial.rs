@@ -233,6 +233,17 @@ impl Trial {
         self.stage != Stage::Pre && !self.stopped && self.runs.iter().all(|it| it.outcome.is_good())
     }
 
+    /// From the first hook to the last, at most.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        let Hooks { pre, post } = &self.hooks;
+        let most = |hook: &Option<ExecHook>| {
+            hook.as_ref()
+                .map_or(Duration::ZERO, |it| it.timeout.to_std())
+        };
+        most(pre) + self.hold + LINGER + 2 * most(post)
+    }
+
     /// What the trial came to.
     #[must_use]
     pub fn outcome(self) -> Tried {

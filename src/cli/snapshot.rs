@@ -3,17 +3,21 @@
 mod text;
 mod value;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
+use tokio::time::{self, Instant};
 
 use super::{Ended, block_on, output, policies::PolicyArgs, test::progress};
 use crate::{
     kubernetes, shutdown,
     snapshot::{Snapshot, Terms, Verdict},
-    snapshotter::{Drive, Plan, Target, Wanted, forget},
+    snapshotter::{Busy, Drive, Lock, Plan, Target, Wanted, forget},
     velero::Timeout,
 };
+
+/// So often a claim is asked for again that somebody else has.
+const AGAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -53,6 +57,9 @@ pub struct Args {
     /// How far the clock of the storage may be from that of the API server
     #[arg(long, value_name = "DURATION", default_value = "2s")]
     skew: Timeout,
+    /// How long to wait for another snapshot of the same claims; without it, not at all
+    #[arg(long, value_name = "DURATION")]
+    wait: Option<Timeout>,
     /// Run no hooks: what is taken is as after a power cut, and labelled so
     #[arg(long)]
     without_hooks: bool,
@@ -103,22 +110,44 @@ async fn snapshot(args: &Args) -> anyhow::Result<Ended> {
     } else {
         Some(args.policies.load()?)
     };
-    let plan = Plan::make(&client, wanted, policies).await?;
-    for note in &plan.notes {
-        anstream::eprintln!("{note}");
-    }
     let terms = Terms {
         cut: args.cut_timeout.to_std(),
         ready: args.timeout.to_std(),
         skew: args.skew.to_std(),
         delete_unusable: args.delete_unusable,
     };
-    let members = plan.members.iter();
-    let members = members.map(|it| (it.title(), it.hooks.clone())).collect();
-    let mut snapshot = Snapshot::new(terms, members, plan.claims.len());
-    let mut drive = Drive::new(&client, &shutdown, &plan, progress).await?;
+    let until = Instant::now() + args.wait.map_or(Duration::ZERO, Timeout::to_std);
+    let mut is_said = false;
+    let (plan, mut snapshot, lock) = loop {
+        let plan = Plan::make(&client, wanted, policies.as_ref().map(|it| it.with(&[]))).await?;
+        let members = plan.members.iter();
+        let members = members.map(|it| (it.title(), it.hooks.clone())).collect();
+        let snapshot = Snapshot::new(terms, members, plan.claims.len());
+        let busy = match Lock::take(&client, &plan, snapshot.longest()).await {
+            Ok(lock) => break (plan, snapshot, lock),
+            Err(error) => error.downcast::<Busy>()?,
+        };
+        if Instant::now() >= until {
+            return Err(
+                anyhow::Error::new(busy).context("nothing was done; --wait 10m waits for others")
+            );
+        }
+        if !is_said {
+            anstream::eprintln!("{busy}: waiting");
+            is_said = true;
+        }
+        tokio::select! {
+            () = time::sleep(AGAIN) => {}
+            () = shutdown.draining() => anyhow::bail!("stopped while it waited: {busy}"),
+        }
+    };
+    for note in &plan.notes {
+        anstream::eprintln!("{note}");
+    }
+    let mut drive = Drive::new(&client, &shutdown, &plan, lock, progress).await?;
     let times = drive.until_done(&mut snapshot).await?;
     let mut notes = plan.notes.clone();
+    notes.extend(snapshot.notes());
     if let Some(keep) = args.keep
         && snapshot.verdict().is_good()
     {

@@ -1,6 +1,13 @@
 //! A command in a container of a running pod, without a terminal and without input, as `kubectl exec`
 //! runs it. What it prints is kept up to a bound.
-use std::{error::Error as _, pin::Pin};
+use std::{
+    error::Error as _,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use futures::future::join3;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Status};
@@ -21,6 +28,9 @@ const KEPT: usize = 64 * 1024;
 /// What the kubelet calls a command that ended with a code.
 const EXIT_CODE: &str = "ExitCode";
 
+/// What the API server says of a node that it cannot reach.
+const NO_KUBELET: &str = "dial tcp";
+
 /// Where a command runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
@@ -31,7 +41,10 @@ pub struct Place<'a> {
 
 /// A command at work. Dropped, the connection is closed; what runs in the container goes on.
 #[derive(Debug)]
-pub struct Running(JoinHandle<Ended>);
+pub struct Running {
+    work: JoinHandle<Ended>,
+    began: Arc<AtomicBool>,
+}
 
 /// How a command ended, and what it printed.
 #[derive(Debug)]
@@ -44,9 +57,9 @@ pub struct Ended {
 #[derive(Debug)]
 pub enum Exit {
     Code(i32),
-    /// It never began.
+    /// It never began, and would not begin if it were tried again.
     NotRun(String),
-    /// The connection is gone: it may still run.
+    /// The connection is gone, or there was none: it may still run.
     Lost(String),
 }
 
@@ -72,29 +85,40 @@ pub fn exec(client: &Client, place: Place<'_>, command: &[String]) -> Running {
         ..AttachParams::default()
     };
     let (pod, command) = (place.pod.to_owned(), command.to_vec());
-    Running(tokio::spawn(async move {
+    let began = Arc::new(AtomicBool::new(false));
+    let begins = Arc::clone(&began);
+    let work = tokio::spawn(async move {
         match pods.exec(&pod, command, &parameters).await {
-            Ok(process) => attached(process).await,
+            Ok(process) => {
+                begins.store(true, Ordering::Relaxed);
+                attached(process).await
+            }
             Err(error) => Ended {
                 exit: refused(&error),
                 stdout: Printed::default(),
                 stderr: Printed::default(),
             },
         }
-    }))
+    });
+    Running { work, began }
 }
 
 impl Running {
     /// Waits for its end. May be asked again after it was not waited for to the end.
     pub async fn ended(&mut self) -> Ended {
-        let ended = (&mut self.0).await;
+        let ended = (&mut self.work).await;
         ended.expect("a command is neither aborted nor panics while somebody waits for it")
+    }
+
+    /// Whether the API server has answered. Before that nobody knows whether it will begin.
+    pub fn has_begun(&self) -> bool {
+        self.began.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.abort();
+        self.work.abort();
     }
 }
 
@@ -160,13 +184,19 @@ fn exit(status: &Status) -> Exit {
         .iter()
         .flat_map(|it| it.causes.iter().flatten());
     let mut codes = causes.filter(|it| it.reason.as_deref() == Some(EXIT_CODE));
-    let code = codes.find_map(|it| it.message.as_deref()?.parse().ok());
-    code.map_or_else(
-        || Exit::NotRun(status.message.clone().unwrap_or_default()),
-        Exit::Code,
-    )
+    if let Some(code) = codes.find_map(|it| it.message.as_deref()?.parse().ok()) {
+        return Exit::Code(code);
+    }
+    let why = status.message.clone().unwrap_or_default();
+    if why.contains(NO_KUBELET) {
+        Exit::Lost(why)
+    } else {
+        Exit::NotRun(why)
+    }
 }
 
+/// Why there is no connection. Only a refusal is an answer: what else becomes of a request that may
+/// have arrived, nobody knows.
 fn refused(error: &kube::Error) -> Exit {
     let why = match error {
         kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(code)) => {
@@ -177,7 +207,16 @@ fn refused(error: &kube::Error) -> Exit {
             None => error.to_string(),
         },
     };
-    Exit::NotRun(why)
+    match error {
+        kube::Error::Api(status) if is_refusal(status.code) => Exit::NotRun(why),
+        kube::Error::BuildRequest(_) => Exit::NotRun(why),
+        _ => Exit::Lost(why),
+    }
+}
+
+/// Whether an answer stays the same when it is asked for again.
+fn is_refusal(code: u16) -> bool {
+    (400..500).contains(&code) && code != 408 && code != 429
 }
 
 #[cfg(test)]
@@ -200,6 +239,27 @@ mod tests {
         let no_such = r#"{"metadata":{},"status":"Failure","reason":"InternalError","code":500,
             "message":"Internal error occurred: exec: \"nope\": executable file not found in $PATH"}"#;
         assert!(matches!(of(no_such), Exit::NotRun(why) if why.contains("not found")));
+        let away = r#"{"metadata":{},"status":"Failure","reason":"InternalError","code":500,
+            "message":"Internal error occurred: error dialing backend: dial tcp 10.0.0.7:10250: connect: connection refused"}"#;
+        assert!(matches!(of(away), Exit::Lost(_)));
+    }
+
+    #[test]
+    fn only_a_refusal_is_an_answer() {
+        let api = |code| {
+            kube::Error::Api(Box::new(
+                kube::core::Status::failure("no", "").with_code(code),
+            ))
+        };
+        for code in [400, 403, 404] {
+            assert!(matches!(refused(&api(code)), Exit::NotRun(_)), "{code}");
+        }
+        for code in [429, 500, 502, 503] {
+            assert!(matches!(refused(&api(code)), Exit::Lost(_)), "{code}");
+        }
+        let away = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let away = kube::Error::Service(Box::new(away));
+        assert!(matches!(refused(&away), Exit::Lost(_)));
     }
 
     #[tokio::test]

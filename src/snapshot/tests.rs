@@ -52,6 +52,8 @@ struct World {
     ahead: Nanos,
     withdrawn: bool,
     marked: bool,
+    /// Until when post hooks are lost on the way.
+    away: Nanos,
     /// Before which step somebody wants to stop.
     stop: Option<usize>,
     /// In the middle of which step whoever carries it out is gone.
@@ -68,6 +70,7 @@ const WELL: World = World {
     ahead: 0,
     withdrawn: true,
     marked: true,
+    away: 0,
     stop: None,
     gone: None,
 };
@@ -85,13 +88,19 @@ fn go(world: &World, snapshot: &mut Snapshot) -> Seen {
     let mut seen = Seen::default();
     let mut now = 100 * SECOND;
     for at in 0.. {
-        assert!(at < 100, "it never ends: {:?}", seen.steps);
+        assert!(at < 1000, "it never ends: {:?}", seen.steps);
         if world.stop == Some(at) {
             snapshot.advance(Event::Stopped);
         }
         let step = snapshot.next_step();
         now += SECOND;
-        if let Step::Run { member, hook } = &step {
+        if let Step::Run {
+            after,
+            member,
+            hook,
+        } = &step
+        {
+            now += Nanos::try_from(after.as_nanos()).unwrap();
             let all = if hook.phase == HookPhase::Pre {
                 &mut seen.pre
             } else {
@@ -100,7 +109,7 @@ fn go(world: &World, snapshot: &mut Snapshot) -> Seen {
             all.push(*member);
         }
         seen.steps.push(match &step {
-            Step::Run { member, hook } => format!("{} {member}", word(hook.phase)),
+            Step::Run { member, hook, .. } => format!("{} {member}", word(hook.phase)),
             Step::Linger { member, .. } => format!("linger {member}"),
             Step::Cut(_) => "cut".to_owned(),
             Step::Examine => "examine".to_owned(),
@@ -141,10 +150,11 @@ fn events(world: &World, step: &Step, now: Nanos, claims: usize) -> Vec<Event> {
         each.collect()
     };
     match step {
-        Step::Run { member, hook } => {
+        Step::Run { member, hook, .. } => {
             let outcome = match hook.phase {
                 HookPhase::Pre if *member == world.member => world.pre.clone(),
                 HookPhase::Pre => Outcome::Exited(0),
+                _ if now < world.away => Outcome::Lost("away".to_owned()),
                 _ => world.post.clone(),
             };
             vec![Event::Ran {
@@ -249,6 +259,48 @@ fn a_pre_hook_that_fails_undoes_all_that_began_and_none_else() {
         "pre 0, post 0, linger 0",
         Verdict::NotUndone,
     );
+}
+
+#[test]
+fn a_post_hook_that_is_lost_is_run_again_and_the_others_meanwhile() {
+    let away = World {
+        away: 108 * SECOND,
+        ..WELL
+    };
+    let snapshot = check(
+        &away,
+        &[BOTH, BOTH],
+        "pre 0, pre 1, cut, post 1, post 0, post 1, post 0, post 1, post 0, examine, wait, mark",
+        Verdict::Consistent,
+    );
+    let notes: Vec<String> = snapshot.notes().collect();
+    assert!(
+        notes[0].contains("post of shop/0 was lost 2 times"),
+        "{notes:?}"
+    );
+    assert_eq!(snapshot.members()[0].tried().runs.len(), 2);
+}
+
+#[test]
+fn a_post_hook_that_stays_lost_ends_when_patience_does() {
+    let away = World {
+        away: Nanos::MAX,
+        no_cut: true,
+        ..WELL
+    };
+    let mut snapshot = Snapshot::new(
+        terms(false),
+        vec![("shop/0".to_owned(), hooks(true, true))],
+        1,
+    );
+    go(&away, &mut snapshot);
+    assert_eq!(snapshot.verdict(), Verdict::NotUndone);
+    let held = snapshot.held().unwrap();
+    assert!(
+        held > PATIENCE && held < PATIENCE + Duration::from_secs(10),
+        "{held:?}"
+    );
+    assert!(snapshot.longest() > held);
 }
 
 #[test]
@@ -383,13 +435,14 @@ prop_compose! {
         member in 0_usize..4,
         flags in any::<[bool; 5]>(),
         ahead in prop_oneof![4 => Just(0), 1 => -9 * SECOND..9 * SECOND],
+        away in prop_oneof![2 => Just(0), 1 => 0..900 * SECOND],
         stop in proptest::option::weighted(0.3, 0_usize..12),
         gone in proptest::option::weighted(0.3, 0_usize..12),
     ) -> World {
         let [ends_later, no_cut, not_ready, withdrawn, marked] = flags;
         World {
             pre, post, member, ends_later, no_cut, not_ready: not_ready && !marked, ahead,
-            withdrawn, marked, stop, gone,
+            withdrawn, marked, away, stop, gone,
         }
     }
 }

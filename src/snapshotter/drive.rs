@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use kube::{
     Api, Client,
     api::{ApiResource, DynamicObject, GroupVersionKind},
-    runtime::{WatchStreamExt as _, watcher},
+    runtime::{WatchStreamExt as _, utils::Backoff, watcher},
 };
 use serde_json::Value;
 use tokio::{
@@ -16,7 +16,7 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::{Plan, clock, storage};
+use super::{Lock, Plan, clock, storage};
 use crate::{
     csi,
     kubernetes::{Running, with_causes},
@@ -28,6 +28,21 @@ use crate::{
 
 /// How long requests that were under way may take before what they made is deleted.
 const LATE: Duration = Duration::from_secs(10);
+
+/// How soon a watch that broke is begun again: something is held meanwhile.
+struct Soon;
+
+impl Iterator for Soon {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(Duration::from_millis(250))
+    }
+}
+
+impl Backoff for Soon {
+    fn reset(&mut self) {}
+}
 
 /// How long what is seen took; nothing where it did not come so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,6 +57,8 @@ pub struct Times {
 pub struct Drive<'d> {
     live: Live<'d>,
     plan: &'d Plan,
+    /// Until nothing is held any more.
+    lock: Option<Lock>,
     /// Pre hooks that were not waited for.
     late: Vec<Option<Running>>,
     seen: mpsc::UnboundedReceiver<(usize, Cut)>,
@@ -58,11 +75,13 @@ impl Drop for Drive<'_> {
 }
 
 impl<'d> Drive<'d> {
-    /// Follows the snapshots from now on, so that their cuts are heard of at once.
+    /// Follows the snapshots from now on, so that their cuts are heard of at once. The claims of the plan
+    /// are locked until nothing is held any more.
     pub async fn new(
         client: &'d Client,
         shutdown: &'d Shutdown,
         plan: &'d Plan,
+        lock: Lock,
         announce: fn(&Subject, &ExecHook),
     ) -> anyhow::Result<Self> {
         let kind = GroupVersionKind::gvk(csi::GROUP, csi::VERSION, "VolumeSnapshot");
@@ -73,7 +92,7 @@ impl<'d> Drive<'d> {
         let config = watcher::Config::default().labels(&labels);
         let names: Vec<String> = plan.claims.iter().map(|it| it.snapshot.clone()).collect();
         let (tell, seen) = mpsc::unbounded_channel();
-        let mut events = Box::pin(watcher(snapshots, config).default_backoff());
+        let mut events = Box::pin(watcher(snapshots, config).backoff(Soon));
         let (listed, mut is_listed) = mpsc::channel::<()>(1);
         let watching = tokio::spawn(async move {
             let mut listed = Some(listed);
@@ -101,6 +120,7 @@ impl<'d> Drive<'d> {
                 tell: announce,
             },
             plan,
+            lock: Some(lock),
             late: plan.members.iter().map(|_| None).collect(),
             seen,
             watching,
@@ -136,8 +156,18 @@ impl<'d> Drive<'d> {
             if self.live.shutdown.is_draining() {
                 snapshot.advance(Event::Stopped);
             }
-            let event = match snapshot.next_step() {
-                Step::Run { member, hook } => {
+            let step = snapshot.next_step();
+            let may_hold = matches!(step, Step::Run { .. } | Step::Linger { .. } | Step::Cut(_));
+            if !may_hold && let Some(lock) = self.lock.take() {
+                lock.release().await;
+            }
+            let event = match step {
+                Step::Run {
+                    after,
+                    member,
+                    hook,
+                } => {
+                    time::sleep(after).await;
                     let began = self.plan.clock.now();
                     let (run, running) = self.live.run(&self.plan.members[member], &hook).await;
                     if hook.phase == HookPhase::Pre {

@@ -16,7 +16,7 @@ use crate::{
     live::{self, Subject, meant, named, selector},
     policy::PolicySet,
     select::{Facts, Namespace, Settings},
-    snapshot::{Chosen, Hooked, claims, parts},
+    snapshot::{Chosen, Hooked, Place, claims, parts},
     trial::Hooks,
 };
 
@@ -60,6 +60,8 @@ struct Pod {
     phase: String,
     /// Claims, each with its volume.
     claims: Vec<(String, String)>,
+    /// Among those that hold together, or why it has none.
+    place: Result<Place, String>,
     text: String,
 }
 
@@ -137,6 +139,7 @@ fn pod(text: &str) -> Pod {
         name: said(&pod["metadata"]["name"]),
         phase: said(&pod["status"]["phase"]),
         claims: claims(&pod),
+        place: Place::of(&pod),
         text: text.to_owned(),
     }
 }
@@ -181,7 +184,7 @@ fn of_pods(pods: &[&Pod], namespace: &str) -> anyhow::Result<Vec<String>> {
     Ok(claims)
 }
 
-/// The pods whose hooks run, each with these.
+/// The pods whose hooks run, each with these, in the order in which they hold.
 async fn members(
     client: &Client,
     policies: PolicySet,
@@ -215,8 +218,11 @@ async fn members(
         owner: None,
         settings: &settings,
     };
-    let members = running.iter().map(|pod| {
+    let mut members = Vec::new();
+    for pod in running {
         let title = format!("pod {namespace}/{}", pod.name);
+        let place = pod.place.clone();
+        let place = place.map_err(|why| anyhow::anyhow!("{title}: {why}"))?;
         let refused = |why: String| anyhow::anyhow!("{title}: {why}; or say --without-hooks");
         let Hooked {
             hooks,
@@ -238,9 +244,10 @@ async fn members(
                 "{title}: {driver} copies file by file, and nothing holds writes meanwhile: back it up with a dump"
             );
         }
-        Ok(subject(namespace, pod, hooks, policies))
-    });
-    members.collect()
+        members.push((place, subject(namespace, pod, hooks, policies)));
+    }
+    members.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(members.into_iter().map(|(_, subject)| subject).collect())
 }
 
 fn subject(namespace: &str, pod: &Pod, hooks: Hooks, policies: Option<String>) -> Subject {
@@ -334,7 +341,7 @@ fn set(target: &str, stamp: &str) -> String {
     format!("{}-{stamp}-{:05x}", cut(&name, 40), random & 0xf_ffff)
 }
 
-fn cut(name: &str, most: usize) -> &str {
+pub(super) fn cut(name: &str, most: usize) -> &str {
     let short = &name[..name.len().min(most)];
     short.trim_end_matches(['-', '.'])
 }

@@ -163,7 +163,7 @@ mod tests {
                 })
             };
             let events = match step {
-                Step::Run { member, hook } => {
+                Step::Run { member, hook, .. } => {
                     let is_pre = hook.phase == HookPhase::Pre;
                     let outcome = match (is_pre, member) {
                         (true, 1) => pre.clone(),
