@@ -1,5 +1,7 @@
 //! Objects of `snapshot.storage.k8s.io/v1`: the only place that spells them.
 
+pub mod groups;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -98,16 +100,16 @@ impl Wanted<'_> {
     }
 }
 
-/// What is written on a snapshot when all is known, as a merge patch.
+/// What is written on a snapshot of a set when all is known, as a merge patch.
 #[must_use]
-pub fn marks(consistent: bool, annotations: &BTreeMap<&str, Option<String>>) -> Value {
+pub fn marks(set: &str, consistent: bool, annotations: &BTreeMap<&str, Option<String>>) -> Value {
     json!({"metadata": {
-        "labels": {labels::CONSISTENT: consistent.to_string()},
+        "labels": {labels::SET: set, labels::CONSISTENT: consistent.to_string()},
         "annotations": annotations,
     }})
 }
 
-/// What a VolumeSnapshot says of itself.
+/// What a VolumeSnapshot says of itself, or a group of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     pub content: Option<String>,
@@ -122,7 +124,8 @@ pub fn status(snapshot: &Value) -> Status {
     let status = &snapshot["status"];
     let text = |value: &Value| value.as_str().map(str::to_owned);
     Status {
-        content: text(&status["boundVolumeSnapshotContentName"]),
+        content: text(&status["boundVolumeSnapshotContentName"])
+            .or_else(|| text(&status["boundVolumeGroupSnapshotContentName"])),
         created: text(&status["creationTime"]),
         ready: status["readyToUse"] == true,
         error: text(&status["error"]["message"]),

@@ -45,6 +45,8 @@ pub struct Terms {
 /// What is known of the snapshot of one claim.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
+    /// Its VolumeSnapshot, where its name was not ours to choose.
+    pub name: Option<String>,
     /// The VolumeSnapshotContent that it is bound to.
     pub content: Option<String>,
     /// When the storage took it, as exact as is known.
@@ -408,8 +410,14 @@ impl Snapshot {
         };
         // What was cut stays so, and what is known of its instant is not forgotten for less.
         if known.is_cut() {
-            cut.content.clone_from(&known.content);
+            cut.content = cut.content.or_else(|| known.content.clone());
             cut.at = known.at;
+        }
+        // What a group says is said of each of its members that has not said anything itself.
+        if known.name.is_some() && cut.name.is_none() {
+            cut.name.clone_from(&known.name);
+            cut.content.clone_from(&known.content);
+            cut.ready = known.ready;
         }
         *known = cut;
         if self.stage == Stage::Cutting && self.is_cut() {

@@ -3,14 +3,17 @@
 
 mod clock;
 mod drive;
+mod group;
 mod lock;
 mod plan;
+mod sight;
 mod storage;
 mod target;
 
 pub use self::{
     clock::Clock,
     drive::{Drive, Times},
+    group::{Group, Grouping},
     lock::{Busy, Lock},
     plan::{Claim, Plan, Wanted},
     storage::forget,

@@ -12,7 +12,7 @@ use super::{Ended, block_on, output, policies::PolicyArgs, test::progress};
 use crate::{
     kubernetes, shutdown,
     snapshot::{Snapshot, Terms, Verdict},
-    snapshotter::{Busy, Drive, Lock, Plan, Target, Wanted, forget},
+    snapshotter::{Busy, Drive, Grouping, Lock, Plan, Target, Wanted, forget},
     velero::Timeout,
 };
 
@@ -48,6 +48,9 @@ pub struct Args {
     /// The VolumeSnapshotClass, else the default one of the driver of each claim
     #[arg(long, value_name = "NAME")]
     snapshot_class: Option<String>,
+    /// Whether claims of one driver are cut in one moment, as a VolumeGroupSnapshot
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    group: When,
     /// How long to wait until all is cut, while pods may be held
     #[arg(long, value_name = "DURATION", default_value = "1m")]
     cut_timeout: Timeout,
@@ -88,6 +91,25 @@ enum Format {
     Json,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum When {
+    /// Where the driver, the cluster and our rights let it be done
+    Auto,
+    /// Or nothing is done
+    Always,
+    Never,
+}
+
+impl From<When> for Grouping {
+    fn from(when: When) -> Self {
+        match when {
+            When::Auto => Self::Auto,
+            When::Always => Self::Always,
+            When::Never => Self::Never,
+        }
+    }
+}
+
 pub fn run(args: &Args) -> anyhow::Result<Ended> {
     block_on(snapshot(args))
 }
@@ -104,6 +126,7 @@ async fn snapshot(args: &Args) -> anyhow::Result<Ended> {
         target: args.target.as_ref(),
         selector: args.selector.as_deref(),
         class: args.snapshot_class.as_deref(),
+        group: args.group.into(),
     };
     let policies = if args.without_hooks {
         None

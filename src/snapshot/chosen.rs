@@ -8,7 +8,7 @@ use crate::{
     inject::{Injection, inject},
     plan::{Change, PROVENANCE},
     pod::PodView,
-    policy::{Policy, PolicySet},
+    policy::{Invocation, Policy, PolicySet},
     recognise::{Spread, spread},
     select::Facts,
     trial::Hooks,
@@ -28,6 +28,19 @@ pub struct Hooked {
     pub policies: Option<String>,
     /// Whether writes may wait from pre to post. Of an author's hooks nobody knows.
     pub holds_writes: bool,
+}
+
+impl Hooked {
+    /// The same where all volumes of the pod are cut in one moment.
+    #[must_use]
+    pub fn in_group(mut self) -> Self {
+        let pre = self.hooks.pre.as_mut();
+        if let Some(pre) = pre.filter(|it| Invocation::is_of_a_script(&it.command)) {
+            // Beside the variable that each script has.
+            pre.command.insert(2, GROUP.to_owned());
+        }
+        self
+    }
 }
 
 impl Chosen {
@@ -246,6 +259,14 @@ mod tests {
             assert!(pre(&found).contains("checkpoint"), "{}", pre(&found));
             assert!(found.hooks.post.is_some() && !found.holds_writes);
         }
+    }
+
+    #[test]
+    fn a_script_is_told_of_a_group() {
+        let found = chosen(&plain("postgres:16")).unwrap().in_group();
+        let command = &found.hooks.pre.as_ref().unwrap().command;
+        assert!(Invocation::is_of_a_script(command));
+        assert_eq!(command[2], GROUP);
     }
 
     #[test]

@@ -134,6 +134,7 @@ fn go(world: &World, snapshot: &mut Snapshot) -> Seen {
 
 fn events(world: &World, step: &Step, now: Nanos, claims: usize) -> Vec<Event> {
     let cut = |ready| Cut {
+        name: None,
         content: Some("content".to_owned()),
         at: Some(Taken {
             from: now + world.ahead,

@@ -12,7 +12,8 @@ use crate::{
     snapshot::{Nanos, Taken},
 };
 
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a single question may take.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 const SECOND: Nanos = 1_000_000_000;
 

@@ -12,13 +12,13 @@ use kube::{
 use serde_json::Value;
 use tokio::{
     sync::mpsc,
-    task::{AbortHandle, JoinSet},
+    task::JoinSet,
     time::{self, Instant},
 };
 
-use super::{Lock, Plan, clock, storage};
+use super::{Group, Lock, Plan, group, sight::Sight, storage};
 use crate::{
-    csi,
+    csi::{self, groups},
     kubernetes::{Running, with_causes},
     live::{Live, Subject, abandoned},
     shutdown::Shutdown,
@@ -62,16 +62,11 @@ pub struct Drive<'d> {
     /// Pre hooks that were not waited for.
     late: Vec<Option<Running>>,
     seen: mpsc::UnboundedReceiver<(usize, Cut)>,
-    watching: AbortHandle,
+    /// Ends with us.
+    watching: JoinSet<()>,
     creating: JoinSet<Result<(), String>>,
     asked: Option<Instant>,
     waits: Option<Instant>,
-}
-
-impl Drop for Drive<'_> {
-    fn drop(&mut self) {
-        self.watching.abort();
-    }
 }
 
 impl<'d> Drive<'d> {
@@ -84,35 +79,8 @@ impl<'d> Drive<'d> {
         lock: Lock,
         announce: fn(&Subject, &ExecHook),
     ) -> anyhow::Result<Self> {
-        let kind = GroupVersionKind::gvk(csi::GROUP, csi::VERSION, "VolumeSnapshot");
-        let resource = ApiResource::from_gvk_with_plural(&kind, "volumesnapshots");
-        let snapshots =
-            Api::<DynamicObject>::namespaced_with(client.clone(), &plan.namespace, &resource);
-        let labels = format!("{}={}", csi::labels::SET, plan.set);
-        let config = watcher::Config::default().labels(&labels);
-        let names: Vec<String> = plan.claims.iter().map(|it| it.snapshot.clone()).collect();
         let (tell, seen) = mpsc::unbounded_channel();
-        let mut events = Box::pin(watcher(snapshots, config).backoff(Soon));
-        let (listed, mut is_listed) = mpsc::channel::<()>(1);
-        let watching = tokio::spawn(async move {
-            let mut listed = Some(listed);
-            while let Some(event) = events.next().await {
-                match event {
-                    Ok(watcher::Event::Apply(it) | watcher::Event::InitApply(it)) => {
-                        let name = it.metadata.name.as_deref();
-                        let at = names.iter().position(|known| Some(known.as_str()) == name);
-                        if let Some(at) = at {
-                            let _ = tell.send((at, cut(&it)));
-                        }
-                    }
-                    Ok(watcher::Event::InitDone) => drop(listed.take()),
-                    Ok(watcher::Event::Init | watcher::Event::Delete(_)) => {}
-                    Err(error) => tracing::warn!(reason = %with_causes(&error), "the watch of volumesnapshots broke"),
-                }
-            }
-        })
-        .abort_handle();
-        let drive = Self {
+        let mut drive = Self {
             live: Live {
                 client,
                 shutdown,
@@ -123,17 +91,72 @@ impl<'d> Drive<'d> {
             lock: Some(lock),
             late: plan.members.iter().map(|_| None).collect(),
             seen,
-            watching,
+            watching: JoinSet::new(),
             creating: JoinSet::new(),
             asked: None,
             waits: None,
         };
-        match time::timeout(LATE, is_listed.recv()).await {
-            Ok(_) => Ok(drive),
+        let ready = match group::prepare(client, plan).await {
+            Ok(()) => drive.watch(&tell).await,
+            unlabelled => unlabelled,
+        };
+        match ready {
+            Ok(()) => Ok(drive),
+            Err(error) => {
+                drive.let_go().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until all that there is has been listed.
+    async fn watch(&mut self, tell: &mpsc::UnboundedSender<(usize, Cut)>) -> anyhow::Result<()> {
+        let (plan, client) = (self.plan, self.live.client);
+        let set = format!("{}={}", csi::labels::SET, plan.set);
+        let (listed, mut all_listed) = mpsc::channel::<()>(1);
+        let sight = Sight::of(plan);
+        let snapshots = GroupVersionKind::gvk(csi::GROUP, csi::VERSION, "VolumeSnapshot");
+        let snapshots = ApiResource::from_gvk_with_plural(&snapshots, "volumesnapshots");
+        let snapshots = Api::namespaced_with(client.clone(), &plan.namespace, &snapshots);
+        if let Some(Group { version, .. }) = &plan.group {
+            let kind = GroupVersionKind::gvk(&groups::api(), version, "VolumeGroupSnapshot");
+            let kind = ApiResource::from_gvk_with_plural(&kind, "volumegroupsnapshots");
+            let kind = Api::namespaced_with(client.clone(), &plan.namespace, &kind);
+            let config = watcher::Config::default().labels(&set);
+            let (sight, tell) = (sight.clone(), tell.clone());
+            self.watching
+                .spawn(follow(kind, config, listed.clone(), move |it| {
+                    for seen in sight.group(it) {
+                        let _ = tell.send(seen);
+                    }
+                }));
+        }
+        // What a group makes has no label of ours.
+        let config = match &plan.group {
+            None => watcher::Config::default().labels(&set),
+            Some(_) => watcher::Config::default(),
+        };
+        let tell = tell.clone();
+        self.watching
+            .spawn(follow(snapshots, config, listed, move |it| {
+                if let Some(seen) = sight.snapshot(it) {
+                    let _ = tell.send(seen);
+                }
+            }));
+        match time::timeout(LATE, all_listed.recv()).await {
+            Ok(_) => Ok(()),
             Err(_) => Err(anyhow!(
-                "the VolumeSnapshots of {} cannot be watched: may we list and watch them?",
+                "the snapshots of {} cannot be watched: may we list and watch them?",
                 plan.namespace
             )),
+        }
+    }
+
+    /// Nothing is held any more: others may have the claims.
+    async fn let_go(&mut self) {
+        if let Some(lock) = self.lock.take() {
+            group::leave(self.live.client, self.plan).await;
+            lock.release().await;
         }
     }
 
@@ -158,8 +181,8 @@ impl<'d> Drive<'d> {
             }
             let step = snapshot.next_step();
             let may_hold = matches!(step, Step::Run { .. } | Step::Linger { .. } | Step::Cut(_));
-            if !may_hold && let Some(lock) = self.lock.take() {
-                lock.release().await;
+            if !may_hold {
+                self.let_go().await;
             }
             let event = match step {
                 Step::Run {
@@ -278,19 +301,25 @@ impl<'d> Drive<'d> {
     }
 }
 
-/// What a VolumeSnapshot says.
-fn cut(snapshot: &DynamicObject) -> Cut {
-    let object: &Value = &snapshot.data;
-    let csi::Status {
-        content,
-        created,
-        ready,
-        error,
-    } = csi::status(object);
-    Cut {
-        content,
-        at: created.as_deref().and_then(clock::second),
-        ready,
-        error,
+/// Has each object that is there or comes looked at, and drops `listed` when it has been through once.
+async fn follow(
+    objects: Api<DynamicObject>,
+    config: watcher::Config,
+    listed: mpsc::Sender<()>,
+    look: impl Fn(&Value),
+) {
+    let mut listed = Some(listed);
+    let mut events = Box::pin(watcher(objects, config).backoff(Soon));
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(watcher::Event::Apply(it) | watcher::Event::InitApply(it)) => {
+                look(&serde_json::to_value(&it).unwrap_or_default());
+            }
+            Ok(watcher::Event::InitDone) => drop(listed.take()),
+            Ok(watcher::Event::Init | watcher::Event::Delete(_)) => {}
+            Err(error) => {
+                tracing::warn!(reason = %with_causes(&error), "the watch of snapshots broke");
+            }
+        }
     }
 }

@@ -9,14 +9,17 @@ use anyhow::{Context as _, bail};
 use kube::Client;
 use serde_json::Value;
 
-use super::{Clock, Target};
+use super::{
+    Clock, Group, Grouping, Target,
+    group::{self, Claims},
+};
 use crate::{
     csi::{self, Class},
     kubernetes::{ListError, Objects, list, object},
     live::{self, Subject, meant, named, selector},
     policy::PolicySet,
     select::{Facts, Namespace, Settings},
-    snapshot::{Chosen, Hooked, Place, claims, parts},
+    snapshot::{Chosen, Cut, Hooked, Place, claims, parts},
     trial::Hooks,
 };
 
@@ -30,6 +33,7 @@ pub struct Wanted<'w> {
     pub selector: Option<&'w str>,
     /// The VolumeSnapshotClass, else the default one of the driver of each claim.
     pub class: Option<&'w str>,
+    pub group: Grouping,
 }
 
 /// What is to be done, decided before anything is.
@@ -41,6 +45,8 @@ pub struct Plan {
     pub set: String,
     pub members: Vec<Subject>,
     pub claims: Vec<Claim>,
+    /// If the claims are cut in one moment.
+    pub group: Option<Group>,
     pub notes: Vec<String>,
     pub clock: Clock,
 }
@@ -52,6 +58,14 @@ pub struct Claim {
     /// The name of its VolumeSnapshot.
     pub snapshot: String,
     pub class: String,
+}
+
+impl Claim {
+    /// The name that its VolumeSnapshot has.
+    #[must_use]
+    pub fn snapshot<'c>(&'c self, cut: &'c Cut) -> &'c str {
+        cut.name.as_deref().unwrap_or(&self.snapshot)
+    }
 }
 
 /// A pod as the API server has it.
@@ -104,9 +118,10 @@ impl Plan {
         };
         let stamp = clock.stamp();
         let classes = classes(client).await?;
-        let (mut taken, mut copier) = (Vec::new(), None);
+        let (mut taken, mut drivers, mut copier) = (Vec::new(), Vec::new(), None);
         for name in &claims {
             let class = class(client, namespace, name, &classes, wanted.class).await?;
+            drivers.push(class.driver.clone());
             copier = copier.or_else(|| csi::COPIERS.into_iter().find(|it| *it == class.driver));
             taken.push(Claim {
                 name: name.clone(),
@@ -114,11 +129,25 @@ impl Plan {
                 class: class.name,
             });
         }
+        let of = Claims {
+            namespace,
+            drivers: &drivers,
+            class: wanted.class,
+        };
+        let group = group::chosen(client, wanted.group, of).await?;
+        for claim in &mut taken {
+            if let Some(group) = &group {
+                claim.class.clone_from(&group.class);
+            }
+        }
+        let storage = Storage {
+            claims: &claims,
+            is_group: group.is_some(),
+            copier,
+        };
         let members = match policies {
             None => Vec::new(),
-            Some(policies) => {
-                members(client, policies, namespace, &running, &claims, copier).await?
-            }
+            Some(policies) => members(client, policies, namespace, &running, storage).await?,
         };
         Ok(Self {
             set: set(&target, &stamp),
@@ -126,6 +155,7 @@ impl Plan {
             target,
             members,
             claims: taken,
+            group,
             notes,
             clock,
         })
@@ -184,15 +214,27 @@ fn of_pods(pods: &[&Pod], namespace: &str) -> anyhow::Result<Vec<String>> {
     Ok(claims)
 }
 
+/// How claims are cut.
+struct Storage<'s> {
+    claims: &'s [String],
+    is_group: bool,
+    /// The driver that copies file by file.
+    copier: Option<&'s str>,
+}
+
 /// The pods whose hooks run, each with these, in the order in which they hold.
 async fn members(
     client: &Client,
     policies: PolicySet,
     namespace: &str,
     running: &[&Pod],
-    claims: &[String],
-    copier: Option<&str>,
+    storage: Storage<'_>,
 ) -> anyhow::Result<Vec<Subject>> {
+    let Storage {
+        claims,
+        is_group,
+        copier,
+    } = storage;
     if running.is_empty() {
         bail!(
             "no running pod mounts {}: say --without-hooks",
@@ -224,16 +266,23 @@ async fn members(
         let place = pod.place.clone();
         let place = place.map_err(|why| anyhow::anyhow!("{title}: {why}"))?;
         let refused = |why: String| anyhow::anyhow!("{title}: {why}; or say --without-hooks");
+        let hooked = chosen.of(&pod.text, facts).map_err(refused)?;
+        let all_in_group = is_group && pod.claims.iter().all(|(it, _)| claims.contains(it));
         let Hooked {
             hooks,
             policies,
             holds_writes,
-        } = chosen.of(&pod.text, facts).map_err(refused)?;
+        } = if all_in_group {
+            hooked.in_group()
+        } else {
+            hooked
+        };
         if let Some(spread) = parts(&pod.text)
             && !holds_writes
+            && !all_in_group
         {
             bail!(
-                "{title}: its database has files on several claims ({}), which are cut one after the other, and nothing holds its writes meanwhile: put them on one claim, or back it up with a dump",
+                "{title}: its database has files on several claims ({}), which are cut one after the other, and nothing holds its writes meanwhile: cut all of them with --group always, put them on one claim, or back it up with a dump",
                 spread.names()
             );
         }

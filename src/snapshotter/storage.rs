@@ -1,6 +1,9 @@
 //! The objects of snapshots: made, marked, deleted.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use kube::{
@@ -9,32 +12,49 @@ use kube::{
     core::Request,
 };
 use serde_json::Value;
+use tokio::time::{self, Instant};
 
-use super::Plan;
+use super::{Group, Plan, group};
 use crate::{
-    csi::{self, Kept, Wanted, labels},
-    kubernetes::{Objects, list, object, with_causes},
+    csi::{self, Wanted, groups, labels},
+    kubernetes::{ListError, Objects, list, object, with_causes},
     snapshot::{Nanos, Snapshot, Taken, Verdict},
     trial::said,
 };
 
-/// The requests that make the snapshots, each with the claim that it is of.
+/// How long the snapshots of a group may be later than the group, and how often they are looked for.
+const LATE: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// The requests that make the snapshots, each with what it is of.
 pub fn requests(plan: &Plan) -> anyhow::Result<Vec<(String, axum::http::Request<Vec<u8>>)>> {
+    let create = |path: String, of: &str, object: Value| {
+        let body = serde_json::to_vec(&object)?;
+        let request = Request::new(path).create(&PostParams::default(), body)?;
+        Ok((of.to_owned(), request))
+    };
+    let (namespace, target) = (&plan.namespace, &plan.target);
+    if let Some(Group { class, version }) = &plan.group {
+        let wanted = groups::Wanted {
+            version,
+            namespace,
+            name: &plan.set,
+            class,
+            target,
+        };
+        let path = groups::groups(version, namespace);
+        return Ok(vec![create(path, "the group", wanted.object())?]);
+    }
     let requests = plan.claims.iter().map(|claim| {
         let wanted = Wanted {
-            namespace: &plan.namespace,
+            namespace,
             name: &claim.snapshot,
             claim: &claim.name,
             class: &claim.class,
             set: &plan.set,
-            target: &plan.target,
+            target,
         };
-        let request = Request::new(csi::snapshots(&plan.namespace));
-        let body = serde_json::to_vec(&wanted.object())?;
-        Ok((
-            claim.name.clone(),
-            request.create(&PostParams::default(), body)?,
-        ))
+        create(csi::snapshots(namespace), &claim.name, wanted.object())
     });
     requests.collect()
 }
@@ -49,14 +69,18 @@ pub async fn taken(client: &Client, content: &str) -> Option<Taken> {
 
 /// Deletes all of the set, whether or not somebody has told that it is there.
 pub async fn withdraw(client: &Client, plan: &Plan) -> Result<(), String> {
+    if let Some(Group { version, .. }) = &plan.group {
+        let path = groups::groups(version, &plan.namespace);
+        let deleted = delete(client, &path, &plan.set).await;
+        return deleted.map_err(|error| format!("{error:#}"));
+    }
+    let path = csi::snapshots(&plan.namespace);
     let labels = format!("{}={}", labels::SET, plan.set);
-    let found = all(client, plan, &labels).await;
+    let found = all(client, &path, &labels, csi::kept).await;
     let found = found.map_err(|error| format!("the snapshots cannot be found: {error:#}"))?;
     for it in &found {
-        delete(client, plan, &it.name).await.map_err(|error| {
-            let (namespace, name) = (&plan.namespace, &it.name);
-            format!("VolumeSnapshot {namespace}/{name} cannot be deleted: {error:#}")
-        })?;
+        let deleted = delete(client, &path, &it.name).await;
+        deleted.map_err(|error| format!("{error:#}"))?;
     }
     Ok(())
 }
@@ -88,8 +112,10 @@ pub async fn mark(client: &Client, plan: &Plan, snapshot: &Snapshot) -> Result<(
         .collect();
     let told = |text: String| (!text.is_empty()).then_some(text);
     let marks = csi::marks(
+        &plan.set,
         verdict == Verdict::Consistent,
         &BTreeMap::from([
+            (labels::TARGET, Some(plan.target.clone())),
             (labels::REASON, reason),
             (labels::POLICY, told(policies.join(","))),
             (
@@ -99,31 +125,89 @@ pub async fn mark(client: &Client, plan: &Plan, snapshot: &Snapshot) -> Result<(
             (labels::SAID, told(values.join(" "))),
         ]),
     );
-    for claim in &plan.claims {
-        let request = Request::new(csi::snapshots(&plan.namespace));
-        let patch = Patch::Merge(&marks);
-        let request = request.patch(&claim.snapshot, &PatchParams::default(), &patch);
-        let outcome = match request.map_err(kube::Error::BuildRequest) {
-            Ok(request) => client.request_text(request).await.map(|_| ()),
-            Err(error) => Err(error),
-        };
-        outcome.map_err(|error| {
-            let name = &claim.snapshot;
-            format!(
-                "VolumeSnapshot {name} cannot be labelled: {}",
-                with_causes(&error)
+    let path = csi::snapshots(&plan.namespace);
+    let names = match &plan.group {
+        None => plan.claims.iter().map(|it| it.snapshot.clone()).collect(),
+        Some(Group { version, .. }) => {
+            let names = members(client, plan).await;
+            patch(
+                client,
+                &groups::groups(version, &plan.namespace),
+                &plan.set,
+                &marks,
             )
-        })?;
+            .await?;
+            names?
+        }
+    };
+    for name in &names {
+        patch(client, &path, name, &marks).await?;
     }
     Ok(())
 }
 
+async fn patch(client: &Client, path: &str, name: &str, marks: &Value) -> Result<(), String> {
+    let fields = Patch::Merge(marks);
+    let request = Request::new(path).patch(name, &PatchParams::default(), &fields);
+    let outcome = match request.map_err(kube::Error::BuildRequest) {
+        Ok(request) => client.request_text(request).await.map(|_| ()),
+        Err(error) => Err(error),
+    };
+    outcome.map_err(|error| format!("{name} cannot be labelled: {}", with_causes(&error)))
+}
+
+/// The snapshots that a group has made, when all are there.
+async fn members(client: &Client, plan: &Plan) -> Result<Vec<String>, String> {
+    let path = csi::snapshots(&plan.namespace);
+    let until = Instant::now() + LATE;
+    loop {
+        let of_group = |object: &Value| {
+            let name = object["metadata"]["name"].as_str()?;
+            (groups::of(object) == Some(&plan.set)).then(|| name.to_owned())
+        };
+        let found = all(client, &path, "", of_group).await;
+        let found = found.map_err(|error| format!("the snapshots cannot be found: {error:#}"))?;
+        let (there, wanted) = (found.len(), plan.claims.len());
+        if there == wanted {
+            return Ok(found);
+        }
+        if Instant::now() >= until {
+            return Err(format!(
+                "the group has {there} snapshots, of {wanted} claims"
+            ));
+        }
+        time::sleep(AGAIN).await;
+    }
+}
+
 /// Deletes what is older than so many consistent sets of the same target.
 pub async fn forget(client: &Client, plan: &Plan, keep: usize) -> anyhow::Result<String> {
-    let found = all(client, plan, labels::SET).await?;
+    let path = csi::snapshots(&plan.namespace);
+    // What belongs to a group goes with it.
+    let alone = |object: &Value| csi::kept(object).filter(|_| groups::of(object).is_none());
+    let mut found = all(client, &path, labels::SET, alone).await?;
+    let of_groups = match group::version(client).await? {
+        None => String::new(),
+        Some(version) => groups::groups(version, &plan.namespace),
+    };
+    let mut grouped = Vec::new();
+    if !of_groups.is_empty() {
+        match all(client, &of_groups, labels::SET, csi::kept).await {
+            Ok(kept) => grouped = kept,
+            Err(ListError::Forbidden { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let are_groups: BTreeSet<String> = grouped.iter().map(|it| it.name.clone()).collect();
+    found.extend(grouped);
     let gone = csi::outlived(&found, &plan.target, keep);
     for it in &gone {
-        delete(client, plan, &it.name).await?;
+        let path = if are_groups.contains(&it.name) {
+            &of_groups
+        } else {
+            &path
+        };
+        delete(client, path, &it.name).await?;
     }
     let names: Vec<&str> = gone.iter().map(|it| it.name.as_str()).collect();
     Ok(if names.is_empty() {
@@ -136,28 +220,31 @@ pub async fn forget(client: &Client, plan: &Plan, keep: usize) -> anyhow::Result
     })
 }
 
-async fn all(client: &Client, plan: &Plan, labels: &str) -> anyhow::Result<Vec<Kept>> {
-    let path = csi::snapshots(&plan.namespace);
+/// What is to be known of the objects with these labels.
+async fn all<T>(
+    client: &Client,
+    path: &str,
+    labels: &str,
+    known: impl Fn(&Value) -> Option<T>,
+) -> Result<Vec<T>, ListError> {
     let objects = Objects {
-        path: &path,
+        path,
         labels: Some(labels),
         metadata_only: false,
     };
     let found = list(client, objects, |text| {
-        serde_json::from_str(text)
-            .ok()
-            .and_then(|object: Value| csi::kept(&object))
+        let object: Option<Value> = serde_json::from_str(text).ok();
+        object.and_then(|it| known(&it))
     });
     Ok(found.await?.into_iter().flatten().collect())
 }
 
-async fn delete(client: &Client, plan: &Plan, name: &str) -> anyhow::Result<()> {
-    let request = Request::new(csi::snapshots(&plan.namespace));
-    let request = request.delete(name, &DeleteParams::default())?;
+async fn delete(client: &Client, path: &str, name: &str) -> anyhow::Result<()> {
+    let request = Request::new(path).delete(name, &DeleteParams::default())?;
     match client.request_text(request).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         outcome => {
-            outcome.with_context(|| format!("failed to delete VolumeSnapshot {name}"))?;
+            outcome.with_context(|| format!("failed to delete {name}"))?;
             Ok(())
         }
     }

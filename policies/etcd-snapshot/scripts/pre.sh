@@ -20,7 +20,8 @@ data=${QUIESCENT_DATA_DIR:-${ETCD_DATA_DIR:-}}
 # With --wal-dir there is no log beside the data.
 wal=${ETCD_WAL_DIR:-$data/member/wal}
 [ -d "$wal" ] || fail 2 "there is no log in $wal: set ETCD_WAL_DIR to where it is"
-volume() { df -P "$1" 2>/dev/null | sed -n '$s/.* //p'; }
+# A group of volumes is cut in one moment, as one volume is.
+volume() { df -P "$1" 2>/dev/null | sed -n '$s/.* //p' | sed "${QUIESCENT_GROUP:+s/.*/group/}"; }
 home=$(volume "$data/member/snap/.")
 there=$(volume "$wal/.")
 [ "${there:-$home}" = "$home" ] ||

@@ -31,7 +31,8 @@ esac
 
 # Velero takes the volumes of a pod one after another.
 [ -d "$data" ] || fail 2 "the data directory $data is not in this container"
-volume() { df -P "$1" 2>/dev/null | sed -n '$s/.* //p'; }
+# A group of volumes is cut in one moment, as one volume is.
+volume() { df -P "$1" 2>/dev/null | sed -n '$s/.* //p' | sed "${QUIESCENT_GROUP:+s/.*/group/}"; }
 home=$(volume "$data/.")
 for folder in "$data"/*/; do
     there=$(volume "$folder.")

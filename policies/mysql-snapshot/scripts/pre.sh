@@ -29,7 +29,8 @@ esac
 # Velero takes the volumes of a pod one after another, and these files are only good of one moment.
 data=$(setting datadir)
 data=${data%/}
-volume() { df -P "$1" 2>/dev/null | sed -n '$s/.* //p'; }
+# A group of volumes is cut in one moment, as one volume is.
+volume() { df -P "$1" 2>/dev/null | sed -n '$s/.* //p' | sed "${QUIESCENT_GROUP:+s/.*/group/}"; }
 home=$(volume "$data/.")
 [ -n "$home" ] || fail 2 "user $(id -u) cannot look into $data: run the container as the user of the server"
 check() {

@@ -14,7 +14,8 @@ connect 5
 data=$(sql 'show data_directory' 2>&1) || gave_up 'asking where the data are' "$data"
 links=$(sql "select pg_tablespace_location(oid) from pg_tablespace where pg_tablespace_location(oid) <> ''" 2>&1) ||
     gave_up 'asking where the tablespaces are' "$links"
-volume() { df -P "$1" 2>/dev/null | sed -n '$s/.* //p'; }
+# A group of volumes is cut in one moment, as one volume is.
+volume() { df -P "$1" 2>/dev/null | sed -n '$s/.* //p' | sed "${QUIESCENT_GROUP:+s/.*/group/}"; }
 home=$(volume "$data/")
 together() {
     there=$(volume "$1/.")

@@ -28,7 +28,8 @@ connect 5
 # Velero takes the volumes of a pod one after another.
 data=$(setting dir)
 [ -n "$data" ] || refused 'CONFIG GET' 'config|get' "$(cli config get dir 2>&1 </dev/null)"
-volume() { df -P "$1" 2>/dev/null | sed -n '$s/.* //p'; }
+# A group of volumes is cut in one moment, as one volume is.
+volume() { df -P "$1" 2>/dev/null | sed -n '$s/.* //p' | sed "${QUIESCENT_GROUP:+s/.*/group/}"; }
 append_only=$data/$(setting appenddirname)
 home=$(volume "$data/.")
 there=$(volume "$append_only/.")

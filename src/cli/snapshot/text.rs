@@ -54,7 +54,7 @@ pub fn text(plan: &Plan, snapshot: &Snapshot, times: Times, notes: &[String]) ->
             (true, true) => ("deleted", Style::Careful),
             (false, _) => ("not cut", Style::Bad),
         };
-        let (of, name) = (&claim.name, &claim.snapshot);
+        let (of, name) = (&claim.name, claim.snapshot(cut));
         let _ = writeln!(
             text,
             "cut    {of}  volumesnapshot/{name}  {}  {}",
@@ -127,6 +127,7 @@ mod tests {
             set: "pg-20260131-020000-00000".to_owned(),
             members: vec![subject("pg-0"), subject("pg-1")],
             claims: vec![claim("data-pg-0"), claim("data-pg-1")],
+            group: None,
             notes: Vec::new(),
             clock: Clock::fixed(),
         }
@@ -152,6 +153,7 @@ mod tests {
                 [0, 1].map(|claim| Event::Seen {
                     claim,
                     cut: Cut {
+                        name: None,
                         content: Some(format!("snapcontent-{claim}")),
                         at: Some(Taken {
                             from: at,

@@ -27,7 +27,7 @@ pub fn value(plan: &Plan, snapshot: &Snapshot, times: Times, notes: &[String]) -
     let snapshots = claims.map(|(claim, cut)| {
         json!({
             "claim": claim.name,
-            "name": claim.snapshot,
+            "name": claim.snapshot(cut),
             "class": claim.class,
             "content": cut.content,
             "cutAtNanoseconds": cut.at.map(|it| it.from),
@@ -41,6 +41,7 @@ pub fn value(plan: &Plan, snapshot: &Snapshot, times: Times, notes: &[String]) -
         "namespace": plan.namespace,
         "target": plan.target,
         "set": plan.set,
+        "group": plan.group.as_ref().map(|_| &plan.set),
         "verdict": verdict.as_str(),
         "message": verdict.words(),
         "reasons": snapshot.reasons(),

@@ -1,0 +1,201 @@
+//! Several claims as one VolumeGroupSnapshot: whether that can be done, and what is written on the claims
+//! for it.
+
+use anyhow::{Context as _, anyhow};
+use kube::Client;
+use serde_json::{Value, json};
+
+use super::Plan;
+use crate::{
+    csi::{self, groups},
+    kubernetes::{Asker, ListError, Objects, list},
+};
+
+/// Whether claims are cut in one moment by their storage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grouping {
+    /// Where it can be done.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// How a group is made. Its name is that of the set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub class: String,
+    /// Of the API.
+    pub version: &'static str,
+}
+
+/// What the claims of a plan have in common.
+pub struct Claims<'c> {
+    pub namespace: &'c str,
+    pub drivers: &'c [String],
+    /// A VolumeSnapshotClass that somebody named.
+    pub class: Option<&'c str>,
+}
+
+/// The version of the API of groups, where the cluster has it.
+pub async fn version(client: &Client) -> anyhow::Result<Option<&'static str>> {
+    let answer = asker(client).get(&groups::root()).await;
+    let answer = answer.map_err(|why| anyhow!("the cluster cannot be asked: {why}"))?;
+    let root = serde_json::from_str(&answer.text).unwrap_or_default();
+    Ok(groups::version(&root).filter(|_| answer.is_success()))
+}
+
+/// The group that is to be made of these claims, if any.
+///
+/// # Errors
+/// Why there is none, where there has to be one.
+pub async fn chosen(
+    client: &Client,
+    grouping: Grouping,
+    claims: Claims<'_>,
+) -> anyhow::Result<Option<Group>> {
+    match grouping {
+        Grouping::Never => Ok(None),
+        Grouping::Auto => Ok(possible(client, claims).await?.ok()),
+        Grouping::Always => match possible(client, claims).await? {
+            Ok(group) => Ok(Some(group)),
+            Err(why) => Err(anyhow!("no group of these claims: {why}")),
+        },
+    }
+}
+
+async fn possible(client: &Client, claims: Claims<'_>) -> anyhow::Result<Result<Group, String>> {
+    let Claims {
+        namespace,
+        drivers,
+        class,
+    } = claims;
+    if let Some(class) = class {
+        return Ok(Err(format!(
+            "a group takes no VolumeSnapshotClass, and {class} was named"
+        )));
+    }
+    let [driver, others @ ..] = drivers else {
+        return Ok(Err("there is no claim".to_owned()));
+    };
+    if others.is_empty() {
+        return Ok(Err("there is only one claim".to_owned()));
+    }
+    if let Some(other) = others.iter().find(|it| *it != driver) {
+        return Ok(Err(format!(
+            "they are of two drivers, {driver} and {other}"
+        )));
+    }
+    let Some(version) = version(client).await? else {
+        return Ok(Err("this cluster knows no VolumeGroupSnapshots".to_owned()));
+    };
+    let path = groups::classes(version);
+    let objects = Objects {
+        path: &path,
+        labels: None,
+        metadata_only: false,
+    };
+    let classes = list(client, objects, |text| {
+        let object: Option<Value> = serde_json::from_str(text).ok();
+        object.and_then(|it| groups::class(&it))
+    });
+    let classes: Vec<_> = match classes.await {
+        Ok(classes) => classes.into_iter().flatten().collect(),
+        Err(error @ (ListError::Forbidden { .. } | ListError::Absent { .. })) => {
+            return Ok(Err(error.to_string()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let class = match csi::class_for(&classes, driver, None) {
+        Ok(class) => class.name.clone(),
+        Err(_) => {
+            return Ok(Err(format!(
+                "{driver} has not one VolumeGroupSnapshotClass, nor one that is its default"
+            )));
+        }
+    };
+    let missing = missing_right(client, namespace).await?;
+    Ok(missing.map_or(Ok(Group { class, version }), |right| {
+        Err(format!("we may not {right} in {namespace}"))
+    }))
+}
+
+/// The first right that a group needs and we do not have.
+async fn missing_right(client: &Client, namespace: &str) -> anyhow::Result<Option<String>> {
+    const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let of_groups = ["create", "list", "watch", "patch", "delete"];
+    let api = groups::api();
+    let of_groups = of_groups.map(|verb| (verb, api.as_str(), "volumegroupsnapshots"));
+    let of_claims = ("patch", "", "persistentvolumeclaims");
+    for (verb, group, resource) in of_groups.into_iter().chain([of_claims]) {
+        let asked = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {
+                "namespace": namespace, "verb": verb, "group": group, "resource": resource,
+            }},
+        });
+        let answer = asker(client).post(REVIEWS, &asked).await;
+        let answer = answer.map_err(|why| anyhow!("our rights cannot be asked for: {why}"))?;
+        let review: Value = serde_json::from_str(&answer.text).unwrap_or_default();
+        if review["status"]["allowed"] != true {
+            return Ok(Some(format!("{verb} {resource}")));
+        }
+    }
+    Ok(None)
+}
+
+/// Has the claims of a plan say that they belong to its group, if it is one. What a run has left on them
+/// that did not come to its end goes.
+pub async fn prepare(client: &Client, plan: &Plan) -> anyhow::Result<()> {
+    for claim in &plan.claims {
+        let path = path(plan, &claim.name);
+        let failed = || format!("failed to label claim {}/{}", plan.namespace, claim.name);
+        let named = plan.group.as_ref().map(|_| plan.set.as_str());
+        let answer = asker(client).get(&path).await;
+        let answer = answer.map_err(|why| anyhow!(why)).with_context(failed)?;
+        let object: Value = serde_json::from_str(&answer.text).unwrap_or_default();
+        if object["metadata"]["labels"][groups::MEMBER].as_str() != named {
+            label(client, &path, named)
+                .await
+                .map_err(|why| anyhow!(why))
+                .with_context(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes away what was written on the claims.
+pub async fn leave(client: &Client, plan: &Plan) {
+    if plan.group.is_none() {
+        return;
+    }
+    for claim in &plan.claims {
+        if let Err(reason) = label(client, &path(plan, &claim.name), None).await {
+            let claim = &claim.name;
+            tracing::warn!(claim, %reason, "the label of its group stays on a claim until its next snapshot");
+        }
+    }
+}
+
+async fn label(client: &Client, path: &str, group: Option<&str>) -> Result<(), String> {
+    let labels = json!({"metadata": {"labels": {groups::MEMBER: group}}});
+    let answer = asker(client).merge(path, &labels).await?;
+    if answer.is_success() {
+        Ok(())
+    } else {
+        Err(answer.message())
+    }
+}
+
+fn path(plan: &Plan, claim: &str) -> String {
+    let namespace = &plan.namespace;
+    format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims/{claim}")
+}
+
+fn asker(client: &Client) -> Asker {
+    Asker {
+        client: client.clone(),
+        patience: super::clock::PATIENCE,
+    }
+}
