@@ -140,14 +140,11 @@ mod tests {
 
     #[test]
     fn a_class_of_groups_has_a_mark_of_its_own() {
-        let of = |key: &str| {
-            let class =
+        let is_default = |key: &str| {
+            let object =
                 json!({"metadata": {"name": "a", "annotations": {key: "true"}}, "driver": "d"});
-            class_of(&class)
+            class(&object).unwrap().is_default
         };
-        fn class_of(object: &Value) -> bool {
-            class(object).unwrap().is_default
-        }
-        assert!(of(IS_DEFAULT) && !of(super::super::IS_DEFAULT));
+        assert!(is_default(IS_DEFAULT) && !is_default(super::super::IS_DEFAULT));
     }
 }

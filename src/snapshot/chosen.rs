@@ -20,6 +20,9 @@ pub struct Chosen {
     inlined: PolicySet,
 }
 
+/// Tells a script of the library that all volumes of its pod are cut in one moment.
+const GROUP: &str = "QUIESCENT_GROUP=yes";
+
 /// What runs in a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hooked {
