@@ -3,6 +3,7 @@
 
 use anyhow::{Context as _, anyhow};
 use kube::Client;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Plan;
@@ -22,11 +23,11 @@ pub enum Grouping {
 }
 
 /// How a group is made. Its name is that of the set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     pub class: String,
     /// Of the API.
-    pub version: &'static str,
+    pub version: String,
 }
 
 /// What the claims of a plan have in common.
@@ -114,10 +115,13 @@ async fn possible(client: &Client, claims: Claims<'_>) -> anyhow::Result<Result<
             )));
         }
     };
-    let missing = missing_right(client, namespace).await?;
-    Ok(missing.map_or(Ok(Group { class, version }), |right| {
-        Err(format!("we may not {right} in {namespace}"))
-    }))
+    Ok(match missing_right(client, namespace).await? {
+        Some(right) => Err(format!("we may not {right} in {namespace}")),
+        None => Ok(Group {
+            class,
+            version: version.to_owned(),
+        }),
+    })
 }
 
 /// The first right that a group needs and we do not have.
