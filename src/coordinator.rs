@@ -378,7 +378,7 @@ impl Coordinator {
                 Vec::new()
             }
             Phase::Starting { request, said, .. } => {
-                let skipped = said.iter().any(|it| words::is_skipped(it));
+                let skipped = said.iter().any(words::is_skipped);
                 let answer = if code == 0 && !skipped {
                     let problem = "the session ended and never said that it holds".to_owned();
                     self.answer(&request, FAILED, said, "pre", Some(problem))

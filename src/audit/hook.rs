@@ -130,7 +130,10 @@ impl Looked<'_> {
         let ours = &*database.container.name;
         let mut applied = self.injection.plan.applied.iter();
         let wanted = applied.any(|it| it.container == ours);
-        if runs_in != ours {
+        let mut applied = self.injection.plan.applied.iter();
+        let as_planned =
+            applied.any(|it| it.container == ours && it.runs_in(HookPhase::Pre) == runs_in);
+        if runs_in != ours && !as_planned {
             return if wanted {
                 let hook = format!("{hook}: runs in {runs_in}, not in {ours}");
                 Judged::new(Reason::WrongContainer, hook)

@@ -21,14 +21,13 @@ const SOCKET: &str = "socket";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Exit codes of start and stop are those of the library's hooks: 0 done, 1 failed, 3 another request is
-carried out, 4 out of time, 5 what was held had gone, this backup is not good; or that of the session.
+Exit codes of start and stop are those of the library's hooks: 0 done,
+1 failed, 3 another request is carried out, 4 out of time, 5 what was held had
+gone, this backup is not good; or that of the session.
 
 Examples:
-  quiescent coordinator serve --limit 10m -- /bin/sh /hold.sh
   quiescent coordinator start --timeout 1m
-  quiescent coordinator status
-  quiescent coordinator stop")]
+  quiescent coordinator install program")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

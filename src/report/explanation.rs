@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Style, opening};
 use crate::{
     inject::Injection,
-    plan::{Change, ContainerList, NewMount, NewVolume, Part, Plan, Source},
+    plan::{Change, ContainerList, NewContainer, NewMount, NewVolume, Part, Plan, Source},
     pod::PodView,
     policy::{ContainerChoice, Policy, VolumeSource},
     recognise::{self, Known, Spread},
@@ -346,15 +346,7 @@ fn changes(out: &mut String, plan: &Plan<'_>, pod: &PodView<'_>) {
                     );
                 }
             }
-            Change::Container(container) => {
-                let image = container.json["image"].as_str().unwrap_or_default();
-                let kind = match container.list {
-                    ContainerList::Init => "init",
-                    ContainerList::Main => "container",
-                };
-                let subject = format!("{kind} {}", container.name);
-                line(out, Mark::Add, &subject, &format!("image {image}"));
-            }
+            Change::Container(container) => beside(out, container),
             Change::Complete(_) => {}
             Change::NoAnnotation {
                 key: INIT_COMMAND, ..
@@ -392,6 +384,18 @@ fn changes(out: &mut String, plan: &Plan<'_>, pod: &PodView<'_>) {
             }
         }
     }
+}
+
+/// A container of a coordinator.
+fn beside(out: &mut String, container: &NewContainer) {
+    let NewContainer { list, name, json } = container;
+    let image = json["image"].as_str().unwrap_or_default();
+    let kind = match list {
+        ContainerList::Init => "init",
+        ContainerList::Main => "container",
+    };
+    let subject = format!("{kind} {name}");
+    line(out, Mark::Add, &subject, &format!("image {image}"));
 }
 
 /// The value that an annotation gets, and whether it had another.
@@ -460,7 +464,13 @@ fn hook(out: &mut String, plan: &Plan<'_>, phase: HookPhase) {
     if let Some((command, replaced)) = set(keys.command) {
         changed |= replaced;
         let argv = decode_command(command).unwrap_or_default();
-        words.push(argv.last().map_or_else(String::new, |last| shortened(last)));
+        words.push(match argv.as_slice() {
+            [.., program, request, _] if program == "coordinator" => {
+                format!("coordinator {request}")
+            }
+            [.., last] => shortened(last),
+            [] => String::new(),
+        });
     }
     for (word, key) in parts {
         if let Some((value, replaced)) = set(key) {

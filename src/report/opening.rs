@@ -162,10 +162,7 @@ pub fn policy(
             let own = policy.volumes.iter().map(|volume| volume.mount_path.clone());
             format!("mount the pod's volume elsewhere; the policy needs {}", list(own.chain([policy.scripts_path().to_owned()])))
         }
-        Reason::ContainerTaken => {
-            let name = &policy.coordinator.as_ref()?.name;
-            format!("give the pod's container {name:?} another name, or set spec.coordinator.name of the policy")
-        }
+        Reason::ContainerTaken => "give the pod's container another name".to_owned(),
         Reason::LiteralValue => "put the value into a Secret, and name that by valueFrom".to_owned(),
         Reason::OneInit => {
             "put what both do before the server starts into one policy".to_owned()

@@ -105,7 +105,7 @@ fn it_holds_from_start_to_stop_in_less_than_ten_mebibytes() {
     let coordinator = Coordinator::with(SESSION, &[]);
     coordinator.ends("stop", 5, "nothing is held");
     for _ in 0..2 {
-        coordinator.ends("start", 0, "quiescent: taking the lock");
+        coordinator.ends("start", 0, "policy=lock phase=pre lsn=7");
         assert!(coordinator.is_held());
         assert_eq!(coordinator.state()["state"], "held");
         coordinator.ends("stop", 0, "policy=lock phase=post held=");
@@ -197,8 +197,9 @@ fn over_http_whoever_has_the_token_may_ask() {
     let secret = tempfile::tempdir().unwrap();
     let file = secret.path().join("token");
     fs::write(&file, "s3cret\n").unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = port.local_addr().unwrap().port();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
     let address = format!("127.0.0.1:{port}");
     let arguments = ["--listen", &address, "--token-file", file.to_str().unwrap()];
     let coordinator = Coordinator::with(SESSION, &arguments);

@@ -10,13 +10,23 @@
 WORK=/quiescent/coordinator/$POLICY
 PHASE=pre
 HOLDER=
-DIRTY=
+# What puts the settings back that are changed for a while, also by whoever comes after a crash.
+SETTINGS=$WORK.settings
 undo() {
     LIMIT=$(($(date +%s) - BEGAN + 10)) # also when time is up
-    [ -z "$DIRTY" ] || sql "set global innodb_max_dirty_pages_pct = $DIRTY" >/dev/null
     exec 4>&-
     [ -z "$HOLDER" ] || wait "$HOLDER"
+    put_back || say "these settings could not be put back now: $(brief "$(cat "$SETTINGS")")"
     rm -rf "$WORK"
+}
+put_back() {
+    [ ! -s "$SETTINGS" ] || sql "$(cat "$SETTINGS")" || return
+    rm -f "$SETTINGS"
+}
+set_for_now() {
+    error=$(sql "select @@global.$1" 2>&1) || gave_up "asking for $1" "$error"
+    echo "set global $1 = $error;" >>"$SETTINGS" || fail 1 "cannot write to ${WORK%/*}"
+    error=$(sql "set global $1 = $2" 2>&1) || gave_up "setting $1 for a while" "$error"
 }
 # Standard input is for the end of the hold alone.
 exec 3<&0 </dev/null
@@ -30,6 +40,10 @@ esac
 look_for_others "'InnoDB', 'Aria', 'MyISAM', 'MEMORY', 'BLACKHOLE', 'CSV'"
 [ -z "$OTHERS" ] || fail 2 "there are tables of engines that a read lock does not bring to disk: $OTHERS"
 
+error=$(put_back 2>&1) || gave_up 'putting settings of an earlier run back' "$error"
+# Statistics that are due by now are written up to 10 s later, whatever lock there is: nobody waits yet.
+set_for_now innodb_stats_auto_recalc 0
+sleep 11
 # One client, which has the lock for as long as we write to it.
 { rm -rf "$WORK" && mkdir -p "$WORK" && mkfifo "$WORK/feed"; } || fail 1 "cannot write to ${WORK%/*}"
 # shellcheck disable=SC2086 # words without blanks
@@ -58,12 +72,7 @@ status() {
         max(if(variable_name = 'INNODB_LSN_CURRENT', variable_value, null))
         from information_schema.global_status" 2>&1
 }
-DIRTY=$(sql 'select @@global.innodb_max_dirty_pages_pct' 2>&1) || {
-    error=$DIRTY
-    DIRTY=
-    gave_up 'asking for innodb_max_dirty_pages_pct' "$error"
-}
-error=$(sql 'set global innodb_max_dirty_pages_pct = 0' 2>&1) || gave_up 'bringing pages to disk' "$error"
+set_for_now innodb_max_dirty_pages_pct 0
 LSN=
 until
     before=$LSN
@@ -74,8 +83,6 @@ do
     [ "$(left)" -gt 0 ] || fail 4 "InnoDB still writes after $LIMIT s (${now%%	*} pages, log at $LSN): raise startTimeout, or look for what keeps it busy"
     sleep 1
 done
-error=$(sql "set global innodb_max_dirty_pages_pct = $DIRTY" 2>&1) || gave_up 'setting innodb_max_dirty_pages_pct back' "$error"
-DIRTY=
 echo "quiescent result=ok policy=$POLICY phase=$PHASE server=$VERSION lsn=$LSN seconds=$(($(date +%s) - BEGAN))"
 
 cat <&3 >/dev/null

@@ -48,7 +48,7 @@ fn libraries(maps: &str) -> BTreeSet<&str> {
         .filter_map(|line| line.find('/').map(|at| &line[at..]));
     let is_library = |path: &&str| {
         let name = path.rsplit('/').next().unwrap_or_default();
-        name.ends_with(".so") || name.contains(".so.")
+        Path::new(name).extension().is_some_and(|it| it == "so") || name.contains(".so.")
     };
     paths.filter(is_library).collect()
 }

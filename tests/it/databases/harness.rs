@@ -291,7 +291,7 @@ impl Pod {
 
     /// Starts the containers that the pod has beside its own, if it has any: they end with what is
     /// returned.
-    pub fn start_coordinator(&self, container: &Container) -> Option<Running> {
+    pub fn start_coordinator(&self, container: &Container) -> Option<Beside> {
         let [_, coordinator] = self.object["spec"]["containers"].as_array()?.as_slice() else {
             return None;
         };
@@ -310,7 +310,7 @@ impl Pod {
         let running = self.spawn_as(coordinator, &argv, container);
         let socket = self.folder("quiescent-coordinator/state/socket");
         eventually("the coordinator listens", || socket.exists());
-        Some(running)
+        Some(Beside(Some(running)))
     }
 
     fn annotation(&self, phase: Phase, key: &str) -> &Value {
@@ -535,6 +535,17 @@ fn open_to_all(path: &Path, mode: u32) {
 pub struct Running {
     child: Child,
     script: bool,
+}
+
+/// A container that goes when this is dropped.
+pub struct Beside(Option<Running>);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if let Some(running) = self.0.take() {
+            running.kill();
+        }
+    }
 }
 
 impl Running {
