@@ -46,6 +46,7 @@ put_back() {
     undo
     say "putting the backup of $(manifest "$DUMP" began) into $DATA"
     error=$(mkdir -p "$DATA" 2>&1) || fail 1 "cannot make $DATA: $(brief "$error")"
+    OWNER=$(stat -c %u "$DATA")
     rm -f "$STORE/loaded"
     echo "$DATA" >"$STORE/loading" || fail 1 "cannot write to $STORE"
     error=$(within cp -a "$DUMP/data/." "$DATA" 2>&1) || {
@@ -54,8 +55,12 @@ put_back() {
     }
 }
 
-# Now the files are complete.
+# Now the files are complete. Those of root are for the server's user, as whom not every image starts it.
 settle() {
+    if [ "$(id -u)" = 0 ]; then
+        [ "$OWNER" != 0 ] || OWNER=$(id -u mysql 2>/dev/null) || OWNER=0
+        error=$(chown -R "$OWNER" "$DATA" 2>&1) || fail 1 "cannot give $DATA to user $OWNER: $(brief "$error")"
+    fi
     sync
     echo "$ID" >"$STORE/loaded" || fail 1 "cannot write to $STORE"
     rm -f "$STORE/loading"
