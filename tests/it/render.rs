@@ -143,6 +143,55 @@ fn assert_clean(objects: &str) {
     assert!(found.ends_with("1 file, 0 errors, 0 warnings\n"), "{found}");
 }
 
+/// As the API server shows a pod: its volume for the token is another one in each pod of a StatefulSet.
+#[test]
+fn an_init_container_leaves_the_token_of_the_account_to_the_api_server() {
+    let mount = |name: &str, path: &str| json!({"name": name, "mountPath": path});
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": "pg-0", "namespace": "shop",
+            "labels": {"app": "pg", "quiescent.dev/method": "physical"},
+        },
+        "spec": {
+            "containers": [{
+                "name": "postgres", "image": "postgres:17",
+                "volumeMounts": [
+                    mount("data", "/var/lib/postgresql/data"),
+                    mount("quiescent-dump", "/quiescent/dump"),
+                    mount("kube-api-access-x7k2p", "/var/run/secrets/kubernetes.io/serviceaccount"),
+                ],
+            }],
+            "volumes": [
+                {"name": "data", "persistentVolumeClaim": {"claimName": "data-pg-0"}},
+                {"name": "quiescent-dump", "emptyDir": {}},
+                {"name": "kube-api-access-x7k2p", "projected": {"sources": []}},
+            ],
+        },
+    });
+    let arguments = [
+        "render",
+        "restore",
+        "--from-backup",
+        "b",
+        "-o",
+        "json",
+        "-f",
+        "-",
+    ];
+    let output = run(&arguments, &pod.to_string());
+    let objects: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let hooks = &objects["items"][0]["spec"]["hooks"]["resources"][0]["postHooks"];
+    let mounts = &hooks[0]["init"]["initContainers"][0]["volumeMounts"];
+    let names: Vec<&Value> = mounts
+        .as_array()
+        .unwrap_or_else(|| panic!("{objects:#}"))
+        .iter()
+        .map(|it| &it["name"])
+        .collect();
+    assert_eq!(names, ["data", "quiescent-dump"]);
+}
+
 #[test]
 fn mistakes_in_arguments_are_told() {
     for (arguments, told) in [

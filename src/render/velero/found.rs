@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     inject::{Injection, inject},
-    json::{List, Raw},
+    json::Raw,
     plan::{Alone, Applied, Change, Whose, alone, init_invocation, whose},
-    pod::PodView,
+    pod::{PodView, same_path},
     policy::{Policy, PolicySet},
     select::{Facts, Reason, Verdict},
     velero::{
@@ -33,6 +33,10 @@ const FLEETING: [&str; 8] = [
     "velero.io/restore-name",
     "velero.io/schedule-name",
 ];
+
+/// Where the API server puts the token of a pod's account. Its volume has another name in each pod, and each
+/// new one gets it.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 type Labels = BTreeMap<String, String>;
 
@@ -290,7 +294,12 @@ fn init(
         "image": model.image.as_deref()?,
         "command": run.argv,
     });
-    let mounts: Vec<&str> = model.volume_mounts.iter().flat_map(List::raw).collect();
+    let mounts = model.volume_mounts.iter();
+    let mounts: Vec<&str> = mounts
+        .flat_map(|list| list.iter().zip(list.raw()))
+        .filter(|(mount, _)| !same_path(&mount.mount_path, ACCOUNT))
+        .map(|(_, raw)| raw)
+        .collect();
     let mounts = format!("[{}]", mounts.join(","));
     let parts = [
         ("imagePullPolicy", model.image_pull_policy),
