@@ -51,9 +51,9 @@ folders! {
     "cockroachdb-backup": "post.sh" "pre.sh";
     "consul-dump": "consul.sh" "post.sh" "pre.sh" "restore.sh";
     "elasticsearch-snapshot": "post.sh" "pre.sh";
-    "etcd-dump": "etcd.sh" "init.sh" "post.sh" "pre.sh" "restore.sh";
+    "etcd-dump": "check.sh" "etcd.sh" "init.sh" "post.sh" "pre.sh" "restore.sh";
     "etcd-dump-distroless": ;
-    "etcd-snapshot": "etcd.sh" "post.sh" "pre.sh";
+    "etcd-snapshot": "check.sh" "etcd.sh" "post.sh" "pre.sh";
     "filesystem-freeze": "freeze.sh" "hold.sh" "post.sh" "pre.sh";
     "filesystem-sync": "post.sh" "pre.sh";
     "http-call": "hold.sh" "http.sh" "post.sh" "pre.sh";

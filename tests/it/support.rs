@@ -50,6 +50,25 @@ pub fn copy_of_the_program(path: &Path) {
     assert!(copied.unwrap().success());
 }
 
+/// A CA, and a certificate of it for both sides of a connection with `localhost`, as `ca.crt`, `tls.crt` and
+/// `tls.key` in a folder.
+pub fn certificates(folder: &Path) {
+    let script = "
+        key='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
+        openssl req -x509 $key -keyout ca.key -out ca.crt -subj /CN=ca -days 2
+        printf 'subjectAltName=DNS:localhost\\nextendedKeyUsage=serverAuth,clientAuth\\n' >extensions
+        openssl req $key -keyout tls.key -out tls.csr -subj /CN=localhost
+        openssl x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial \
+            -out tls.crt -days 2 -extfile extensions
+        chmod 644 tls.key";
+    let made = Command::new("sh")
+        .args(["-e", "-c", script])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+}
+
 /// A line of `/proc/PID/status`, in bytes: `VmRSS` is in memory now (`RssAnon` without what is read from files), `VmHWM` was at most.
 pub fn memory(process: u32, line: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();

@@ -1,5 +1,6 @@
 //! etcd: a member for a test, and what its hooks must do.
 
+mod check;
 mod faults;
 pub mod proof;
 mod restore;

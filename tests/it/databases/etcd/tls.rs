@@ -1,30 +1,14 @@
 //! A member that takes TLS alone, and asks its clients for a certificate.
 
-use std::{path::Path, process::Command};
-
 use super::Etcd;
-use crate::databases::{
-    harness::{Container, Phase, Pod, pod},
-    installation::Installation,
-    server::{Server, output, place},
+use crate::{
+    databases::{
+        harness::{Container, Phase, Pod, pod},
+        installation::Installation,
+        server::{Server, place},
+    },
+    support::certificates,
 };
-
-/// A CA, and a certificate of it for both sides, as `ca.crt`, `tls.crt` and `tls.key`.
-fn certificates(folder: &Path) {
-    let script = "
-        key='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
-        openssl req -x509 $key -keyout ca.key -out ca.crt -subj /CN=ca -days 2
-        printf 'subjectAltName=DNS:localhost\\nextendedKeyUsage=serverAuth,clientAuth\\n' >extensions
-        openssl req $key -keyout tls.key -out tls.csr -subj /CN=etcd
-        openssl x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial \
-            -out tls.crt -days 2 -extfile extensions
-        chmod 644 tls.key";
-    output(
-        Command::new("sh")
-            .args(["-e", "-c", script])
-            .current_dir(folder),
-    );
-}
 
 #[test]
 fn certificates_come_from_the_parameters_or_from_what_the_server_has() {

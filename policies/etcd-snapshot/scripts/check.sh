@@ -1,0 +1,1 @@
+../../etcd-dump/scripts/check.sh
