@@ -16,6 +16,7 @@ use crate::{
     support,
 };
 
+mod alertmanager;
 mod auditing;
 mod backups;
 mod callers;

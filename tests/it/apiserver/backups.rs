@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use super::{
     ApiServer,
+    alertmanager::Alertmanager,
     controller::{SOON, leads},
     kit::{Process, eventually},
     missed::events,
@@ -41,7 +42,7 @@ fn a_controller_says_what_became_of_hooks() {
         return;
     }
     let mut stage = Stage::new();
-    let scenarios: [(&str, Scenario); 7] = [
+    let scenarios: [(&str, Scenario); 8] = [
         (
             "Velero's kinds may come later than the controller",
             kinds_come_later,
@@ -57,6 +58,10 @@ fn a_controller_says_what_became_of_hooks() {
         (
             "whoever leads next knows the same, and tells nobody again",
             the_next_one_knows_the_same,
+        ),
+        (
+            "an Alertmanager takes the alerts by TLS, from whoever knows its authority",
+            an_alertmanager_takes_the_alerts,
         ),
         (
             "what could not be notified before a kill is notified after it",
@@ -195,6 +200,17 @@ impl Stage {
 
     fn start(&mut self) {
         let notify = format!("http://{}/notify", self.outside.address);
+        let token = self.token.path().display().to_string();
+        self.start_notifying(&[
+            "--notify-format=json",
+            "--notify-url",
+            &notify,
+            "--notify-token-file",
+            &token,
+        ]);
+    }
+
+    fn start_notifying(&mut self, notify: &[&str]) {
         let (controller, _) = Process::start(
             "controller",
             [
@@ -204,14 +220,11 @@ impl Stage {
                 "--lease-duration=4s",
                 "--interval=2s",
                 "--watch-backups",
-                "--notify-format=json",
-                "--notify-url",
-                &notify,
-                "--notify-token-file",
-                self.token.path().to_str().unwrap(),
                 "--kubeconfig",
                 &self.kubeconfig,
-            ],
+            ]
+            .iter()
+            .chain(notify),
         );
         controller.ready();
         eventually("it leads", SOON, || leads(&controller).then_some(()));
@@ -421,6 +434,57 @@ fn the_next_one_knows_the_same(stage: &mut Stage) {
     );
     assert_eq!(told(stage), before);
     assert_eq!(stage.outside.notified("b1").len(), 1);
+}
+
+fn an_alertmanager_takes_the_alerts(stage: &mut Stage) {
+    let Some(alertmanager) = Alertmanager::start() else {
+        return;
+    };
+    let (url, ca) = (alertmanager.url(), alertmanager.ca().display().to_string());
+    stage.kill();
+    stage.start_notifying(&["--notify-url", &url]);
+    stage.backup("alerts");
+    stage.with_velero("nobody known has signed its certificate", |stage| {
+        let log = stage.controller().log();
+        log.contains("invalid peer certificate: UnknownIssuer")
+    });
+    assert_eq!(alertmanager.alerts(), Some(Vec::new()));
+
+    stage.kill();
+    stage.start_notifying(&["--notify-url", &url, "--notify-ca", &ca]);
+    stage.with_velero("it has the alerts", |_| {
+        alertmanager.alerts().is_some_and(|it| it.len() == 6)
+    });
+    let alerts = alertmanager.alerts().unwrap();
+    let label = |alert: &Value, key: &str| alert["labels"][key].as_str().map(str::to_owned);
+    for alert in &alerts {
+        assert_eq!(alert["status"]["state"], "active", "{alert:#}");
+        assert_eq!(
+            label(alert, "backup").as_deref(),
+            Some("alerts"),
+            "{alert:#}"
+        );
+        assert_eq!(
+            label(alert, "schedule").as_deref(),
+            Some("nightly"),
+            "{alert:#}"
+        );
+        assert_eq!(
+            alert["annotations"]["description"],
+            "quiescent results backup/alerts"
+        );
+    }
+    let of_hangs: BTreeSet<_> = alerts
+        .iter()
+        .filter(|it| it["labels"]["pod"] == "hangs")
+        .map(|it| label(it, "alertname").unwrap())
+        .collect();
+    assert!(
+        of_hangs.contains("QuiescentHookFailed") && of_hangs.contains("QuiescentPostMissing"),
+        "{alerts:#?}"
+    );
+    stage.kill();
+    stage.start();
 }
 
 fn nothing_is_forgotten(stage: &mut Stage) {
