@@ -2,6 +2,7 @@
 //! what keeps the copy to itself, and what all that was seen of it comes to.
 //!
 //! Pure: whoever restores, waits and runs the checks tells what became of each.
+mod init;
 mod subject;
 mod verdict;
 
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+pub use init::completed;
 pub use subject::{Subject, Unfit, subjects};
 pub use verdict::{Checked, Pod, Seen, Stage, Verified, unready};
 

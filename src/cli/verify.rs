@@ -31,7 +31,7 @@ use crate::{
         verification::{VERIFICATION_LABEL, Verdict},
     },
     velero_files::{self, PACKED},
-    verify::{Pod, Seen, Verified, id, mapping, subjects},
+    verify::{Pod, Seen, Verified, completed, id, mapping, subjects},
 };
 
 /// So long the API server may take to answer.
@@ -231,6 +231,7 @@ async fn meant(client: &Client, args: &Args, began: Timestamp) -> anyhow::Result
         backup: name.clone(),
         until: (!args.keep).then(|| until.to_string()),
         timeout: args.timeout,
+        completed: completed(&subjects),
     };
     let pods = subjects.into_iter().map(|subject| Pod {
         namespace: copy.mapping[&subject.namespace].clone(),

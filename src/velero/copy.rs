@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    EXCLUDE_LABEL, HookKeys, HookPhase, LEGACY_PRE, Timeout,
+    EXCLUDE_LABEL, HookKeys, HookPhase, LEGACY_PRE, RESTORE_WAIT, Timeout,
     objects::is_over,
     verification::{UNTIL, VERIFICATION_LABEL},
 };
@@ -37,6 +37,53 @@ pub struct Copy {
     /// When whoever made it has certainly ended, as RFC 3339; nothing where it is to be kept.
     pub until: Option<String>,
     pub timeout: Timeout,
+    pub completed: Vec<Completed>,
+}
+
+/// What the init container that Velero makes in one pod lacks. Velero makes it first and changes the pod
+/// afterwards, so that what is changed can be this container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// Of the original.
+    pub namespace: String,
+    pub pod: String,
+    /// Where it stands in `spec.initContainers`.
+    pub position: usize,
+    /// By which it is known.
+    pub command: Vec<String>,
+    /// As operations of RFC 6902.
+    pub patch: Vec<Value>,
+}
+
+impl Completed {
+    /// The rule, in Velero's own words: values are JSON in a text.
+    fn rule(&self) -> Value {
+        let Self {
+            namespace,
+            pod,
+            position,
+            command,
+            patch,
+        } = self;
+        let command = json!({
+            "path": format!("/spec/initContainers/{position}/command"),
+            "value": json!(command).to_string(),
+        });
+        let first = json!({"path": "/spec/initContainers/0/name", "value": RESTORE_WAIT});
+        let matches = std::iter::once(command).chain((*position > 0).then_some(first));
+        let patches = patch.iter().map(|it| {
+            json!({"operation": it["op"], "path": it["path"], "value": it["value"].to_string()})
+        });
+        json!({
+            "conditions": {
+                "groupResource": "pods",
+                "namespaces": [namespace],
+                "resourceNameRegex": format!("^{}$", pod.replace('.', r"\.")),
+                "matches": matches.collect::<Vec<_>>(),
+            },
+            "patches": patches.collect::<Vec<_>>(),
+        })
+    }
 }
 
 impl Copy {
@@ -91,6 +138,7 @@ impl Copy {
                 "mergePatches": [{"patchData": patch.to_string()}],
             })
         })
+        .chain(self.completed.iter().map(Completed::rule))
         .collect();
         let rules = json!({"version": "v1", "resourceModifierRules": rules});
         json!({
@@ -132,6 +180,7 @@ impl Copy {
             mapping,
             until: _,
             timeout,
+            completed: _,
         } = self;
         json!({
             "apiVersion": "velero.io/v1",
@@ -241,6 +290,7 @@ mod tests {
             mapping: BTreeMap::from([("shop".to_owned(), "shop-verify-k7xqa".to_owned())]),
             until: Some("2026-11-22T04:00:00Z".to_owned()),
             timeout: "1h".parse().unwrap(),
+            completed: Vec::new(),
         }
     }
 
@@ -300,6 +350,51 @@ mod tests {
                     "clusterIP": "None",
                 },
             })
+        );
+    }
+
+    #[test]
+    fn an_init_container_is_known_by_its_place_and_command_and_gets_what_it_lacks() {
+        let mut copy = copy();
+        copy.completed = [0, 1]
+            .map(|position| Completed {
+                namespace: "shop".to_owned(),
+                pod: "pg.a-0".to_owned(),
+                position,
+                command: vec!["/bin/sh".to_owned(), "/quiescent/a/init.sh".to_owned()],
+                patch: vec![
+                    json!({"op": "add", "path": "/spec/initContainers/0/env", "value": [{"name": "A"}]}),
+                    json!({"op": "add", "path": "/spec/initContainers/0/imagePullPolicy", "value": "Never"}),
+                ],
+            })
+            .into();
+        let rules: Value =
+            serde_json::from_str(copy.modifiers()["data"]["rules"].as_str().unwrap()).unwrap();
+        let [.., first, second] = &rules["resourceModifierRules"].as_array().unwrap()[..] else {
+            panic!("{rules:#}")
+        };
+        let known = |position: usize| {
+            let path = format!("/spec/initContainers/{position}/command");
+            json!({"path": path, "value": r#"["/bin/sh","/quiescent/a/init.sh"]"#})
+        };
+        assert_eq!(
+            first["conditions"],
+            json!({
+                "groupResource": "pods", "namespaces": ["shop"],
+                "resourceNameRegex": r"^pg\.a-0$", "matches": [known(0)],
+            })
+        );
+        assert_eq!(
+            second["conditions"]["matches"],
+            json!([known(1), {"path": "/spec/initContainers/0/name", "value": "restore-wait"}])
+        );
+        // Velero takes values as texts, and puts quotes around those that have them or are words.
+        assert_eq!(
+            first["patches"],
+            json!([
+                {"operation": "add", "path": "/spec/initContainers/0/env", "value": r#"[{"name":"A"}]"#},
+                {"operation": "add", "path": "/spec/initContainers/0/imagePullPolicy", "value": r#""Never""#},
+            ])
         );
     }
 

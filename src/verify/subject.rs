@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     plan::PROVENANCE,
-    velero::{HookPhase, INIT_COMMAND, LEGACY_PRE},
+    velero::{HookPhase, LEGACY_PRE},
 };
 
 /// A pod of a backup whose hooks are ours.
@@ -111,12 +111,6 @@ fn container(pod: &Value) -> Option<String> {
 fn why_not(pod: &Value) -> Option<String> {
     if labels(pod).is_empty() {
         return Some("it has no label by which Velero could tell it from other pods".to_owned());
-    }
-    if pod["metadata"]["annotations"][INIT_COMMAND].is_string() {
-        return Some(
-            "an init container puts its data back, which the webhook completes, and a copy is out of its reach"
-                .to_owned(),
-        );
     }
     let spec = &pod["spec"];
     for (key, what) in [

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     plan::PROVENANCE,
     trial::Outcome,
-    velero::{HookPhase, INIT_COMMAND, copy::Restored, verification::Verdict},
+    velero::{HookPhase, INIT_COMMAND, INIT_IMAGE, copy::Restored, verification::Verdict},
 };
 
 fn pod(name: &str, spec: &Value) -> Value {
@@ -82,12 +82,53 @@ fn what_would_meet_its_original_is_not_copied() {
         assert_eq!(subjects, []);
         assert!(unfit[0].why.contains(word), "{unfit:?}");
     }
-    let mut physical = pod("pg-0", &json!({}));
-    physical["metadata"]["annotations"][INIT_COMMAND] = "[\"/bin/sh\"]".into();
-    assert!(found(&physical).1[0].why.contains("init container"));
     let mut nameless = pod("pg-0", &json!({}));
     nameless["metadata"]["labels"] = Value::Null;
     assert!(found(&nameless).1[0].why.contains("label"));
+}
+
+#[test]
+fn an_init_container_that_puts_data_back_gets_what_the_webhook_would_give_it() {
+    let argv = [
+        "/usr/bin/env",
+        "QUIESCENT_TIMEOUT=3595",
+        "/bin/sh",
+        "/quiescent/a/init.sh",
+    ];
+    let server = json!({
+        "name": "postgres", "image": "postgres:17", "env": [{"name": "PGDATA", "value": "/data"}],
+        "securityContext": {"runAsUser": 999},
+        "volumeMounts": [{"name": "a", "mountPath": "/quiescent/a"}, {"name": "data", "mountPath": "/data"}],
+    });
+    let mut physical = pod("pg-0", &json!({"containers": [server]}));
+    let annotations = &mut physical["metadata"]["annotations"];
+    annotations[INIT_IMAGE] = "postgres:17".into();
+    annotations[INIT_COMMAND] = json!(argv).to_string().into();
+    let (subjects, unfit) = found(&physical);
+    assert_eq!(unfit, []);
+    let completed = completed(&subjects);
+    let positions: Vec<usize> = completed.iter().map(|it| it.position).collect();
+    assert_eq!(positions, [0, 1]);
+    for it in completed {
+        assert_eq!((&*it.namespace, &*it.pod), ("shop", "pg-0"));
+        assert_eq!(it.command, argv);
+        // As Velero makes it of the annotations.
+        let made = json!({"name": "velero-restore-init-1a2b3c4d", "image": "postgres:17", "command": argv, "resources": {}});
+        let mut containers = vec![json!({"name": "restore-wait"}); it.position];
+        containers.push(made);
+        let mut restored = json!({"spec": {"initContainers": containers}});
+        let patch: json_patch::Patch = serde_json::from_value(it.patch.into()).unwrap();
+        json_patch::patch(&mut restored, &patch).unwrap();
+        let whole = &restored["spec"]["initContainers"][it.position];
+        for key in ["env", "securityContext", "volumeMounts"] {
+            assert_eq!(whole[key], server[key], "{key}");
+        }
+    }
+    // Nobody completes the container of somebody else.
+    let mut authors = physical.clone();
+    authors["metadata"]["annotations"][INIT_COMMAND] = "[\"/bin/true\"]".into();
+    assert_eq!(super::completed(&found(&authors).0), []);
+    assert_eq!(super::completed(&found(&pod("pg-0", &json!({}))).0), []);
 }
 
 #[test]
@@ -272,6 +313,7 @@ fn the_copy_reaches_itself_and_names_alone() {
         mapping: mapping(["shop"], "abcde"),
         until: None,
         timeout: "1h".parse().unwrap(),
+        completed: Vec::new(),
     };
     let spec = &isolation(&copy, "shop-verify-abcde")["spec"];
     assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
