@@ -10,10 +10,13 @@ use serde_json::{Value, json};
 pub const GROUP: &str = "snapshot.storage.k8s.io";
 pub const VERSION: &str = "v1";
 
+/// What ties a VolumeSnapshot to the snapshot of a storage.
+pub const CONTENTS: &str = "volumesnapshotcontents.snapshot.storage.k8s.io";
+
 /// What snapshots consist of.
 pub const RESOURCES: [&str; 3] = [
     "volumesnapshots.snapshot.storage.k8s.io",
-    "volumesnapshotcontents.snapshot.storage.k8s.io",
+    CONTENTS,
     "volumesnapshotclasses.snapshot.storage.k8s.io",
 ];
 

@@ -96,14 +96,20 @@ impl Copy {
     /// What every object of a copy says of itself.
     #[must_use]
     pub fn metadata(&self, name: &str) -> Value {
-        let mut metadata = json!({
-            "name": name,
+        let mut metadata = self.marks();
+        metadata["name"] = name.into();
+        metadata
+    }
+
+    /// By what an object is known as a part of the copy.
+    fn marks(&self) -> Value {
+        let mut marks = json!({
             "labels": {"app.kubernetes.io/managed-by": "quiescent", VERIFICATION_LABEL: self.id},
         });
         if let Some(until) = &self.until {
-            metadata["annotations"] = json!({UNTIL: until});
+            marks["annotations"] = json!({UNTIL: until});
         }
-        metadata
+        marks
     }
 
     /// A namespace that no backup takes.
@@ -130,6 +136,8 @@ impl Copy {
                 "persistentvolumeclaims",
                 json!({"spec": {"volumeName": null}}),
             ),
+            // They are in no namespace, with which they would go.
+            (csi::CONTENTS, json!({"metadata": self.marks()})),
         ]
         .into_iter()
         .map(|(resource, patch)| {
@@ -349,6 +357,25 @@ mod tests {
                     "type": "ClusterIP", "selector": {"app": "pg"}, "publishNotReadyAddresses": true,
                     "clusterIP": "None",
                 },
+            })
+        );
+    }
+
+    #[test]
+    fn the_contents_of_snapshots_are_known_again() {
+        let content = json!({"metadata": {"name": "a", "labels": {"b": "c"}}, "spec": {"deletionPolicy": "Retain"}});
+        assert_eq!(
+            changed(csi::CONTENTS, content),
+            json!({
+                "metadata": {
+                    "name": "a",
+                    "labels": {
+                        "b": "c", "app.kubernetes.io/managed-by": "quiescent",
+                        "quiescent.dev/verification": "k7xqa",
+                    },
+                    "annotations": {"quiescent.dev/verification-until": "2026-11-22T04:00:00Z"},
+                },
+                "spec": {"deletionPolicy": "Retain"},
             })
         );
     }
