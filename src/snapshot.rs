@@ -411,18 +411,24 @@ impl Snapshot {
         // What was cut stays so, and what is known of its instant is not forgotten for less.
         if known.is_cut() {
             cut.content = cut.content.or_else(|| known.content.clone());
-            cut.at = known.at;
+            cut.at = [known.at, cut.at]
+                .into_iter()
+                .flatten()
+                .min_by_key(|it| it.within);
         }
         // What a group says is said of each of its members that has not said anything itself.
         if known.name.is_some() && cut.name.is_none() {
             cut.name.clone_from(&known.name);
-            cut.content.clone_from(&known.content);
+            cut.content = known.content.clone().or(cut.content);
             cut.ready = known.ready;
         }
         *known = cut;
         if self.stage == Stage::Cutting && self.is_cut() {
             self.stage = Stage::Resuming;
         } else if self.stage == Stage::Verifying && self.cuts.iter().all(|it| it.ready) {
+            // More may be known of when they were cut.
+            let reasons = self.judged();
+            self.reasons.extend(reasons);
             self.stage = Stage::Marking;
         }
     }

@@ -139,7 +139,7 @@ impl<'d> Drive<'d> {
         let tell = tell.clone();
         self.watching
             .spawn(follow(snapshots, config, listed, move |it| {
-                if let Some(seen) = sight.snapshot(it) {
+                for seen in sight.snapshot(it) {
                     let _ = tell.send(seen);
                 }
             }));

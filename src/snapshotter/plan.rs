@@ -117,17 +117,9 @@ impl Plan {
             None => format!("-l {}", wanted.selector.unwrap_or_default()),
         };
         let stamp = clock.stamp();
-        let classes = classes(client).await?;
-        let (mut taken, mut drivers, mut copier) = (Vec::new(), Vec::new(), None);
+        let mut drivers = Vec::new();
         for name in &claims {
-            let class = class(client, namespace, name, &classes, wanted.class).await?;
-            drivers.push(class.driver.clone());
-            copier = copier.or_else(|| csi::COPIERS.into_iter().find(|it| *it == class.driver));
-            taken.push(Claim {
-                name: name.clone(),
-                snapshot: format!("{}-{stamp}", cut(name, 237)),
-                class: class.name,
-            });
+            drivers.push(driver(client, namespace, name).await?);
         }
         let of = Claims {
             namespace,
@@ -135,11 +127,25 @@ impl Plan {
             class: wanted.class,
         };
         let group = group::chosen(client, wanted.group, of).await?;
-        for claim in &mut taken {
-            if let Some(group) = &group {
-                claim.class.clone_from(&group.class);
-            }
+        let classes = match &group {
+            Some(_) => Vec::new(),
+            None => classes(client).await?,
+        };
+        let mut taken = Vec::new();
+        for (name, driver) in claims.iter().zip(&drivers) {
+            let class = match &group {
+                Some(group) => group.class.clone(),
+                None => class(&classes, driver, wanted.class)
+                    .with_context(|| format!("claim {namespace}/{name}"))?,
+            };
+            taken.push(Claim {
+                name: name.clone(),
+                snapshot: format!("{}-{stamp}", cut(name, 237)),
+                class,
+            });
         }
+        let mut copiers = csi::COPIERS.into_iter();
+        let copier = copiers.find(|it| drivers.iter().any(|driver| driver == it));
         let storage = Storage {
             claims: &claims,
             is_group: group.is_some(),
@@ -351,14 +357,13 @@ async fn classes(client: &Client) -> anyhow::Result<Vec<Class>> {
     }
 }
 
-/// The class for the volume of a claim.
-async fn class(
-    client: &Client,
-    namespace: &str,
-    claim: &str,
-    classes: &[Class],
-    wanted: Option<&str>,
-) -> anyhow::Result<Class> {
+fn class(classes: &[Class], driver: &str, wanted: Option<&str>) -> anyhow::Result<String> {
+    let class = csi::class_for(classes, driver, wanted);
+    Ok(class.map_err(anyhow::Error::msg)?.name.clone())
+}
+
+/// The driver of the volume of a claim.
+async fn driver(client: &Client, namespace: &str, claim: &str) -> anyhow::Result<String> {
     let what = format!("claim {namespace}/{claim}");
     let path = format!("/api/v1/namespaces/{namespace}/persistentvolumeclaims");
     let text = object(client, &path, claim).await;
@@ -371,12 +376,12 @@ async fn class(
     }
     let text = object(client, "/api/v1/persistentvolumes", volume).await?;
     let volume = object_of(&text).context("the API server sent no object")?;
-    let Some(driver) = csi::driver(&volume) else {
-        bail!("the volume of {what} is not of a CSI driver, and such have no snapshots");
-    };
-    let class = csi::class_for(classes, driver, wanted);
-    let class = class.map_err(|why| anyhow::anyhow!("{what}: {why}"))?;
-    Ok(class.clone())
+    match csi::driver(&volume) {
+        Some(driver) => Ok(driver.to_owned()),
+        None => {
+            bail!("the volume of {what} is not of a CSI driver, and such have no snapshots")
+        }
+    }
 }
 
 /// A value for a label that no other run has.
