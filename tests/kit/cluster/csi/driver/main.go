@@ -5,6 +5,7 @@
 //	sizes/VOLUME                      an empty file as long as the volume should be
 //	snapshots/NAME/volumes/VOLUME     a snapshot, whose handle is snapshots/NAME/VOLUME
 //	snapshots/NAME/VOLUME             tells by its time and length when it was taken, and of how much
+//	snapshots/NAME/ready.at           tells by its time from when on it can be restored, if not at once
 //	groups/NAME/volumes/VOLUME        a group snapshot likewise; its own handle is groups/NAME
 package main
 
@@ -22,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sys/unix"
@@ -36,6 +38,9 @@ const name = "csi.quiescent.test"
 
 // In the directory of a volume that is a file system of its own.
 const image = "ext4.img"
+
+// In the directory of a snapshot that is not ready at once.
+const readyAt = "ready.at"
 
 // Tears what it copies, as csi-driver-host-path does with tar and gzip. A file that changes
 // or goes away meanwhile (status 1) is no error to it.
@@ -97,9 +102,11 @@ func run(command ...string) error {
 }
 
 func logged(ctx context.Context, request any, call *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	began := time.Now()
 	answer, err := handle(ctx, request)
 	if err != nil || !strings.Contains(call.FullMethod, "Get") && !strings.HasSuffix(call.FullMethod, "Probe") {
-		log.Printf("%s {%v}: {%v} %v", call.FullMethod, request, answer, err)
+		took := time.Since(began).Seconds() * 1000
+		log.Printf("%s {%v}: {%v} %v took %.1f ms", call.FullMethod, request, answer, err, took)
 	}
 	return answer, err
 }
@@ -325,6 +332,10 @@ func (d *driver) take(to string, volumes []string, parameters map[string]string)
 		}
 		return nil
 	}
+	method := parameters["method"]
+	if method != "" && method != "copy" {
+		return status.Errorf(codes.InvalidArgument, "no such method: %q", method)
+	}
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return err
 	}
@@ -332,24 +343,35 @@ func (d *driver) take(to string, volumes []string, parameters map[string]string)
 	if err := remove(fresh); err != nil {
 		return err
 	}
-	switch method := parameters["method"]; method {
-	case "":
-		if err := run("btrfs", "subvolume", "snapshot", "volumes", fresh); err != nil {
-			return err
-		}
-	case "copy":
+	if method == "copy" {
 		if err := copyLive(volumes, fresh); err != nil {
 			return err
 		}
-	default:
-		return status.Errorf(codes.InvalidArgument, "no such method: %q", method)
+	} else if err := run("btrfs", "subvolume", "snapshot", "volumes", fresh); err != nil {
+		return err
 	}
 	for _, volume := range volumes {
 		if err := mark(filepath.Join(to, volume), size(filepath.Join("sizes", volume))); err != nil {
 			return err
 		}
 	}
+	if err := upload(to, parameters["upload"]); err != nil {
+		return err
+	}
 	return os.Rename(fresh, filepath.Join(to, "volumes"))
+}
+
+// upload has a snapshot not be ready for so long after its cut, as those that are carried elsewhere.
+func upload(snapshot, duration string) error {
+	if duration == "" {
+		return nil
+	}
+	takes, err := time.ParseDuration(duration)
+	if err != nil {
+		return status.Errorf(codes.InvalidArgument, "no such time: %q", duration)
+	}
+	file, until := filepath.Join(snapshot, readyAt), time.Now().Add(takes)
+	return errors.Join(mark(file, 0), os.Chtimes(file, until, until))
 }
 
 // remove removes a subvolume, if it is there.
@@ -398,9 +420,11 @@ func show(handle string) (*csi.Snapshot, error) {
 	if err != nil || taken.IsDir() {
 		return nil, status.Error(codes.NotFound, handle)
 	}
+	ready, err := os.Stat(filepath.Join(filepath.Dir(handle), readyAt))
 	snapshot := &csi.Snapshot{
 		SnapshotId: handle, SourceVolumeId: filepath.Base(handle), SizeBytes: taken.Size(),
-		CreationTime: timestamppb.New(taken.ModTime()), ReadyToUse: true,
+		CreationTime: timestamppb.New(taken.ModTime()),
+		ReadyToUse:   err != nil || time.Now().After(ready.ModTime()),
 	}
 	if group := filepath.Dir(handle); groupHandle.MatchString(group) {
 		snapshot.GroupSnapshotId = group
@@ -472,6 +496,7 @@ func showGroup(group string, members []string) (*csi.VolumeGroupSnapshot, error)
 		}
 		answer.Snapshots = append(answer.Snapshots, snapshot)
 		answer.CreationTime = snapshot.CreationTime
+		answer.ReadyToUse = answer.ReadyToUse && snapshot.ReadyToUse
 	}
 	return answer, nil
 }
