@@ -14,6 +14,7 @@ mod load;
 pub mod node;
 mod renewing;
 mod restarting;
+pub mod server;
 
 use node::Node;
 
@@ -25,7 +26,7 @@ fn quiescent_is_installed_used_broken_and_taken_away_and_velero_restores() {
     ) {
         return;
     }
-    let steps = Steps(Instant::now());
+    let steps = Steps::begin();
     let node = Node::start();
     steps.done("a cluster of one node");
     node.import_quiescent();
@@ -50,6 +51,10 @@ fn quiescent_is_installed_used_broken_and_taken_away_and_velero_restores() {
 pub struct Steps(Instant);
 
 impl Steps {
+    pub fn begin() -> Self {
+        Self(Instant::now())
+    }
+
     pub fn done(&self, what: &str) {
         println!("{:>6.1} s  {what}", self.0.elapsed().as_secs_f32());
     }

@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -22,7 +23,13 @@ pub struct Node {
     started: Started,
 }
 
-struct Started(tempfile::TempDir);
+/// There is one network for them on a machine.
+static ONE: Mutex<()> = Mutex::new(());
+
+struct Started(
+    tempfile::TempDir,
+    #[expect(dead_code, reason = "the next one waits for it")] MutexGuard<'static, ()>,
+);
 
 impl Drop for Started {
     fn drop(&mut self) {
@@ -75,7 +82,8 @@ pub fn can_be_started() -> bool {
 
 impl Node {
     pub fn start() -> Self {
-        let started = Started(tempfile::tempdir().expect("a temporary directory"));
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = Started(tempfile::tempdir().expect("a temporary directory"), one);
         let kubeconfig =
             run(Command::new(kit("cluster/up")).arg(started.0.path())).expect("the cluster starts");
         let kubectl = Kubectl::new(PathBuf::from(kubeconfig.trim()));

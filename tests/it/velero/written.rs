@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 
 use super::{cluster::Cluster, was_injected_once};
 use crate::{
-    cluster::Steps,
+    cluster::{
+        Steps,
+        server::{Engine, Server},
+    },
     databases::writers::{Record, WRITERS, Writers},
 };
 
 mod claims;
 mod faults;
-mod server;
-
-use server::{Engine, Server};
 
 pub fn every_acknowledged_write_comes_back(cluster: &Cluster, steps: &Steps) {
     by_dump(cluster, steps);
@@ -46,7 +46,7 @@ fn by_dump(cluster: &Cluster, steps: &Steps) {
         .collect();
     volumes.dedup();
     assert_eq!(volumes, [super::DUMP], "the data themselves are not copied");
-    let came = load.comes_back("dumped-1", "dump");
+    let came = load.comes_back(cluster, "dumped-1", "dump");
     for (before, after) in &came {
         was_injected_once(before, after);
         assert_eq!(after["spec"]["initContainers"][0]["name"], "restore-wait");
@@ -70,7 +70,7 @@ fn by_snapshot(cluster: &Cluster, steps: &Steps) {
         backup["status"]["csiVolumeSnapshotsCompleted"], 3,
         "{backup:#}"
     );
-    for (before, after) in &load.comes_back("snapped-1", "snapshot") {
+    for (before, after) in &load.comes_back(cluster, "snapped-1", "snapshot") {
         was_injected_once(before, after);
     }
     steps.done("by CSI snapshot: deleted and restored, every acknowledged write is there");
@@ -89,7 +89,7 @@ fn three<'c>(
         let pod_name = engine.name();
         cluster.create(namespace, pod_name, pod);
         Server {
-            cluster,
+            node: &cluster.node,
             namespace,
             pod: pod_name,
             engine,
@@ -133,12 +133,9 @@ impl<'c> Load<'c> {
 
     /// Deletes the namespace and restores the backup: what had been acknowledged when the pre hooks of the
     /// `method` began must be there. Returns each pod before and after.
-    fn comes_back(self, backup: &str, method: &str) -> Vec<(Value, Value)> {
+    fn comes_back(self, cluster: &Cluster, backup: &str, method: &str) -> Vec<(Value, Value)> {
         self.goes_on();
-        let (cluster, namespace) = {
-            let (server, _) = &self.databases[0];
-            (server.cluster, server.namespace)
-        };
+        let namespace = self.databases[0].0.namespace;
         let (code, results) = cluster.results(&format!("backup/{backup}"));
         assert_eq!(code, 0, "{results:#}");
         let mut due = Vec::new();

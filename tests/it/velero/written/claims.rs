@@ -1,18 +1,19 @@
 //! PostgreSQL with its log on a claim of its own. Velero takes the two snapshots seconds apart: the hook that
 //! holds nothing refuses, the one that holds all writes makes one moment of them, and what comes of no hook
 //! is told, since it is chance.
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{
-    Cluster, Record, Steps, Writers, began, faults, hook_of, missing,
-    server::{Engine, Server},
+use super::{Cluster, Steps, Writers, began, faults, hook_of, missing};
+use crate::{
+    apiserver::kit::eventually,
+    cluster::{
+        node::SOON,
+        server::{self, Engine, Server},
+    },
+    stress,
 };
-use crate::{apiserver::kit::eventually, cluster::node::SOON, stress};
 
 const NAMESPACE: &str = "claims";
 
@@ -50,19 +51,19 @@ fn round(cluster: &Cluster, steps: &Steps, number: usize, snapshots: &str) {
     }
     // A copy takes longer than a snapshot.
     let limit = if number == 0 { "30s" } else { "3m" };
-    cluster.create(NAMESPACE, HELD, frozen(limit));
+    cluster.create(NAMESPACE, HELD, server::frozen(HELD, limit));
     cluster.create(
         NAMESPACE,
         REFUSED,
-        with_two_claims(REFUSED, &json!({"quiescent.dev/method": "snapshot"})),
+        server::with_two_claims(REFUSED, &json!({"quiescent.dev/method": "snapshot"})),
     );
     cluster.create(
         NAMESPACE,
         NAKED,
-        with_two_claims(NAKED, &json!({"quiescent.dev/inject": "disabled"})),
+        server::with_two_claims(NAKED, &json!({"quiescent.dev/inject": "disabled"})),
     );
     let [held, refused, naked] = [HELD, REFUSED, NAKED].map(|pod| Server {
-        cluster,
+        node: &cluster.node,
         namespace: NAMESPACE,
         pod,
         engine: Engine::PostgreSql,
@@ -120,7 +121,7 @@ fn round(cluster: &Cluster, steps: &Steps, number: usize, snapshots: &str) {
     held.is_ready();
     let written = held.record().unwrap_or_else(|why| panic!("{HELD}: {why}"));
     assert_eq!(missing(due[0], written), 0, "{:?} {written:?}", due[0]);
-    let chance = match alone(&naked) {
+    let chance = match naked.alone() {
         Ok(written) => format!("{} acknowledged writes missing", missing(due[1], written)),
         Err(why) => why.trim().replace('\n', "; "),
     };
@@ -149,65 +150,4 @@ fn velero_is_killed_while_they_are_held(cluster: &Cluster, steps: &Steps) {
     });
     steps.done("writes of a database on two claims are held");
     faults::kill_velero(cluster);
-}
-
-/// What there is in a server that may not come up, or be damaged.
-fn alone(server: &Server) -> Result<Record, String> {
-    let up = Duration::from_secs(20).as_secs();
-    let wait = format!(
-        "wait -n {NAMESPACE} --for condition=Ready pod/{} --timeout {up}s",
-        server.pod
-    );
-    let kubectl = &server.cluster.node.kubectl;
-    if kubectl.attempt(&wait, "").is_err() {
-        let log = format!("logs -n {NAMESPACE} {} --tail 40", server.pod);
-        let log = kubectl.attempt(&log, "").unwrap_or_else(|error| error);
-        let why = log
-            .lines()
-            .find(|line| line.contains("PANIC") || line.contains("FATAL"));
-        return Err(why.unwrap_or("it does not come up").to_owned());
-    }
-    let looked = || {
-        server.lets_clients_in();
-        server.record()
-    };
-    catch_unwind(AssertUnwindSafe(looked))
-        .unwrap_or_else(|_| Err("it comes up, and fails when it is looked at".to_owned()))
-}
-
-fn with_two_claims(name: &str, labels: &Value) -> Value {
-    let mut container = Engine::PostgreSql.container();
-    let claim = |volume: &str| json!({"name": volume, "persistentVolumeClaim": {"claimName": format!("{name}-{volume}")}});
-    let list = |value: &mut Value, more: Value| value.as_array_mut().unwrap().push(more);
-    list(
-        &mut container["env"],
-        json!({"name": "POSTGRES_INITDB_WALDIR", "value": "/pgwal/wal"}),
-    );
-    list(
-        &mut container["volumeMounts"],
-        json!({"name": "wal", "mountPath": "/pgwal"}),
-    );
-    json!({
-        "metadata": {"labels": labels},
-        "spec": {"containers": [container], "volumes": [claim("data"), claim("wal")]},
-    })
-}
-
-/// As docs/library/filesystem-freeze.md has it.
-fn frozen(limit: &str) -> Value {
-    let labels =
-        json!({"quiescent.dev/method": "snapshot", "quiescent.dev/filesystem-freeze": "enabled"});
-    let mut pod = with_two_claims(HELD, &labels);
-    pod["metadata"]["annotations"] = json!({
-        "quiescent.dev/filesystem-freeze.paths": "/data /wal",
-        "quiescent.dev/filesystem-freeze.limit": limit,
-    });
-    let thaw = "for path in /data /wal; do fsfreeze --unfreeze $path; done 2>/dev/null; exec sleep infinity";
-    pod["spec"]["containers"].as_array_mut().unwrap().push(json!({
-        "name": "quiescent-freeze", "image": "quiescent.test/postgres:15",
-        "command": ["/bin/sh", "-c", thaw],
-        "securityContext": {"runAsUser": 0, "capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}},
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "wal", "mountPath": "/wal"}],
-    }));
-    pod
 }

@@ -7,15 +7,13 @@ use std::{
 
 use serde_json::Value;
 
-use super::{
-    Load, hook_of,
-    server::{Engine, Server},
-};
+use super::{Load, hook_of};
 use crate::{
     apiserver::kit::eventually,
     cluster::{
         Steps,
         node::{Node, SOON},
+        server::{Engine, Server},
     },
     velero::cluster::Cluster,
 };
@@ -139,7 +137,7 @@ pub fn kill_velero(cluster: &Cluster) {
 
 /// How long Velero waits for the pre hook of a pod that is there already.
 fn annotate(server: &Server, timeout: &str) {
-    server.cluster.node.kubectl.run(&format!(
+    server.node.kubectl.run(&format!(
         "annotate pod -n {} {} --overwrite pre.hook.backup.velero.io/timeout={timeout}",
         server.namespace, server.pod
     ));
@@ -155,7 +153,7 @@ fn waits_for_a_table(mariadb: &Server) -> bool {
 fn no_hook_is_left(server: &Server) {
     let look = "for it in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$it; echo; done 2>/dev/null | grep -c '^/bin/sh /quiescent/' || :";
     eventually("the hook has ended", SOON, || {
-        let kubectl = &server.cluster.node.kubectl;
+        let kubectl = &server.node.kubectl;
         let container = server.engine.name();
         let found = kubectl.exec(server.namespace, server.pod, container, &["sh", "-c", look]);
         (found.ok()?.trim() == "0").then_some(())

@@ -1,16 +1,19 @@
 //! A database in a pod, spoken to by the clients of this machine, and the writers of the proofs at it.
-use std::{process::Command, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::Command,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
+use super::node::{Node, SOON};
 use crate::{
     apiserver::kit::{eventually, run},
-    cluster::node::SOON,
     databases::{
         mysql, postgresql, redis,
         writers::{Record, Session, Writers, session},
     },
-    velero::cluster::Cluster,
 };
 
 /// Between two transactions of one writer: a load that leaves the machine to Velero.
@@ -75,7 +78,7 @@ impl Engine {
 
 /// A pod with a database.
 pub struct Server<'c> {
-    pub cluster: &'c Cluster,
+    pub node: &'c Node,
     pub namespace: &'static str,
     pub pod: &'static str,
     pub engine: Engine,
@@ -84,11 +87,11 @@ pub struct Server<'c> {
 impl Server<'_> {
     pub fn pod(&self) -> Value {
         let get = format!("get pod -n {} {}", self.namespace, self.pod);
-        self.cluster.node.kubectl.json(&get, "")
+        self.node.kubectl.json(&get, "")
     }
 
     pub fn is_ready(&self) {
-        self.cluster.node.kubectl.run(&format!(
+        self.node.kubectl.run(&format!(
             "wait -n {} --for condition=Ready pod/{} --timeout 180s",
             self.namespace, self.pod
         ));
@@ -204,4 +207,66 @@ impl Server<'_> {
             Engine::Redis => redis::proof::record(|command| self.ask(command)),
         }
     }
+
+    /// What there is in a server that may not come up, or be damaged.
+    pub fn alone(&self) -> Result<Record, String> {
+        let wait = format!(
+            "wait -n {} --for condition=Ready pod/{} --timeout 20s",
+            self.namespace, self.pod
+        );
+        let kubectl = &self.node.kubectl;
+        if kubectl.attempt(&wait, "").is_err() {
+            let log = format!("logs -n {} {} --tail 40", self.namespace, self.pod);
+            let log = kubectl.attempt(&log, "").unwrap_or_else(|error| error);
+            let why = log
+                .lines()
+                .find(|line| line.contains("PANIC") || line.contains("FATAL"));
+            return Err(why.unwrap_or("it does not come up").to_owned());
+        }
+        let looked = || {
+            self.lets_clients_in();
+            self.record()
+        };
+        catch_unwind(AssertUnwindSafe(looked))
+            .unwrap_or_else(|_| Err("it comes up, and fails when it is looked at".to_owned()))
+    }
+}
+
+/// A PostgreSQL with its log on a claim of its own.
+pub fn with_two_claims(name: &str, labels: &Value) -> Value {
+    let mut container = Engine::PostgreSql.container();
+    let claim = |volume: &str| json!({"name": volume, "persistentVolumeClaim": {"claimName": format!("{name}-{volume}")}});
+    let list = |value: &mut Value, more: Value| value.as_array_mut().unwrap().push(more);
+    list(
+        &mut container["env"],
+        json!({"name": "POSTGRES_INITDB_WALDIR", "value": "/pgwal/wal"}),
+    );
+    list(
+        &mut container["volumeMounts"],
+        json!({"name": "wal", "mountPath": "/pgwal"}),
+    );
+    json!({
+        "metadata": {"labels": labels},
+        "spec": {"containers": [container], "volumes": [claim("data"), claim("wal")]},
+    })
+}
+
+/// The same, to be frozen as docs/library/filesystem-freeze.md has it, for so long at most.
+pub fn frozen(name: &str, limit: &str) -> Value {
+    let labels =
+        json!({"quiescent.dev/method": "snapshot", "quiescent.dev/filesystem-freeze": "enabled"});
+    let mut pod = with_two_claims(name, &labels);
+    pod["metadata"]["annotations"] = json!({
+        "quiescent.dev/filesystem-freeze.paths": "/data /wal",
+        "quiescent.dev/filesystem-freeze.limit": limit,
+    });
+    let thaw = "thaw() { for path in /data /wal; do fsfreeze --unfreeze $path; done 2>/dev/null; }
+        thaw; trap 'thaw; exit' TERM; sleep infinity & wait $!";
+    pod["spec"]["containers"].as_array_mut().unwrap().push(json!({
+        "name": "quiescent-freeze", "image": "quiescent.test/postgres:15",
+        "command": ["/bin/sh", "-c", thaw],
+        "securityContext": {"runAsUser": 0, "capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}},
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "wal", "mountPath": "/wal"}],
+    }));
+    pod
 }
