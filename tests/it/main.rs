@@ -31,6 +31,7 @@ mod readme;
 mod recognised;
 mod render;
 mod reviews;
+mod snapshots;
 mod stress;
 mod support;
 mod velero;

@@ -103,6 +103,14 @@ impl Writers {
         }
     }
 
+    /// What was acknowledged until they lost their server.
+    pub fn lost(self) -> Record {
+        for writer in self.threads {
+            let _ = writer.join();
+        }
+        std::array::from_fn(|writer| self.acknowledged[writer].load(Ordering::SeqCst))
+    }
+
     /// Ends the sessions after the transactions that they are in.
     pub fn stop(self) {
         self.stop.store(true, Ordering::SeqCst);
