@@ -8,7 +8,7 @@ use super::ground::{Ground, Taken};
 use crate::{
     cluster::{
         Steps,
-        server::{Engine, Server, frozen},
+        server::{Engine, Server, frozen, with_two_claims},
     },
     databases::writers::{Record, WRITERS, Writers},
 };
@@ -163,13 +163,9 @@ fn server<'g>(ground: &'g Ground, pod: &'static str, engine: Engine) -> Server<'
     }
 }
 
-const fn class(pod: &str) -> &'static str {
+fn class(pod: &str) -> &'static str {
     // What can be frozen alone is a file system of its own.
-    if pod.len() == "pg2".len() {
-        "csi-ext4"
-    } else {
-        "csi"
-    }
+    if pod == "pg2" { "csi-ext4" } else { "csi" }
 }
 
 fn original(pod: &str, engine: Engine) -> Value {
@@ -289,7 +285,7 @@ fn restored(ground: &Ground, takes: &[&Take], round: &[Seen]) -> Vec<Result<u64,
                 );
             }
             let mut pod = match volumes {
-                [_, _] => crate::cluster::server::with_two_claims(again, &json!({})),
+                [_, _] => with_two_claims(again, &json!({})),
                 _ => json!({"spec": {
                     "containers": [engine.container()],
                     "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": format!("{again}-data")}}],

@@ -1,8 +1,15 @@
 //! The command is stopped, and killed, at each of its steps.
 use std::time::Instant;
 
-use super::faults::{NAMESPACE, Pair, WAITS};
-use crate::{cluster::Steps, stress};
+use super::{
+    faults::{NAMESPACE, Pair, WAITS},
+    ground::Taken,
+};
+use crate::{
+    apiserver::kit::eventually,
+    cluster::{Steps, node::SOON},
+    stress,
+};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -40,7 +47,7 @@ pub fn at_every_step(pair: &Pair, steps: &Steps) {
 }
 
 /// Runs it up to a step, and sends the signal there. What kept it in the step goes on then.
-fn at(pair: &Pair, step: Step, signal: &str) -> super::ground::Taken {
+fn at(pair: &Pair, step: Step, signal: &str) -> Taken {
     let (pre, post) = match step {
         Step::Pre => (WAITS, ":"),
         Step::Post => (":", WAITS),
@@ -62,11 +69,9 @@ fn at(pair: &Pair, step: Step, signal: &str) -> super::ground::Taken {
         Step::Ready => {
             pair.has_begun("post", 1);
             pair.is_asked_for();
-            crate::apiserver::kit::eventually(
-                "nothing is held",
-                crate::cluster::node::SOON,
-                || pair.hold().is_none().then_some(()),
-            );
+            eventually("nothing is held", SOON, || {
+                pair.hold().is_none().then_some(())
+            });
         }
     }
     taking.signal(signal);
