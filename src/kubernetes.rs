@@ -3,6 +3,7 @@ mod ask;
 mod client;
 mod elsewhere;
 mod exec;
+mod forward;
 mod lease;
 mod list;
 mod namespaces;
@@ -12,7 +13,8 @@ pub use self::{
     ask::{Answer, Asker},
     client::{ClientError, client, current_client, current_client_that_asks_once},
     elsewhere::Elsewhere,
-    exec::{Exit, Place, Printed, Running, exec},
+    exec::{Ended, Exit, Place, Printed, Running, exec},
+    forward::{Forwarded, forward},
     lease::{Election, Leadership, Terms},
     list::{ListError, Objects, list, object},
     namespaces::{Lookup, Metadata, NamespaceWatch, Namespaces},

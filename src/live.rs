@@ -1,5 +1,7 @@
-//! Runs the hooks of one pod: the trial says which, the API server runs them.
+//! Runs the hooks of one pod: the trial says which, the API server runs them. Calls over HTTP we make
+//! ourselves.
 
+mod http;
 mod subject;
 mod target;
 
@@ -15,9 +17,10 @@ pub use self::{
 };
 use crate::{
     kubernetes::{Exit, Place, Running, exec},
+    policy::call,
     shutdown::Shutdown,
-    trial::{Outcome, Run, Step, Trial, Tried},
-    velero::{ExecHook, HookPhase},
+    trial::{Hook, Outcome, Run, Step, Trial, Tried},
+    velero::HookPhase,
 };
 
 /// What every trial has in common.
@@ -26,7 +29,7 @@ pub struct Live<'l> {
     pub shutdown: &'l Shutdown,
     pub hold: Duration,
     /// Told of each hook before it runs, which may take minutes.
-    pub tell: fn(&Subject, &ExecHook),
+    pub tell: fn(&Subject, &Hook),
 }
 
 impl Live<'_> {
@@ -46,7 +49,7 @@ impl Live<'_> {
             match trial.next() {
                 Step::Run(hook) => {
                     let (run, running) = self.run(subject, hook).await;
-                    if hook.phase == HookPhase::Pre {
+                    if hook.phase() == HookPhase::Pre {
                         late = running;
                     }
                     trial.ran(run);
@@ -71,29 +74,37 @@ impl Live<'_> {
     }
 
     /// Runs a hook as long as Velero waits for it. What goes on after that is given back.
-    pub async fn run(&self, subject: &Subject, hook: &ExecHook) -> (Run, Option<Running>) {
+    pub async fn run(&self, subject: &Subject, hook: &Hook) -> (Run, Option<Running>) {
         let began = Instant::now();
         let run = |outcome| Run {
-            phase: hook.phase,
+            phase: hook.phase(),
             outcome,
             took: began.elapsed(),
             stdout: String::new(),
             stderr: String::new(),
             printed: 0,
         };
-        let container = match subject.container(hook) {
-            Ok(container) => container,
-            Err(why) => return (run(Outcome::NotRun(why)), None),
+        let mut running = match hook {
+            Hook::Exec(exec_hook) => {
+                let container = match subject.container(exec_hook) {
+                    Ok(container) => container,
+                    Err(why) => return (run(Outcome::NotRun(why)), None),
+                };
+                (self.tell)(subject, hook);
+                let place = Place {
+                    namespace: &subject.namespace,
+                    pod: &subject.name,
+                    container: &container,
+                };
+                exec(self.client, place, &exec_hook.command)
+            }
+            Hook::Http(http_hook) => {
+                (self.tell)(subject, hook);
+                http::call(self.client, subject, http_hook)
+            }
         };
-        (self.tell)(subject, hook);
-        let place = Place {
-            namespace: &subject.namespace,
-            pod: &subject.name,
-            container: &container,
-        };
-        let mut running = exec(self.client, place, &hook.command);
         let stopped = async {
-            match hook.phase {
+            match hook.phase() {
                 HookPhase::Pre => self.shutdown.draining().await,
                 // It undoes: whoever stops wants that all the more.
                 HookPhase::Post | HookPhase::PostRestore => std::future::pending().await,
@@ -114,8 +125,8 @@ impl Live<'_> {
                 };
                 (run, None)
             }
-            () = time::sleep(hook.timeout.to_std()) => {
-                let is_post = hook.phase != HookPhase::Pre;
+            () = time::sleep(hook.timeout().to_std()) => {
+                let is_post = hook.phase() != HookPhase::Pre;
                 let outcome = if is_post && !running.has_begun() {
                     Outcome::Lost("the API server does not answer".to_owned())
                 } else {
@@ -134,16 +145,29 @@ pub fn abandoned(subject: &Subject) -> anyhow::Error {
     let Some(post) = &subject.hooks.post else {
         return anyhow!("stopped at once: see what is left in {pod}");
     };
-    let container = subject.container(post).unwrap_or_default();
-    let words = post.command.iter().map(|word| quoted(word));
-    let command = words.collect::<Vec<_>>().join(" ");
     let Subject {
         namespace, name, ..
     } = subject;
-    anyhow!(
-        "stopped at once, the post hook of {pod} may not have run; it is: \
-         kubectl exec -n {namespace} {name} -c {container} -- {command}"
-    )
+    let by_hand = match post {
+        Hook::Exec(post) => {
+            let container = subject.container(post).unwrap_or_default();
+            let words = post.command.iter().map(|word| quoted(word));
+            let command = words.collect::<Vec<_>>().join(" ");
+            format!("kubectl exec -n {namespace} {name} -c {container} -- {command}")
+        }
+        Hook::Http(post) => {
+            let target = &post.call.target;
+            let method = post.call.method.as_str();
+            match target {
+                call::Target::Pod { port, path } => format!(
+                    "{method} http://127.0.0.1:{port}{path} while this runs: \
+                     kubectl port-forward -n {namespace} {name} {port}"
+                ),
+                call::Target::Url(url) => format!("{method} {url}"),
+            }
+        }
+    };
+    anyhow!("stopped at once, the post hook of {pod} may not have run; it is: {by_hand}")
 }
 
 /// A word as a shell reads it back.

@@ -2,6 +2,7 @@
 //!
 //! Everything that can be wrong with a policy is found here, so that nothing after it can fail.
 
+pub mod call;
 pub mod coordinator;
 pub mod crd;
 pub mod file;
@@ -31,6 +32,7 @@ pub use scripts::{SHELL_LIBRARY, ScriptFile, Scripts, shell_library};
 pub use selector::Selector;
 pub use set::{Place, PolicySet};
 
+use self::call::Call;
 use crate::velero::{OnError, RestoreWait, Timeout};
 
 /// The label with which a pod or a namespace opts in or out.
@@ -146,6 +148,21 @@ pub struct Hooks {
     /// In an init container of the restored pod.
     pub init: Option<Hook>,
     pub check: Option<Check>,
+    /// In place of `pre` and `post`. Velero makes no calls.
+    pub calls: Calls,
+}
+
+/// What is called over HTTP before and after the volumes of a pod are taken.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Calls {
+    pub pre: Option<Call>,
+    pub post: Option<Call>,
+}
+
+impl Calls {
+    pub const fn is_empty(&self) -> bool {
+        self.pre.is_none() && self.post.is_none()
+    }
 }
 
 impl Hooks {
@@ -157,6 +174,7 @@ impl Hooks {
             restore,
             init,
             check: _,
+            calls: _,
         } = self;
         let restore = restore.as_ref().map(|(hook, _)| hook);
         let all = [pre.as_ref(), post.as_ref(), restore, init.as_ref()];
@@ -256,6 +274,7 @@ impl Policy {
             restore,
             init,
             check,
+            calls: _,
         } = &mut policy.hooks;
         let restore = restore.as_mut().map(|(hook, _)| hook);
         let check = check.as_mut().map(|check| &mut check.hook);

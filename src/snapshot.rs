@@ -16,8 +16,8 @@ pub use judged::{Verdict, line_of};
 pub use order::{PRIORITY, Place};
 
 use crate::{
-    trial::{Hooks, Outcome, Run, Step as Hook, Trial, Tried, word},
-    velero::{ExecHook, HookPhase},
+    trial::{self, Hooks, Outcome, Run, Step as Hook, Trial, Tried, word},
+    velero::HookPhase,
 };
 
 /// Nanoseconds since 1970 by the clock of the API server.
@@ -142,7 +142,7 @@ pub enum Step {
     Run {
         after: Duration,
         member: usize,
-        hook: ExecHook,
+        hook: trial::Hook,
     },
     /// Wait for the pre hook that still runs.
     Linger {
@@ -286,7 +286,7 @@ impl Snapshot {
         members.find_map(|(at, member)| {
             member.begun = true;
             match member.trial.next() {
-                Hook::Run(hook) if hook.phase == HookPhase::Pre => Some(Step::Run {
+                Hook::Run(hook) if hook.phase() == HookPhase::Pre => Some(Step::Run {
                     after: Duration::ZERO,
                     member: at,
                     hook: hook.clone(),
@@ -455,7 +455,7 @@ impl Snapshot {
         match self.stage {
             Stage::Quiescing => {
                 let open = self.members.iter().position(|it| {
-                    it.begun && matches!(it.trial.next(), Hook::Run(hook) if hook.phase == HookPhase::Pre)
+                    it.begun && matches!(it.trial.next(), Hook::Run(hook) if hook.phase() == HookPhase::Pre)
                 });
                 if let Some(member) = open {
                     let run = Run {

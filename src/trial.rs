@@ -2,6 +2,8 @@
 //! the outcome says.
 //!
 //! Pure: whoever runs the commands tells what became of each, and asks for the next step.
+pub mod answer;
+mod hook;
 mod proposal;
 mod said;
 
@@ -9,30 +11,42 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use hook::{Hook, HttpHook};
 pub use proposal::{Proposal, propose};
 pub use said::{Said, said, size};
 
 use crate::{
     pod::{Container, PodView},
+    policy::Calls,
     velero::{ExecHook, HookPhase, OnError},
 };
 
 /// So long a pre hook that was not waited for may still end, and have its doings undone once more.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// The hooks that Velero would run for a pod.
+/// The hooks that Velero would run for a pod, or the calls that are made in their place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hooks {
-    pub pre: Option<ExecHook>,
-    pub post: Option<ExecHook>,
+    pub pre: Option<Hook>,
+    pub post: Option<Hook>,
 }
 
 impl Hooks {
     /// Those of its annotations.
     pub fn of<'a>(annotation: impl Fn(&str) -> Option<&'a str>) -> Self {
         Self {
-            pre: ExecHook::of_annotations(HookPhase::Pre, &annotation),
-            post: ExecHook::of_annotations(HookPhase::Post, &annotation),
+            pre: ExecHook::of_annotations(HookPhase::Pre, &annotation).map(Hook::Exec),
+            post: ExecHook::of_annotations(HookPhase::Post, &annotation).map(Hook::Exec),
+        }
+    }
+
+    /// Those of a policy that calls.
+    pub fn calls(calls: &Calls) -> Self {
+        let Calls { pre, post } = calls;
+        let of = |phase, call: &Option<_>| call.as_ref().map(|it| Hook::http(phase, it));
+        Self {
+            pre: of(HookPhase::Pre, pre),
+            post: of(HookPhase::Post, post),
         }
     }
 
@@ -114,7 +128,7 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<'t> {
     /// Run it and wait until its timeout; in `pre`, until somebody wants to stop.
-    Run(&'t ExecHook),
+    Run(&'t Hook),
     /// Wait, until somebody wants to stop.
     Hold(Duration),
     /// Wait for the pre hook that still runs.
@@ -341,7 +355,7 @@ impl Tried {
     }
 
     #[must_use]
-    pub const fn hook(&self, phase: HookPhase) -> Option<&ExecHook> {
+    pub const fn hook(&self, phase: HookPhase) -> Option<&Hook> {
         match phase {
             HookPhase::Pre => self.hooks.pre.as_ref(),
             HookPhase::Post => self.hooks.post.as_ref(),
@@ -355,7 +369,7 @@ impl Tried {
         let good = self.runs.iter().filter(|run| run.outcome.is_good());
         good.filter_map(|run| {
             let hook = self.hook(run.phase)?;
-            Some((run.phase, propose(hook.timeout, run.took)?))
+            Some((run.phase, propose(hook.timeout(), run.took)?))
         })
         .collect()
     }
@@ -365,7 +379,8 @@ impl Tried {
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let Self { hooks, late, .. } = self;
-        for hook in [&hooks.pre, &hooks.post].into_iter().flatten() {
+        let all = [&hooks.pre, &hooks.post].into_iter().flatten();
+        for hook in all.filter_map(Hook::exec) {
             if let Some(text) = &hook.unread_timeout {
                 let word = word(hook.phase);
                 notes.push(format!(
@@ -381,32 +396,47 @@ impl Tried {
         notes.extend(alone.map(str::to_owned));
         if let (Some(pre), Some(run)) = (&hooks.pre, self.last(HookPhase::Pre)) {
             let post = hooks.post.is_some();
-            if run.outcome == Outcome::TimedOut {
-                let timeout = pre.timeout;
-                notes.push(format!(
-                    "after {timeout} Velero waits for pre no longer, and leaves it running in the container"
-                ));
-            }
-            let bad = !run.outcome.is_good() && run.outcome != Outcome::Interrupted;
-            if bad && post && pre.on_error == OnError::Fail {
-                notes.push(
-                    "with on-error=Fail Velero runs no post after this: it was run here to undo what pre did, in a backup pre has to do so itself"
-                        .to_owned(),
-                );
+            if let Hook::Exec(pre) = pre {
+                notes.extend(of_velero(pre, run, post));
             }
             match late {
                 Late::Ended if post => notes.push(
                     "pre ended after post had run: post was run once more".to_owned(),
                 ),
                 Late::No | Late::Ended => {}
-                Late::Running => notes.push(format!(
-                    "pre still runs in the container, {} s after post: what it does from now on nobody undoes",
-                    LINGER.as_secs()
-                )),
+                Late::Running => {
+                    let what = match pre {
+                        Hook::Exec(_) => "still runs in the container",
+                        Hook::Http(_) => "is not answered yet",
+                    };
+                    notes.push(format!(
+                        "pre {what}, {} s after post: what it does from now on nobody undoes",
+                        LINGER.as_secs()
+                    ));
+                }
             }
         }
         notes
     }
+}
+
+/// What Velero does about a pre hook that ended so.
+fn of_velero(pre: &ExecHook, run: &Run, post: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    if run.outcome == Outcome::TimedOut {
+        let timeout = pre.timeout;
+        notes.push(format!(
+            "after {timeout} Velero waits for pre no longer, and leaves it running in the container"
+        ));
+    }
+    let bad = !run.outcome.is_good() && run.outcome != Outcome::Interrupted;
+    if bad && post && pre.on_error == OnError::Fail {
+        notes.push(
+            "with on-error=Fail Velero runs no post after this: it was run here to undo what pre did, in a backup pre has to do so itself"
+                .to_owned(),
+        );
+    }
+    notes
 }
 
 /// A phase of a backup, as people name it.

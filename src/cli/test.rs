@@ -17,8 +17,8 @@ use crate::{
     kubernetes,
     live::{Live, Subject, Target},
     shutdown,
-    trial::{Tried, Verdict, word},
-    velero::{ExecHook, Timeout},
+    trial::{Hook, Tried, Verdict, word},
+    velero::Timeout,
 };
 
 #[derive(Debug, clap::Args)]
@@ -80,9 +80,9 @@ enum Format {
 }
 
 /// On a terminal, what is going on.
-pub fn progress(subject: &Subject, hook: &ExecHook) {
+pub fn progress(subject: &Subject, hook: &Hook) {
     if io::stderr().is_terminal() {
-        let (what, pod, most) = (word(hook.phase), subject.title(), hook.timeout);
+        let (what, pod, most) = (word(hook.phase()), subject.title(), hook.timeout());
         anstream::eprintln!("{pod}: {what} runs, for {most} at most");
     }
 }

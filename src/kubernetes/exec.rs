@@ -39,7 +39,8 @@ pub struct Place<'a> {
     pub container: &'a str,
 }
 
-/// A command at work. Dropped, the connection is closed; what runs in the container goes on.
+/// A command at work, or what ends as one does. Dropped, the connection is closed; what runs in the
+/// container goes on.
 #[derive(Debug)]
 pub struct Running {
     work: JoinHandle<Ended>,
@@ -85,9 +86,7 @@ pub fn exec(client: &Client, place: Place<'_>, command: &[String]) -> Running {
         ..AttachParams::default()
     };
     let (pod, command) = (place.pod.to_owned(), command.to_vec());
-    let began = Arc::new(AtomicBool::new(false));
-    let begins = Arc::clone(&began);
-    let work = tokio::spawn(async move {
+    Running::new(|begins| async move {
         match pods.exec(&pod, command, &parameters).await {
             Ok(process) => {
                 begins.store(true, Ordering::Relaxed);
@@ -99,11 +98,22 @@ pub fn exec(client: &Client, place: Place<'_>, command: &[String]) -> Running {
                 stderr: Printed::default(),
             },
         }
-    });
-    Running { work, began }
+    })
 }
 
 impl Running {
+    /// Begins what ends so, and what says itself when it has begun.
+    #[must_use]
+    pub fn new<W: Future<Output = Ended> + Send + 'static>(
+        work: impl FnOnce(Arc<AtomicBool>) -> W,
+    ) -> Self {
+        let began = Arc::new(AtomicBool::new(false));
+        Self {
+            work: tokio::spawn(work(Arc::clone(&began))),
+            began,
+        }
+    }
+
     /// Waits for its end. May be asked again after it was not waited for to the end.
     pub async fn ended(&mut self) -> Ended {
         let ended = (&mut self.work).await;

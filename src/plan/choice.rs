@@ -118,7 +118,9 @@ fn under<'a>(
         let applied = Applied { policy, container };
         let runs_in = applied.runs_in(HookPhase::Pre);
         let place = (position, runs_in);
-        let admitted = if theirs.is_some_and(|theirs| theirs != place) {
+        let admitted = if !policy.hooks.calls.is_empty() {
+            Err(Reason::CallsHttp)
+        } else if theirs.is_some_and(|theirs| theirs != place) {
             Err(Reason::OtherContainer)
         } else {
             beside_authors(policy, runs_in, existing, fate)

@@ -1,9 +1,13 @@
 //! The policy file as it is written: the types behind the parser and the JSON Schema.
 
+mod http;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use http::{Expect, Field, Http, Method, SecretKeyRef, Status, Text};
 
 use crate::velero::{OnError, Timeout};
 
@@ -309,7 +313,7 @@ pub struct Check {
     pub container: Option<String>,
 }
 
-/// A hook of a backup: a script or a command.
+/// A hook of a backup: a script, a command or a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Hook {
@@ -319,6 +323,9 @@ pub struct Hook {
     /// A program and its arguments, run without a shell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
+    /// A call over HTTP. Velero makes none: `quiescent snapshot` and `quiescent test` do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<Http>,
     /// How long all attempts together may take.
     pub timeout: Timeout,
     /// Whether a failure leaves the pod out of the backup.
@@ -327,7 +334,7 @@ pub struct Hook {
     pub retry: Option<Retry>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Retry {
     /// The first one included.

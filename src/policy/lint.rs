@@ -1,5 +1,6 @@
 //! From a policy as written to a policy that can be followed; what stands in the way is a finding.
 
+mod calls;
 mod coordinator;
 mod hooks;
 mod matching;
@@ -76,6 +77,7 @@ impl Compiler<'_, '_> {
         let mut hooks = self.hooks(&spec.hooks);
         let coordinator = self.coordinator(spec, &mut hooks);
         self.pair(&spec.hooks);
+        self.beside_calls(spec, &hooks);
         let scripts = self.scripts(spec, &hooks);
         self.thaw(spec, &hooks, &scripts);
         let volumes = self.volumes(spec, &metadata.name);

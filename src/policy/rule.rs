@@ -99,4 +99,14 @@ rules! {
     NearKind = "QP028" Warning,
     /// A namespace that goes with no policy of this kind, or with nothing that it asks for.
     BadNamespace = "QP029" Error,
+    /// A call over HTTP that cannot be made, or whose answer cannot be judged.
+    BadCall = "QP030" Error,
+    /// A call beside what Velero alone runs.
+    CallBesideVelero = "QP031" Error,
+    /// What looks like a secret, in the policy itself.
+    LiteralSecret = "QP032" Error,
+    /// A secret that is sent where others can read it.
+    ClearSecret = "QP033" Warning,
+    /// A call that leaves the cluster.
+    FarCall = "QP034" Warning,
 }

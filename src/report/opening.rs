@@ -74,6 +74,7 @@ pub fn gate(reason: Reason, pod: &PodView<'_>, facts: Facts<'_>) -> Option<Strin
         | Reason::OneInit
         | Reason::NoSuchVolume
         | Reason::TooLong
+        | Reason::CallsHttp
         | Reason::ManyAnnotations
         | Reason::Restored
         | Reason::Unprovable => return None,
@@ -169,6 +170,9 @@ pub fn policy(
         }
         Reason::NoSuchVolume => "name a volume of the pod in its backupVolumes".to_owned(),
         Reason::TooLong => "shorten the timeout of one of the policies".to_owned(),
+        Reason::CallsHttp => {
+            "for backups by Velero, let a script call, with a client that the image has: see quiescent library show http-call".to_owned()
+        }
         Reason::Restored => "nothing: the pods that follow this one get them".to_owned(),
         // Nothing helps with these, or they are no policy's.
         Reason::NotCreate

@@ -10,7 +10,7 @@ use crate::{
     pod::PodView,
     policy::{Invocation, Policy, PolicySet},
     recognise::{Spread, spread},
-    select::Facts,
+    select::{Facts, Reason},
     trial::Hooks,
 };
 
@@ -64,6 +64,13 @@ impl Chosen {
         let view = PodView::parse(pod).map_err(|error| error.what().clone())?;
         let there = annotations(pod);
         let mounted = inject(&self.mounted, &view, facts);
+        if let Some(policy) = caller(&mounted, &there)? {
+            return Ok(Hooked {
+                hooks: Hooks::calls(&policy.hooks.calls),
+                policies: Some(policy.provenance().to_owned()),
+                holds_writes: policy.holds_writes(),
+            });
+        }
         if mounted.plan.applied.is_empty() {
             return self.authors(&there, &mounted, facts);
         }
@@ -115,6 +122,34 @@ impl Chosen {
             }),
         }
     }
+}
+
+/// The policy that calls the pod. Nothing puts its calls and the hooks of another in an order.
+fn caller<'p>(
+    injection: &Injection<'p>,
+    there: &BTreeMap<String, String>,
+) -> Result<Option<&'p Policy>, String> {
+    let plan = &injection.plan;
+    let mut callers = plan.passed.iter();
+    let mut callers = callers
+        .by_ref()
+        .filter(|(_, why)| *why == Reason::CallsHttp)
+        .map(|(policy, _)| *policy);
+    let Some(policy) = callers.next() else {
+        return Ok(None);
+    };
+    let runs = plan.applied.first().map(|it| it.policy);
+    let other = match callers.next().or(runs) {
+        Some(other) => other.title(),
+        None if Hooks::of(|key| there.get(key).map(String::as_str)).is_empty() => {
+            return Ok(Some(policy));
+        }
+        None => "its author".into(),
+    };
+    Err(format!(
+        "{} calls it over HTTP, and {other} has hooks for it too: exclude it from one of them",
+        policy.title()
+    ))
 }
 
 fn dumps(policy: &str) -> String {
@@ -248,7 +283,7 @@ mod tests {
     }
 
     fn pre(hooked: &Hooked) -> String {
-        let pre = hooked.hooks.pre.as_ref().unwrap();
+        let pre = hooked.hooks.pre.as_ref().unwrap().exec().unwrap();
         assert_eq!(pre.phase, HookPhase::Pre);
         pre.command.join(" ")
     }

@@ -23,7 +23,8 @@ use crate::{
     live::{Live, Subject, abandoned},
     shutdown::Shutdown,
     snapshot::{Cut, Event, Snapshot, Step, Taken},
-    velero::{ExecHook, HookPhase},
+    trial,
+    velero::HookPhase,
 };
 
 /// How long requests that were under way may take before what they made is deleted.
@@ -77,7 +78,7 @@ impl<'d> Drive<'d> {
         shutdown: &'d Shutdown,
         plan: &'d Plan,
         lock: Lock,
-        announce: fn(&Subject, &ExecHook),
+        announce: fn(&Subject, &trial::Hook),
     ) -> anyhow::Result<Self> {
         let (tell, seen) = mpsc::unbounded_channel();
         let mut drive = Self {
@@ -193,7 +194,7 @@ impl<'d> Drive<'d> {
                     time::sleep(after).await;
                     let began = self.plan.clock.now();
                     let (run, running) = self.live.run(&self.plan.members[member], &hook).await;
-                    if hook.phase == HookPhase::Pre {
+                    if hook.phase() == HookPhase::Pre {
                         self.late[member] = running;
                     }
                     let time = (began, self.plan.clock.now());

@@ -166,7 +166,7 @@ mod tests {
             };
             let events = match step {
                 Step::Run { member, hook, .. } => {
-                    let is_pre = hook.phase == HookPhase::Pre;
+                    let is_pre = hook.phase() == HookPhase::Pre;
                     let outcome = match (is_pre, member) {
                         (true, 1) => pre.clone(),
                         (false, 0) => post.clone(),
@@ -185,7 +185,7 @@ mod tests {
                         false => ("", "quiescent: pg failed: it had gone\n"),
                     };
                     let run = Run {
-                        phase: hook.phase,
+                        phase: hook.phase(),
                         outcome,
                         took: Duration::from_millis(120),
                         stdout: stdout.to_owned(),

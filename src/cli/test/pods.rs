@@ -16,7 +16,7 @@ use crate::{
     plan::{Change, PROVENANCE, WRITTEN},
     pod::PodView,
     policy::PolicySet,
-    select::{Facts, Mode, Namespace},
+    select::{Facts, Mode, Namespace, Reason},
     trial::Hooks,
     velero::{hook_of, of_pods::Labels},
 };
@@ -74,21 +74,28 @@ pub async fn subjects(client: &Client, args: &Args) -> anyhow::Result<(Vec<Subje
     };
     let subjects = texts.into_iter().map(|text| {
         let pod = read(&text)?;
-        let annotations = pod.metadata.annotations.unwrap_or_default();
-        let annotations = match &policy {
-            Some(policy) => policy.annotations(&text, &pod.metadata.name)?,
-            None => annotations,
+        let (policies, hooks) = match &policy {
+            Some(policy) => policy.hooks(&text, &pod.metadata.name)?,
+            None => of(&pod.metadata.annotations.unwrap_or_default()),
         };
         Ok(Subject {
             namespace: namespace.to_owned(),
             name: pod.metadata.name,
-            policies: annotations.get(PROVENANCE).cloned(),
-            hooks: Hooks::of(|key| annotations.get(key).map(String::as_str)),
+            policies,
+            hooks,
             labels: pod.metadata.labels.unwrap_or_default(),
             pod: text,
         })
     });
     Ok((subjects.collect::<anyhow::Result<_>>()?, notes))
+}
+
+/// What Velero would run, and on account of which policies.
+fn of(annotations: &BTreeMap<String, String>) -> (Option<String>, Hooks) {
+    (
+        annotations.get(PROVENANCE).cloned(),
+        Hooks::of(|key| annotations.get(key).map(String::as_str)),
+    )
 }
 
 /// Whether a hook can run there at all.
@@ -196,8 +203,9 @@ impl Named {
         })
     }
 
-    /// What the policy would write on a pod without hooks. Volumes cannot be added to one that runs.
-    fn annotations(&self, pod: &str, name: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    /// What the policy would have run in a pod without hooks, or calls itself. Volumes cannot be added to
+    /// one that runs.
+    fn hooks(&self, pod: &str, name: &str) -> anyhow::Result<(Option<String>, Hooks)> {
         let Self {
             alone,
             name: policy,
@@ -223,14 +231,18 @@ impl Named {
             settings,
         };
         let text = without.to_string();
-        if let Some(annotations) = in_place(alone, &text, facts) {
-            let set = annotations.into_iter();
-            return Ok(set
-                .filter_map(|(key, value)| Some((key.to_owned(), value?)))
-                .collect());
-        }
         let view = PodView::parse(&text).map_err(|error| anyhow!("{}", error.what()))?;
         let injection = inject(alone, &view, facts);
+        if let [(policy, Reason::CallsHttp)] = injection.plan.passed.as_slice() {
+            let calls = Hooks::calls(&policy.hooks.calls);
+            return Ok((Some(policy.provenance().to_owned()), calls));
+        }
+        if let Some(annotations) = in_place(alone, &text, facts) {
+            let set = annotations.into_iter();
+            return Ok(of(&set
+                .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+                .collect()));
+        }
         if let Some(reason) = injection.reason() {
             bail!(
                 "{policy} passes over pod {namespace}/{name}: {}",

@@ -6,8 +6,8 @@ use super::super::hook_words::{command, last_lines};
 use crate::{
     live::Subject,
     report::Style,
-    trial::{Outcome, Proposal, Run, Said, Tried, Verdict, said, word},
-    velero::{ExecHook, HookPhase},
+    trial::{Hook, Outcome, Proposal, Run, Said, Tried, Verdict, said, word},
+    velero::HookPhase,
 };
 
 pub fn text(subject: &Subject, tried: &Tried) -> String {
@@ -29,7 +29,7 @@ pub fn text(subject: &Subject, tried: &Tried) -> String {
     };
     let _ = write!(text, "verdict  {}", head.paint(verdict.words()));
     for (phase, proposal) in tried.proposals() {
-        let timeout = tried.hook(phase).map(|hook| hook.timeout.text());
+        let timeout = tried.hook(phase).map(|hook| hook.timeout().text());
         let timeout = timeout.unwrap_or_default();
         let hook = match phase {
             HookPhase::Pre => "timeout",
@@ -58,22 +58,29 @@ pub fn text(subject: &Subject, tried: &Tried) -> String {
 }
 
 /// One hook that was run, in a line, and below it what it printed.
-pub fn of_run(text: &mut String, subject: &Subject, hook: &ExecHook, run: &Run) {
-    let container = subject.container(hook).unwrap_or_default();
+pub fn of_run(text: &mut String, subject: &Subject, hook: &Hook, run: &Run) {
+    let what = match hook {
+        Hook::Exec(hook) => format!(
+            "{}  {}",
+            subject.container(hook).unwrap_or_default(),
+            command(hook.command.iter().map(String::as_str))
+        ),
+        Hook::Http(hook) => command([hook.call.to_string().as_str()]),
+    };
     let (outcome, style) = match &run.outcome {
         Outcome::Exited(0) => ("ok".to_owned(), Style::Good),
+        Outcome::Exited(_) if hook.call().is_some() => ("failed".to_owned(), Style::Bad),
         Outcome::Exited(code) => (format!("exit {code}"), Style::Bad),
         Outcome::NotRun(why) => (format!("did not run: {why}"), Style::Bad),
-        Outcome::TimedOut => (format!("timed out after {}", hook.timeout), Style::Bad),
+        Outcome::TimedOut => (format!("timed out after {}", hook.timeout()), Style::Bad),
         Outcome::Interrupted => ("stopped".to_owned(), Style::Careful),
         Outcome::Lost(why) => (format!("lost: {why}"), Style::Bad),
     };
     let said = said(&run.stdout);
     let words: Vec<String> = said.iter().map(Said::words).collect();
     let line = format!(
-        "{:<5}  {container}  {}  {}  {}  {}",
+        "{:<5}  {what}  {}  {}  {}",
         word(run.phase),
-        command(hook.command.iter().map(String::as_str)),
         seconds(run),
         style.paint(outcome),
         words.join("; "),
@@ -113,7 +120,7 @@ mod tests {
         loop {
             match trial.next() {
                 Step::Run(hook) => {
-                    let is_pre = hook.phase == HookPhase::Pre;
+                    let is_pre = hook.phase() == HookPhase::Pre;
                     let of_pre = |text: &str| {
                         if is_pre {
                             text.to_owned()
@@ -122,7 +129,7 @@ mod tests {
                         }
                     };
                     let run = Run {
-                        phase: hook.phase,
+                        phase: hook.phase(),
                         outcome: if is_pre {
                             outcome.clone()
                         } else {

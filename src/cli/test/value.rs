@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::results::{self, Results};
 use crate::{
     live::Subject,
-    trial::{Late, Outcome, Proposal, Run, Said, Tried, said, word},
+    trial::{Hook, Late, Outcome, Proposal, Run, Said, Tried, said, word},
 };
 
 pub fn value(tried: &[(Subject, Tried)], backup: Option<&Results>, notes: &[String]) -> Value {
@@ -61,6 +61,7 @@ pub fn run(subject: &Subject, tried: &Tried, run: &Run) -> Value {
         printed,
     } = run;
     let hook = tried.hook(*phase);
+    let exec = hook.and_then(Hook::exec);
     let (exit, why) = match outcome {
         Outcome::Exited(code) => (Some(code), None),
         Outcome::NotRun(why) | Outcome::Lost(why) => (None, Some(why)),
@@ -68,10 +69,11 @@ pub fn run(subject: &Subject, tried: &Tried, run: &Run) -> Value {
     };
     json!({
         "phase": word(*phase),
-        "container": hook.and_then(|it| subject.container(it).ok()),
-        "command": hook.map(|it| &it.command),
-        "onError": hook.map(|it| it.on_error.as_str()),
-        "timeout": hook.map(|it| it.timeout.to_string()),
+        "container": exec.and_then(|it| subject.container(it).ok()),
+        "command": exec.map(|it| &it.command),
+        "call": hook.and_then(Hook::call).map(ToString::to_string),
+        "onError": hook.map(|it| it.on_error().as_str()),
+        "timeout": hook.map(|it| it.timeout().to_string()),
         "outcome": outcome.as_str(),
         "exit": exit,
         "because": why,

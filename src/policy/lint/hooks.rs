@@ -2,7 +2,8 @@
 
 use super::{
     super::{
-        Action, Check, Delivery, Hook, Hooks, Rule, ScriptFile, Scripts, Usual, file, name, scripts,
+        Action, Calls, Check, Delivery, Hook, Hooks, Rule, ScriptFile, Scripts, Usual, file, name,
+        scripts,
     },
     Compiler,
 };
@@ -38,12 +39,24 @@ impl Compiler<'_, '_> {
             restore,
             check,
         } = hooks;
-        Hooks {
+        let runs = |it: &&file::Hook| it.http.is_none();
+        let calls = Calls {
             pre: pre
                 .as_ref()
+                .and_then(|hook| self.call(hook, &["spec", "hooks", "pre"])),
+            post: post
+                .as_ref()
+                .and_then(|hook| self.call(hook, &["spec", "hooks", "post"])),
+        };
+        Hooks {
+            calls,
+            pre: pre
+                .as_ref()
+                .filter(runs)
                 .map(|hook| self.hook(hook, &["spec", "hooks", "pre"])),
             post: post
                 .as_ref()
+                .filter(runs)
                 .map(|hook| self.hook(hook, &["spec", "hooks", "post"])),
             restore: restore
                 .as_ref()
@@ -60,8 +73,8 @@ impl Compiler<'_, '_> {
     /// Velero takes the hook of each phase from one place: ours alone would be paired with another's.
     pub(super) fn pair(&mut self, hooks: &file::Hooks) {
         let (there, missing) = match (&hooks.pre, &hooks.post) {
-            (Some(_), None) => ("pre", "post"),
-            (None, Some(_)) => ("post", "pre"),
+            (Some(pre), None) if pre.http.is_none() => ("pre", "post"),
+            (None, Some(post)) if post.http.is_none() => ("post", "pre"),
             _ => return,
         };
         let span = self.root.key(&["spec", "hooks", there]).clone();
@@ -78,14 +91,26 @@ impl Compiler<'_, '_> {
         let file::Hook {
             script,
             command,
+            http: _,
             timeout,
             on_error,
             retry,
         } = hook;
-        self.duration(*timeout, &[path, &["timeout"]].concat());
+        self.times(*timeout, *retry, path);
+        Hook {
+            action: self.action(script.as_ref(), command.as_ref(), path),
+            timeout: *timeout,
+            on_error: *on_error,
+            retry: *retry,
+            usual: Usual::default(),
+        }
+    }
+
+    pub(super) fn times(&mut self, timeout: Timeout, retry: Option<file::Retry>, path: &[&str]) {
+        self.duration(timeout, &[path, &["timeout"]].concat());
         if let Some(file::Retry { attempts, delay }) = retry {
             let path = [path, &["retry"]].concat();
-            if !(1..=10).contains(attempts) {
+            if !(1..=10).contains(&attempts) {
                 self.error(
                     Rule::RetryTooLong,
                     &path,
@@ -96,7 +121,7 @@ impl Compiler<'_, '_> {
                 self.error(Rule::BadDuration, &path, "a pause cannot be negative");
             }
             let pauses = delay.saturating_mul(i64::from(attempts.saturating_sub(1)));
-            if pauses >= *timeout {
+            if pauses >= timeout {
                 self.error(
                     Rule::RetryTooLong,
                     &path,
@@ -106,13 +131,6 @@ impl Compiler<'_, '_> {
                 )
                 .help("raise the timeout, or lower attempts or delay");
             }
-        }
-        Hook {
-            action: self.action(script.as_ref(), command.as_ref(), path),
-            timeout: *timeout,
-            on_error: *on_error,
-            retry: *retry,
-            usual: Usual::default(),
         }
     }
 
