@@ -145,29 +145,31 @@ pub fn abandoned(subject: &Subject) -> anyhow::Error {
     let Some(post) = &subject.hooks.post else {
         return anyhow!("stopped at once: see what is left in {pod}");
     };
+    let by_hand = by_hand(subject, post);
+    anyhow!("stopped at once, the post hook of {pod} may not have run; it is: {by_hand}")
+}
+
+/// How somebody runs a hook without us.
+fn by_hand(subject: &Subject, hook: &Hook) -> String {
     let Subject {
         namespace, name, ..
     } = subject;
-    let by_hand = match post {
-        Hook::Exec(post) => {
-            let container = subject.container(post).unwrap_or_default();
-            let words = post.command.iter().map(|word| quoted(word));
+    match hook {
+        Hook::Exec(hook) => {
+            let container = subject.container(hook).unwrap_or_default();
+            let words = hook.command.iter().map(|word| quoted(word));
             let command = words.collect::<Vec<_>>().join(" ");
             format!("kubectl exec -n {namespace} {name} -c {container} -- {command}")
         }
-        Hook::Http(post) => {
-            let target = &post.call.target;
-            let method = post.call.method.as_str();
-            match target {
-                call::Target::Pod { port, path } => format!(
-                    "{method} http://127.0.0.1:{port}{path} while this runs: \
-                     kubectl port-forward -n {namespace} {name} {port}"
-                ),
-                call::Target::Url(url) => format!("{method} {url}"),
-            }
-        }
-    };
-    anyhow!("stopped at once, the post hook of {pod} may not have run; it is: {by_hand}")
+        Hook::Http(hook) => match &hook.call.target {
+            call::Target::Pod { port, path } => format!(
+                "{} http://127.0.0.1:{port}{path} while this runs: \
+                 kubectl port-forward -n {namespace} {name} {port}",
+                hook.call.method.as_str()
+            ),
+            call::Target::Url(_) => hook.call.to_string(),
+        },
+    }
 }
 
 /// A word as a shell reads it back.

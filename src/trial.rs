@@ -400,9 +400,9 @@ impl Tried {
                 notes.extend(of_velero(pre, run, post));
             }
             match late {
-                Late::Ended if post => notes.push(
-                    "pre ended after post had run: post was run once more".to_owned(),
-                ),
+                Late::Ended if post => {
+                    notes.push("pre ended after post had run: post was run once more".to_owned())
+                }
                 Late::No | Late::Ended => {}
                 Late::Running => {
                     let what = match pre {

@@ -1,6 +1,6 @@
 //! A port of a running pod, as `kubectl port-forward` reaches it: on the loopback of the pod, through the
 //! API server and the kubelet.
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 use tokio::io::DuplexStream;
@@ -26,6 +26,10 @@ pub async fn forward(
     let refused = forwarder.take_error(port);
     Ok(Forwarded {
         stream: stream.expect("the port was asked for, and its stream is taken once"),
-        refused: Box::pin(refused.expect("the port was asked for, and its fault is taken once")),
+        // It may be asked again after its end, and then has no more to say.
+        refused: refused
+            .expect("the port was asked for, and its fault is taken once")
+            .fuse()
+            .boxed(),
     })
 }

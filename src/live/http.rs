@@ -86,7 +86,6 @@ async fn attempt(
     secrets: &Secrets,
     share: Option<Duration>,
 ) -> Ended {
-    let late = |share| format!("no answer within {share:?}");
     let connecting = connect::connect(road, &call.target, secrets.ca());
     let connected = match share {
         None => connecting.await,
@@ -105,7 +104,7 @@ async fn attempt(
         None => asked.await,
         Some(share) => match time::timeout(share, asked).await {
             Ok(ended) => ended,
-            Err(_) => ended(Exit::Lost(late(share))),
+            Err(_) => ended(Exit::Lost(format!("no answer within {share:?}"))),
         },
     }
 }
@@ -115,7 +114,10 @@ async fn ask(connected: Connected, call: &Call, secrets: &Secrets) -> Ended {
         Ok(request) => request,
         Err(why) => return ended(Exit::NotRun(why)),
     };
-    let Connected { stream, refused } = connected;
+    let Connected {
+        stream,
+        mut refused,
+    } = connected;
     let (mut sender, connection) = match http1::handshake(stream).await {
         Ok(both) => both,
         Err(error) => return ended(Exit::NotRun(with_causes(&error))),
@@ -133,20 +135,19 @@ async fn ask(connected: Connected, call: &Call, secrets: &Secrets) -> Ended {
         let _ = connection.await;
         std::future::pending::<Infallible>().await
     };
-    let mut refused = refused;
-    let ended_by = tokio::select! {
+    let came = tokio::select! {
         biased;
         Some(why) = &mut refused => return ended(not_through(why)),
-        ended = answer => ended,
+        came = answer => came,
         never = connection => match never {},
     };
-    match ended_by.exit {
+    match came.exit {
         // The way to the pod says why only after it was closed.
         Exit::Lost(_) => match time::timeout(WORD, refused).await {
             Ok(Some(why)) => ended(not_through(why)),
-            Ok(None) | Err(_) => ended_by,
+            Ok(None) | Err(_) => came,
         },
-        Exit::Code(_) | Exit::NotRun(_) => ended_by,
+        Exit::Code(_) | Exit::NotRun(_) => came,
     }
 }
 

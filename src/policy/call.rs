@@ -103,7 +103,10 @@ impl Url {
                 if host.parse::<Ipv6Addr>().is_err() {
                     return Err("between brackets stands an IPv6 address");
                 }
-                (host, port.strip_prefix(':').or(port.is_empty().then_some("")))
+                (
+                    host,
+                    port.strip_prefix(':').or(port.is_empty().then_some("")),
+                )
             }
             None => match authority.split_once(':') {
                 Some((host, port)) => (host, Some(port)),
@@ -220,7 +223,9 @@ pub fn is_path(text: &str) -> Result<(), &'static str> {
         return Err("a path that is called has no #");
     }
     if !text.bytes().all(|it| it.is_ascii_graphic()) {
-        return Err("a path has no blanks and no letters beside those of ASCII: write %20 and the like");
+        return Err(
+            "a path has no blanks and no letters beside those of ASCII: write %20 and the like",
+        );
     }
     Ok(())
 }
@@ -295,11 +300,18 @@ mod tests {
                 Reach::Cluster,
             ),
             ("http://10.1.2.3:80?x", "http://10.1.2.3/?x", Reach::Cluster),
-            ("http://[fd00::1]:81/", "http://[fd00::1]:81/", Reach::Cluster),
+            (
+                "http://[fd00::1]:81/",
+                "http://[fd00::1]:81/",
+                Reach::Cluster,
+            ),
             ("https://example.com/", "https://example.com/", Reach::Far),
-            ("http://svc.example.com/", "http://svc.example.com/", Reach::Far),
+            (
+                "http://svc.example.com/",
+                "http://svc.example.com/",
+                Reach::Far,
+            ),
             ("https://1.1.1.1/", "https://1.1.1.1/", Reach::Far),
-            ("http://svc.example.com/", "http://svc.example.com/", Reach::Cluster),
             ("http://localhost:1/", "http://localhost:1/", Reach::Here),
             ("http://127.0.0.2/", "http://127.0.0.2/", Reach::Here),
             (
@@ -307,7 +319,11 @@ mod tests {
                 "http://169.254.169.254/latest",
                 Reach::Here,
             ),
-            ("http://[::ffff:127.0.0.1]/", "http://[::ffff:127.0.0.1]/", Reach::Here),
+            (
+                "http://[::ffff:127.0.0.1]/",
+                "http://[::ffff:127.0.0.1]/",
+                Reach::Here,
+            ),
         ] {
             let url = Url::parse(text).unwrap();
             assert_eq!((url.to_string().as_str(), url.reach()), (written, reach));

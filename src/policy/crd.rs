@@ -66,13 +66,23 @@ const RULES: &[(&str, &str, &str)] = &[
     ),
     (
         "/properties/hooks/properties/pre",
-        "has(self.script) != has(self.command)",
-        "a hook runs one of script and command",
+        "[has(self.script), has(self.command), has(self.http)].filter(it, it).size() == 1",
+        "a hook is one of script, command and http",
     ),
     (
         "/properties/hooks/properties/post",
-        "has(self.script) != has(self.command)",
-        "a hook runs one of script and command",
+        "[has(self.script), has(self.command), has(self.http)].filter(it, it).size() == 1",
+        "a hook is one of script, command and http",
+    ),
+    (
+        "/properties/hooks/properties/pre/properties/http",
+        "has(self.url) != has(self.port) && (has(self.port) || !has(self.path))",
+        "a call has a url, or a port of the pod with a path",
+    ),
+    (
+        "/properties/hooks/properties/post/properties/http",
+        "has(self.url) != has(self.port) && (has(self.port) || !has(self.path))",
+        "a call has a url, or a port of the pod with a path",
     ),
     (
         "/properties/hooks/properties/restore/properties/post",
@@ -194,12 +204,19 @@ fn spec() -> Value {
     spec
 }
 
+/// The one choice of two types that Kubernetes takes.
+const INT_OR_STRING: &str = "x-kubernetes-int-or-string";
+
 /// What Kubernetes takes of a schema: one type for each value, and no word about unknown fields, which
 /// are pruned.
 fn structural(schema: Value) -> Value {
     let Value::Object(schema) = schema else {
-        return schema;
+        // Any value at all.
+        return json!({"x-kubernetes-preserve-unknown-fields": true});
     };
+    if schema.contains_key(INT_OR_STRING) {
+        return json!({INT_OR_STRING: true});
+    }
     let mut kept = one_of_them(schema);
     for field in ["$schema", "title", "oneOf", "anyOf"] {
         kept.shift_remove(field);

@@ -109,4 +109,6 @@ rules! {
     ClearSecret = "QP033" Warning,
     /// A call that leaves the cluster.
     FarCall = "QP034" Warning,
+    /// Hooks that Velero has no part in.
+    NotByVelero = "QP035" Warning,
 }

@@ -47,6 +47,8 @@ pub enum Loss {
     Conflict,
     /// What a shell in a container runs.
     Scripts,
+    /// Of a policy whose hooks are calls: there is nothing to say.
+    Calls,
 }
 
 impl fmt::Display for Loss {
@@ -58,6 +60,7 @@ impl fmt::Display for Loss {
             Self::Conflict => {
                 "hooks of a pod's author are kept: onConflict Compose, Override and Deny need the webhook"
             }
+            Self::Calls => "its hooks call HTTP, which Velero cannot: its pods stay as they are",
             Self::Scripts => {
                 "a client that a shell starts (sh -c psql …) counts as a server: alone it gets a hook, beside one the pod gets none"
             }
@@ -85,6 +88,13 @@ pub fn admission_policy<'p>(
 }
 
 fn render<'p>(policy: &'p Policy, settings: &Settings, backstop: Backstop) -> Rendered<'p> {
+    if !policy.hooks.calls.is_empty() {
+        return Rendered {
+            policy,
+            objects: Vec::new(),
+            losses: vec![Loss::Calls],
+        };
+    }
     let changes = Changes::of(policy, settings);
     let selection = selection::variables(policy, settings);
     let name = format!("quiescent-{}", policy.name);

@@ -225,8 +225,11 @@ mod tests {
 
     use super::*;
     use crate::{
+        diagnostic::Source,
         library,
+        policy::{Input, parse},
         select::{Namespace, Settings},
+        trial::Hook,
         velero::HookPhase,
     };
 
@@ -328,6 +331,64 @@ mod tests {
             let why = chosen(&pod).unwrap_err();
             assert!(
                 why.contains("a dump is not what a snapshot captures"),
+                "{why}"
+            );
+        }
+    }
+
+    /// The answer where these policies stand beside the library's.
+    fn among(policies: &str, pod: &Value) -> Result<Hooked, String> {
+        let source = Arc::new(Source {
+            name: "policy.yaml".to_owned(),
+            text: policies.to_owned(),
+        });
+        let (places, _) = parse(&Input {
+            source,
+            scripts: BTreeMap::new(),
+        });
+        let mut all = library::defaults();
+        all.extend(places);
+        let chosen = Chosen::new(PolicySet::new(all).0);
+        let mut found = None;
+        with_method("snapshot", |facts| {
+            found = Some(chosen.of(&pod.to_string(), facts));
+        });
+        found.unwrap()
+    }
+
+    fn calling(name: &str, image: &str) -> String {
+        let call = "http: {port: 8080, path: /pause}, timeout: 30s, onError: Fail";
+        format!(
+            "apiVersion: quiescent.dev/v1\nkind: HookPolicy\nmetadata: {{name: {name}, annotations: {{quiescent.dev/blocks: writes}}}}\n\
+             spec: {{match: {{images: [{image}]}}, hooks: {{pre: {{{call}}}, post: {{{call}}}}}}}\n---\n"
+        )
+    }
+
+    #[test]
+    fn a_pod_is_called_where_nobody_else_has_hooks_for_it() {
+        let policy = calling("orders", "example.com/own");
+        let found = among(&policy, &plain("example.com/own:1")).unwrap();
+        let call = found.hooks.pre.as_ref().and_then(Hook::call).unwrap();
+        assert_eq!(call.to_string(), "POST :8080/pause");
+        assert!(found.hooks.post.is_some() && found.holds_writes);
+        assert!(found.policies.unwrap().starts_with("orders@"));
+
+        let own = json!({HookPhase::Pre.keys().command: "[\"fsfreeze\",\"-f\",\"/data\"]"});
+        let authors = pod("example.com/own:1", &json!({}), &own);
+        let twice = policy + &calling("bills", "example.com/*");
+        let database = calling("orders", "postgres");
+        for (policies, pod, other) in [
+            (&twice, &plain("example.com/own:1"), "orders"),
+            (
+                &calling("orders", "example.com/own"),
+                &authors,
+                "its author",
+            ),
+            (&database, &plain("postgres:16"), "postgresql-snapshot"),
+        ] {
+            let why = among(policies, pod).unwrap_err();
+            assert!(
+                why.contains("calls it over HTTP") && why.contains(other),
                 "{why}"
             );
         }

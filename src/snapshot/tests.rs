@@ -101,7 +101,7 @@ fn go(world: &World, snapshot: &mut Snapshot) -> Seen {
         } = &step
         {
             now += Nanos::try_from(after.as_nanos()).unwrap();
-            let all = if hook.phase == HookPhase::Pre {
+            let all = if hook.phase() == HookPhase::Pre {
                 &mut seen.pre
             } else {
                 &mut seen.post
@@ -109,7 +109,7 @@ fn go(world: &World, snapshot: &mut Snapshot) -> Seen {
             all.push(*member);
         }
         seen.steps.push(match &step {
-            Step::Run { member, hook, .. } => format!("{} {member}", word(hook.phase)),
+            Step::Run { member, hook, .. } => format!("{} {member}", word(hook.phase())),
             Step::Linger { member, .. } => format!("linger {member}"),
             Step::Cut(_) => "cut".to_owned(),
             Step::Examine => "examine".to_owned(),
@@ -152,7 +152,7 @@ fn events(world: &World, step: &Step, now: Nanos, claims: usize) -> Vec<Event> {
     };
     match step {
         Step::Run { member, hook, .. } => {
-            let outcome = match hook.phase {
+            let outcome = match hook.phase() {
                 HookPhase::Pre if *member == world.member => world.pre.clone(),
                 HookPhase::Pre => Outcome::Exited(0),
                 _ if now < world.away => Outcome::Lost("away".to_owned()),
@@ -160,7 +160,7 @@ fn events(world: &World, step: &Step, now: Nanos, claims: usize) -> Vec<Event> {
             };
             vec![Event::Ran {
                 member: *member,
-                run: run(hook.phase, outcome),
+                run: run(hook.phase(), outcome),
                 time: (now, now),
             }]
         }

@@ -33,7 +33,10 @@ pub fn judge(call: &Call, answer: Answer<'_>) -> Result<(), String> {
     } = answer;
     if !call.statuses.iter().any(|it| it.contains(status)) {
         let expected: Vec<String> = call.statuses.iter().map(Statuses::to_string).collect();
-        return Err(format!("status {status}, expected {}", expected.join(" or ")));
+        return Err(format!(
+            "status {status}, expected {}",
+            expected.join(" or ")
+        ));
     }
     if call.fields.is_empty() {
         return Ok(());
@@ -142,7 +145,13 @@ mod tests {
             (&["2xx"][..], &[][..], 204, "", "good"),
             (&["2xx"], &[], 302, "", "status 302, expected 2xx"),
             (&["200", "409"], &[], 409, "", "good"),
-            (&["200", "409"], &[], 500, "", "status 500, expected 200 or 409"),
+            (
+                &["200", "409"],
+                &[],
+                500,
+                "",
+                "status 500, expected 200 or 409",
+            ),
             (&["2xx"], &paused, 200, body, "good"),
             (
                 &["2xx"],

@@ -1,5 +1,11 @@
 use super::*;
-use crate::velero::Timeout;
+use crate::{
+    policy::{
+        call::{Call, Statuses, Target, Text},
+        file::{Method, SecretKeyRef},
+    },
+    velero::Timeout,
+};
 
 const PRE: &str = "pre.hook.backup.velero.io";
 const POST: &str = "post.hook.backup.velero.io";
@@ -33,7 +39,7 @@ fn check(pre: &Outcome, ends_later: bool, post: &Outcome) -> (String, Tried) {
     loop {
         match trial.next() {
             Step::Run(hook) => {
-                let phase = hook.phase;
+                let phase = hook.phase();
                 steps.push(word(phase));
                 let outcome = if phase == HookPhase::Pre { pre } else { post };
                 trial.ran(run(phase, outcome.clone()));
@@ -113,7 +119,7 @@ fn whoever_stops_while_it_holds_has_it_undone_at_once() {
     let mut trial = Trial::new(hooks(true, true), Duration::from_secs(5));
     trial.ran(run(HookPhase::Pre, Outcome::Exited(0)));
     trial.held(true);
-    assert!(matches!(trial.next(), Step::Run(hook) if hook.phase == HookPhase::Post));
+    assert!(matches!(trial.next(), Step::Run(hook) if hook.phase() == HookPhase::Post));
     trial.ran(run(HookPhase::Post, Outcome::Exited(0)));
     assert_eq!(trial.next(), Step::Done);
     assert_eq!(trial.outcome().verdict(), Verdict::Stopped);
@@ -160,7 +166,9 @@ fn what_velero_would_do_otherwise_is_said() {
 #[test]
 fn only_what_ended_well_says_something_about_time() {
     let (_, mut tried) = check(&Outcome::Exited(0), false, &Outcome::Exited(0));
-    let pre = tried.hooks.pre.as_mut().unwrap();
+    let Some(Hook::Exec(pre)) = &mut tried.hooks.pre else {
+        panic!("it is a command");
+    };
     pre.timeout = Timeout::from_seconds(600);
     assert_eq!(
         tried.proposals(),
@@ -181,7 +189,7 @@ fn a_container_that_is_not_there_is_named() {
     let pod = r#"{"spec":{"containers":[{"name":"proxy"},{"name":"db"}],
         "initContainers":[{"name":"setup"},{"name":"agent","restartPolicy":"Always"}]}}"#;
     let pod = PodView::parse(pod).unwrap();
-    let mut hook = hooks(true, false).pre.unwrap();
+    let mut hook = hooks(true, false).pre.unwrap().exec().unwrap().clone();
     assert_eq!(container(&hook, &pod), Ok("proxy"));
     for (named, is_there) in [
         ("db", true),
@@ -194,4 +202,61 @@ fn a_container_that_is_not_there_is_named() {
     }
     let why = container(&hook, &pod).unwrap_err();
     assert_eq!(why, "no such container: \"dv\"; there are proxy, db");
+}
+
+fn calls() -> Hooks {
+    let call = Call {
+        method: Method::Post,
+        target: Target::Pod {
+            port: 8080,
+            path: "/pause".to_owned(),
+        },
+        headers: vec![(
+            "Authorization".to_owned(),
+            Text {
+                literal: "Bearer ".to_owned(),
+                secret: Some(SecretKeyRef {
+                    name: "shop-admin".to_owned(),
+                    key: "token".to_owned(),
+                }),
+            },
+        )],
+        body: None,
+        statuses: vec![Statuses::GOOD],
+        fields: Vec::new(),
+        ca: None,
+        timeout: Timeout::from_seconds(30),
+        on_error: OnError::Fail,
+        retry: None,
+    };
+    Hooks::calls(&Calls {
+        pre: Some(call.clone()),
+        post: Some(call),
+    })
+}
+
+#[test]
+fn a_state_that_was_kept_has_commands_as_ever_and_calls_by_reference() {
+    let commands = hooks(true, true);
+    let kept = serde_json::to_value(&commands).unwrap();
+    let exec = commands.pre.as_ref().and_then(Hook::exec);
+    assert_eq!(kept["pre"], serde_json::to_value(exec).unwrap());
+    assert_eq!(serde_json::from_value::<Hooks>(kept).unwrap(), commands);
+    let calls = calls();
+    let kept = serde_json::to_string(&calls).unwrap();
+    assert_eq!(serde_json::from_str::<Hooks>(&kept).unwrap(), calls);
+}
+
+#[test]
+fn of_a_call_nothing_is_said_that_velero_does() {
+    let mut trial = Trial::new(calls(), Duration::ZERO);
+    trial.ran(run(HookPhase::Pre, Outcome::TimedOut));
+    trial.ran(run(HookPhase::Post, Outcome::Exited(0)));
+    assert_eq!(trial.next(), Step::Linger(LINGER));
+    trial.lingered(false);
+    let tried = trial.outcome();
+    assert_eq!(tried.verdict(), Verdict::NotUndone);
+    let notes = tried.notes();
+    assert!(notes[0].contains("pre is not answered yet"), "{notes:?}");
+    assert_eq!(notes.len(), 1);
 }

@@ -199,6 +199,7 @@ fn links_of_its_pages_lead_somewhere() {
         "certs/README.md",
         "docs/choosing.md",
         "docs/good-practice.md",
+        "docs/http-hooks.md",
         "docs/release.md",
         "docs/results.md",
         "docs/snapshot.md",

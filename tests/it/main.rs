@@ -10,6 +10,7 @@ mod architecture;
 mod audit;
 mod bodies;
 mod broken;
+mod calls;
 mod cases;
 mod cluster;
 mod commands;

@@ -95,7 +95,9 @@ async fn to_address(url: &Url, ca: Option<&[u8]>) -> anyhow::Result<Pin<Box<dyn 
         .with_root_certificates(roots(ca)?)
         .with_no_client_auth();
     let name = ServerName::try_from(host.clone()).context("no name that a certificate has")?;
-    let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
+    let tls = TlsConnector::from(Arc::new(config))
+        .connect(name, tcp)
+        .await;
     let tls = tls.with_context(|| format!("no TLS with {}", url.authority()))?;
     Ok(Box::pin(tls))
 }

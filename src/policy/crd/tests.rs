@@ -5,7 +5,9 @@ fn check(schema: &Value, at: &str) {
     for key in ["$ref", "$schema", "oneOf", "anyOf", "const", "title"] {
         assert!(!schema.contains_key(key), "{at} has {key}");
     }
-    assert!(schema["type"].is_string(), "{at} has one type");
+    let any = ["x-kubernetes-preserve-unknown-fields", INT_OR_STRING];
+    let any = any.iter().any(|key| schema.contains_key(*key));
+    assert!(any || schema["type"].is_string(), "{at} has one type");
     let none = Map::new();
     let properties = schema.get("properties").and_then(Value::as_object);
     for (name, property) in properties.unwrap_or(&none) {
@@ -30,6 +32,12 @@ fn the_schema_is_one_that_kubernetes_takes_and_every_rule_has_its_place() {
             assert!(rules.iter().any(|it| it["rule"] == *rule), "{place}");
         }
         assert_eq!(spec["properties"]["exclude"]["type"], "array");
+        let expect = "/properties/hooks/properties/pre/properties/http/properties/expect";
+        let expect = &spec.pointer(expect).unwrap()["properties"];
+        let (status, json) = (&expect["status"]["items"], &expect["json"]["items"]);
+        assert_eq!(status[INT_OR_STRING], true);
+        let any = &json["properties"]["equals"]["x-kubernetes-preserve-unknown-fields"];
+        assert_eq!(*any, true);
         assert_eq!(spec["properties"]["onConflict"]["default"], "Keep");
     }
 }

@@ -177,7 +177,7 @@ impl Compiler<'_, '_> {
                 self.error(
                     Rule::BadCall,
                     at,
-                    format!("{host} is the machine on which quiescent runs, not the pod"),
+                    format!("{host} leads to the machine on which quiescent runs, not to the pod"),
                 )
                 .help("write port: and path: to call the pod");
             }
@@ -185,7 +185,9 @@ impl Compiler<'_, '_> {
                 self.error(
                     Rule::FarCall,
                     at,
-                    format!("{host} is no Service of the cluster: writes may wait for somebody far away"),
+                    format!(
+                        "{host} is no Service of the cluster: writes may wait for somebody far away"
+                    ),
                 )
                 .help("a Service is called NAME.NAMESPACE.svc");
             }
@@ -341,6 +343,12 @@ impl Compiler<'_, '_> {
         if written.clone().all(|it| it.http.is_none()) {
             return;
         }
+        self.key_error(
+            Rule::NotByVelero,
+            &["spec", "hooks"],
+            "Velero makes no calls: its backups of these pods have no hooks",
+        )
+        .help("quiescent snapshot makes them; for Velero see quiescent library show http-call");
         if hooks.pre.is_some() || hooks.post.is_some() {
             let there = if hooks.pre.is_some() { "pre" } else { "post" };
             self.key_error(

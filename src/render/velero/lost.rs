@@ -58,6 +58,8 @@ pub enum Why {
     DumpVolume(String),
     /// Of a policy, whose pods nobody has seen.
     Unsaid(Vec<Obstacle>),
+    /// Of a policy whose hooks are calls.
+    Calls,
     Parameters,
     LeaveAlone,
     NamespaceLabels,
@@ -141,6 +143,7 @@ impl fmt::Display for Why {
                 let words: Vec<String> = obstacles.iter().map(ToString::to_string).collect();
                 write!(f, "left out: only pods that are seen can tell of {}", words.join(", "))
             }
+            Self::Calls => f.write_str("no hook: it calls HTTP, which Velero cannot"),
             Self::Parameters => f.write_str("annotations that set parameters are not seen: the defaults count"),
             Self::LeaveAlone => f.write_str(
                 "pods of operators, clients and the like that have its labels get its hooks too",

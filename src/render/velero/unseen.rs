@@ -32,6 +32,10 @@ pub fn unseen(
 ) -> Rendered {
     let mut rendered = Rendered::default();
     for policy in policies {
+        if !policy.hooks.calls.is_empty() {
+            rendered.lost.push(Lost::new(policy.title(), Why::Calls));
+            continue;
+        }
         let obstacles = obstacles(policy);
         if !obstacles.is_empty() {
             let why = Why::Unsaid(obstacles);
