@@ -401,7 +401,8 @@ impl Tried {
             }
             match late {
                 Late::Ended if post => {
-                    notes.push("pre ended after post had run: post was run once more".to_owned())
+                    let note = "pre ended after post had run: post was run once more";
+                    notes.push(note.to_owned());
                 }
                 Late::No | Late::Ended => {}
                 Late::Running => {

@@ -62,10 +62,10 @@ async fn attempts(road: Road<'_>, phase: HookPhase, call: &Call, secrets: &Secre
         // The last one ends with the hook's own time, which is not ours to keep.
         let share = (left > 0).then_some(share);
         let ended = attempt(road, phase, call, secrets, share).await;
-        let again = match (&ended.exit, phase) {
-            (Exit::Code(0), _) => false,
-            (Exit::NotRun(_), _) | (_, HookPhase::Post | HookPhase::PostRestore) => true,
-            (Exit::Code(_) | Exit::Lost(_), HookPhase::Pre) => false,
+        let again = match &ended.exit {
+            Exit::Code(0) => false,
+            Exit::NotRun(_) => true,
+            Exit::Code(_) | Exit::Lost(_) => phase != HookPhase::Pre,
         };
         if left == 0 || !again {
             return ended;

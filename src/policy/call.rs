@@ -251,15 +251,12 @@ impl Statuses {
     /// Reads `200` and `2xx`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (from, to) = match text.strip_suffix("xx") {
-            Some(hundred) => {
-                let from = hundred.parse::<u16>().ok()?.checked_mul(100)?;
-                (from, from.checked_add(99)?)
-            }
-            None => {
-                let code = text.parse().ok()?;
-                (code, code)
-            }
+        let (from, to) = if let Some(hundred) = text.strip_suffix("xx") {
+            let from = hundred.parse::<u16>().ok()?.checked_mul(100)?;
+            (from, from.checked_add(99)?)
+        } else {
+            let code = text.parse().ok()?;
+            (code, code)
         };
         (100..=599).contains(&from).then_some(Self { from, to })
     }

@@ -105,18 +105,15 @@ async fn to_address(url: &Url, ca: Option<&[u8]>) -> anyhow::Result<Pin<Box<dyn 
 /// Those that were named, else those of the system.
 fn roots(ca: Option<&[u8]>) -> anyhow::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    match ca {
-        Some(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(pem) {
-                let certificate = certificate.context("the certificates to trust are no PEM")?;
-                let added = roots.add(certificate);
-                added.context("a certificate to trust cannot be read")?;
-            }
+    if let Some(pem) = ca {
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.context("the certificates to trust are no PEM")?;
+            let added = roots.add(certificate);
+            added.context("a certificate to trust cannot be read")?;
         }
-        None => {
-            let system = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(system.certs);
-        }
+    } else {
+        let system = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(system.certs);
     }
     if roots.is_empty() {
         bail!("there are no certificates to trust");

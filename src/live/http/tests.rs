@@ -78,7 +78,7 @@ impl Application {
             }
         };
         let endless = || async {
-            let block = Bytes::from_static(&[b'x'; 65536]);
+            let block = Bytes::from(vec![b'x'; 65536]);
             let blocks = futures::stream::repeat_with(move || Ok::<_, Infallible>(block.clone()));
             Body::from_stream(blocks)
         };
@@ -203,7 +203,7 @@ async fn what_is_sent_is_what_the_policy_says() {
             literal: r#"{"paused":true,"as":""#.to_owned(),
             secret: None,
         }),
-        fields: vec![
+        fields: [
             expecting("/method", json!("PATCH")),
             expecting("/path", json!("/echo?reason=backup")),
             expecting("/body", json!(r#"{"paused":true,"as":""#)),
