@@ -442,6 +442,8 @@ async fn forwarded(stream: TcpStream) {
             .send(Message::binary(why.into_bytes()))
             .await
             .unwrap();
+        socket.close(None).await.unwrap();
+        while let Some(Ok(_)) = socket.next().await {}
         return;
     };
     let mut block = vec![0; 4096];
