@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// So long a pre hook that was not waited for may still end, and have its doings undone once more.
-const LINGER: Duration = Duration::from_secs(10);
+pub const LINGER: Duration = Duration::from_secs(10);
 
 /// The hooks that Velero would run for a pod, or the calls that are made in their place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

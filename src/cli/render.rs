@@ -3,6 +3,7 @@
 mod admission_policy;
 mod cluster;
 mod pods;
+mod snapshot_job;
 mod velero;
 
 use serde_json::{Value, json};
@@ -14,7 +15,8 @@ use super::{Ended, output};
 Examples:
   quiescent render admission-policy | kubectl apply -f -
   quiescent render backup -f manifests --name shop > backup.yaml
-  quiescent render restore -f manifests --from-backup shop > restore.yaml")]
+  quiescent render restore -f manifests --from-backup shop > restore.yaml
+  quiescent render cronjob -n shop statefulset/pg --schedule @daily --keep 7 > snapshots.yaml")]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -64,6 +66,23 @@ Examples:
   quiescent render restore -f manifests --from-backup shop
   quiescent render restore --resolve --from-schedule daily --name after-the-fire")]
     Restore(velero::RestoreArgs),
+    /// Print a Job that runs `quiescent snapshot` once, with its account and no right that it does not use
+    ///
+    /// The Job is ended when it has taken longer than all of its steps may take together, and what it
+    /// held is undone then. How both times add up is said above the objects.
+    #[command(after_help = "\
+Examples:
+  quiescent render job -n shop statefulset/pg | kubectl apply -f -
+  quiescent render job -n shop pvc/data-pg-0 --image registry.example.com/quiescent:0.1.0")]
+    Job(snapshot_job::JobArgs),
+    /// Print a CronJob that runs `quiescent snapshot` again and again, and keeps the newest snapshots
+    ///
+    /// As a Job. Two of its runs are never under way at once.
+    #[command(after_help = "\
+Examples:
+  quiescent render cronjob -n shop statefulset/pg --schedule \"0 2 * * *\" --keep 7 --pods 3
+  quiescent render cronjob -n shop -l app=pg --schedule @daily --policies my-policy -o json")]
+    Cronjob(snapshot_job::CronJobArgs),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -78,6 +97,8 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
         What::Backup(args) => velero::backup(args),
         What::Schedule(args) => velero::schedule(args),
         What::Restore(args) => velero::restore(args),
+        What::Job(args) => snapshot_job::job(args),
+        What::Cronjob(args) => snapshot_job::cron_job(args),
     }
 }
 

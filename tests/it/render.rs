@@ -23,6 +23,8 @@ use serde_json::{Value, json};
 
 use crate::support::{golden, quiescent, run};
 
+mod snapshot_job;
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/render")
 }

@@ -130,7 +130,7 @@ fn lifetime(text: &str) -> Result<Timeout, String> {
     lasting.ok_or_else(|| format!("{text:?} is no time to keep a backup for"))
 }
 
-fn cron(text: &str) -> Result<String, String> {
+pub fn cron(text: &str) -> Result<String, String> {
     let mut fields = text.split_whitespace().peekable();
     fields.next_if(|first| first.starts_with("CRON_TZ=") || first.starts_with("TZ="));
     let named = fields.peek().is_some_and(|first| first.starts_with('@'));

@@ -1,0 +1,255 @@
+//! `quiescent render job` and `cronjob`: the API server takes them as they are, their account may do what
+//! `quiescent snapshot` does, and nothing beside it.
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    ApiServer,
+    kit::{self, eventually, kit, run},
+    there_is_an_api_server,
+};
+use crate::support::{self, quiescent};
+
+const NAMESPACE: &str = "quiescent";
+const NAME: &str = "quiescent-snapshot-pg";
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_rendered_job_has_the_rights_that_it_uses_and_no_other() {
+    let kinds = kit::built("cluster/csi/build", &[]);
+    let what =
+        "the kinds of CSI snapshots (tests/kit/cluster/csi/build makes them, once, in 2 minutes)";
+    if !there_is_an_api_server() || !support::require(kinds, what) {
+        return;
+    }
+    let api = ApiServer::start(&[]);
+    let programs = run(&mut Command::new(kit("cluster/csi/build"))).expect("the kinds");
+    let kinds = Path::new(programs.trim()).join("crds.yaml");
+    api.kubectl.run(&format!("create -f {}", kinds.display()));
+    api.namespace(
+        NAMESPACE,
+        &json!({"pod-security.kubernetes.io/warn": "restricted"}),
+    );
+    eventually("the API server knows snapshots", LIMIT, || {
+        api.kubectl.attempt("get volumesnapshots -A", "").ok()
+    });
+    a_database(&api);
+
+    let job = rendered(&["job", "pod/pg-0", "--name=once"]);
+    taken_as_it_is(&api, &job);
+    let cron_job = rendered(&["cronjob", "statefulset/pg", "--schedule=@daily", "--keep=1"]);
+    taken_as_it_is(&api, &cron_job);
+    // The pod of a Job is warned of where it is not restricted.
+    api.kubectl.run(&format!(
+        "create job -n {NAMESPACE} now --from=cronjob/{NAME} --warnings-as-errors"
+    ));
+
+    every_right_is_used(&api);
+    it_may_do_nothing_else(&api);
+}
+
+fn rendered(arguments: &[&str]) -> String {
+    let render = ["render", "--color=never"];
+    let output = quiescent(&[&render, arguments, &["-n", NAMESPACE]].concat())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn taken_as_it_is(api: &ApiServer, objects: &str) {
+    api.kubectl
+        .apply("apply --validate=strict --warnings-as-errors -f -", objects);
+}
+
+/// A pod that runs as far as the API server knows, with a claim on a volume of a driver.
+fn a_database(api: &ApiServer) {
+    let labels = json!({"app": "pg"});
+    let claim = json!({"persistentVolumeClaim": {"claimName": "data-pg-0"}, "name": "data"});
+    let container = json!({
+        "name": "postgres", "image": "postgres:17",
+        "volumeMounts": [{"name": "data", "mountPath": "/var/lib/postgresql/data"}],
+    });
+    let size = json!({"storage": "1Gi"});
+    let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {
+            "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshotClass",
+            "metadata": {"name": "csi"}, "driver": "csi.example.com", "deletionPolicy": "Delete",
+        },
+        {
+            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv-1"},
+            "spec": {
+                "capacity": size, "accessModes": ["ReadWriteOnce"],
+                "csi": {"driver": "csi.example.com", "volumeHandle": "1"},
+            },
+        },
+        {
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "data-pg-0", "namespace": NAMESPACE},
+            "spec": {
+                "accessModes": ["ReadWriteOnce"], "resources": {"requests": size}, "volumeName": "pv-1",
+            },
+        },
+        {
+            "apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {"name": "pg", "namespace": NAMESPACE},
+            "spec": {
+                "serviceName": "pg", "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            },
+        },
+        {
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "pg-0", "namespace": NAMESPACE, "labels": labels},
+            "spec": {"nodeName": "nowhere", "containers": [container], "volumes": [claim]},
+        },
+    ]});
+    api.kubectl.apply("create -f -", &objects.to_string());
+    status(api, "pod pg-0", &json!({"phase": "Running"}));
+}
+
+/// Plays whoever writes the status of an object.
+fn status(api: &ApiServer, object: &str, status: &Value) {
+    let patch = json!({"status": status});
+    api.kubectl.apply(
+        &format!("patch -n {NAMESPACE} {object} --subresource=status --type=merge --patch-file=/dev/stdin"),
+        &patch.to_string(),
+    );
+}
+
+/// The program as the Job of the CronJob starts it, with the rights of its account.
+fn snapshot(api: &ApiServer, more: &[&str]) -> Child {
+    let cron_job = api
+        .kubectl
+        .json(&format!("get cronjob -n {NAMESPACE} {NAME}"), "");
+    let container = &cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0];
+    let args = container["args"].as_array().unwrap();
+    let args: Vec<&str> = args.iter().filter_map(Value::as_str).collect();
+    quiescent(&[&args, more].concat())
+        .args(["-o", "json", "-n", NAMESPACE, "--kubeconfig"])
+        .arg(api.kubeconfig_of(NAMESPACE, NAME))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn ended(child: Child, code: i32, verdict: &str) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = child.wait_with_output().unwrap();
+    let said: Value = serde_json::from_slice(&stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&stderr)));
+    assert_eq!(
+        (status.code(), &said["verdict"]),
+        (Some(code), &verdict.into()),
+        "{said:#}"
+    );
+}
+
+fn every_right_is_used(api: &ApiServer) {
+    // No kubelet runs the hook: nothing is taken, and post cannot run either.
+    ended(snapshot(api, &[]), 2, "not_undone");
+    // No driver cuts anything: what was made is deleted.
+    ended(
+        snapshot(api, &["--without-hooks", "--cut-timeout=1s"]),
+        2,
+        "undone",
+    );
+    let child = snapshot(api, &["--without-hooks"]);
+    let name = eventually("there is a snapshot", LIMIT, || {
+        let get = format!("get volumesnapshots -n {NAMESPACE}");
+        let all = api.kubectl.json(&get, "");
+        all["items"][0]["metadata"]["name"]
+            .as_str()
+            .map(str::to_owned)
+    });
+    cut(api, &name);
+    ended(child, 0, "crash_consistent");
+
+    let role = format!("role -n {NAMESPACE} {NAME}");
+    let allowed = api.allowed_by(&[&role, &format!("clusterrole {NAME}.{NAMESPACE}")]);
+    let mut asked = api.asked_by(NAME);
+    // An exec over a websocket is a get; API servers from 1.35 on ask for create beside it.
+    asked.insert(("pods/exec".to_owned(), "create".to_owned()));
+    // It asks what time it is, which everybody may.
+    asked.retain(|(resource, _)| !resource.is_empty());
+    assert_eq!(asked, allowed);
+}
+
+/// Plays the driver.
+fn cut(api: &ApiServer, snapshot: &str) {
+    let content = json!({
+        "apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshotContent",
+        "metadata": {"name": "content-1"},
+        "spec": {
+            "driver": "csi.example.com", "deletionPolicy": "Retain",
+            "source": {"volumeHandle": "1"},
+            "volumeSnapshotRef": {"name": snapshot, "namespace": NAMESPACE},
+        },
+    });
+    api.kubectl.apply("create -f -", &content.to_string());
+    let of_content = json!({"readyToUse": true, "creationTime": 1});
+    status(api, "volumesnapshotcontent content-1", &of_content);
+    let of_snapshot = json!({
+        "boundVolumeSnapshotContentName": "content-1", "readyToUse": true,
+        "creationTime": "2026-01-31T02:00:00Z",
+    });
+    status(api, &format!("volumesnapshot {snapshot}"), &of_snapshot);
+}
+
+/// What the API server says that it may do, without what every account may.
+fn it_may_do_nothing_else(api: &ApiServer) {
+    let may = |account: &str, namespace: &str| -> BTreeSet<String> {
+        let list = api.kubectl.run(&format!(
+            "auth can-i --list --no-headers -n {namespace} --as system:serviceaccount:{NAMESPACE}:{account}"
+        ));
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        list.lines().map(words).collect()
+    };
+    let beyond = |account: &str, namespace: &str| -> Vec<String> {
+        let everybody = may("default", namespace);
+        let mine = may(account, namespace);
+        mine.difference(&everybody).cloned().collect()
+    };
+    let wide = [
+        "persistentvolumes [] [] [get]",
+        "volumesnapshotclasses.snapshot.storage.k8s.io [] [] [list]",
+        "volumesnapshotcontents.snapshot.storage.k8s.io [] [] [get]",
+    ];
+    let snapshots =
+        "volumesnapshots.snapshot.storage.k8s.io [] [] [create delete list patch watch]";
+    let own = [
+        "namespaces [] [quiescent] [get]",
+        "persistentvolumeclaims [] [] [get]",
+        wide[0],
+        "pods [] [] [list]",
+        "pods/exec [] [] [create get]",
+        "statefulsets.apps [] [pg] [get]",
+        wide[1],
+        wide[2],
+        snapshots,
+    ];
+    assert_eq!(beyond(NAME, NAMESPACE), own);
+    assert_eq!(beyond(NAME, "default"), wide);
+    let of_one_pod = [
+        "namespaces [] [quiescent] [get]",
+        "persistentvolumeclaims [] [] [get]",
+        wide[0],
+        "pods [] [] [list]",
+        "pods/exec [] [pg-0] [create get]",
+        wide[1],
+        wide[2],
+        snapshots,
+    ];
+    assert_eq!(beyond("once", NAMESPACE), of_one_pod);
+}
