@@ -2,10 +2,11 @@
 
 mod archive;
 mod backup;
-mod checks;
+pub mod checks;
 mod run;
-mod text;
-mod value;
+pub mod scratch;
+pub mod text;
+pub mod value;
 mod world;
 
 use std::{
@@ -100,7 +101,7 @@ enum Format {
 
 /// What is told of a verification.
 #[derive(Debug)]
-struct Report {
+pub struct Report {
     backup: String,
     verified: Verified,
     seen: Seen,

@@ -5,15 +5,12 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{self, Instant};
 
-use super::{
-    checks::Checks,
-    world::{PAUSE, World},
-};
+use super::{checks::Checks, scratch::PAUSE, world::World};
 use crate::{
     results::hooks,
     velero::copy::{Copy, Restored},
     velero_files::log_of_restore,
-    verify::{Seen, Stage, unready},
+    verify::{Seen, Stage},
 };
 
 /// One verification under way.
@@ -73,7 +70,9 @@ impl<'r> Run<'r> {
         if !complete {
             self.failed_hooks(name).await;
         }
-        self.wait(began).await?;
+        let scratch = self.world.scratch();
+        let pods = &mut self.seen.pods;
+        scratch.until_ready(pods, began, self.until).await?;
         self.seen.stage = Stage::Waited;
         for pod in self.seen.pods.iter_mut().filter(|it| it.ready.is_some()) {
             pod.checks = self.checks.run(pod).await?;
@@ -121,28 +120,6 @@ impl<'r> Run<'r> {
             let namespace = original.map_or(&run.namespace, |(namespace, _)| namespace);
             let sentence = format!("the restore hook of {namespace}/{}: {why}", run.pod);
             self.seen.hooks.push(sentence);
-        }
-    }
-
-    /// Waits until every pod is ready.
-    async fn wait(&mut self, began: Instant) -> anyhow::Result<()> {
-        loop {
-            let mut all = true;
-            for pod in self.seen.pods.iter_mut().filter(|it| it.ready.is_none()) {
-                let there = self.world.pod(&pod.namespace, &pod.subject.name).await?;
-                let Some(there) = there else { continue };
-                pod.state = unready(&there);
-                if pod.state.is_none() {
-                    pod.ready = Some(began.elapsed());
-                } else {
-                    all = false;
-                }
-            }
-            // A pod that Velero has not made will not come any more.
-            if all || Instant::now() > self.until {
-                return Ok(());
-            }
-            time::sleep(PAUSE).await;
         }
     }
 }

@@ -77,7 +77,7 @@ pub fn text(report: &Report) -> String {
     text
 }
 
-fn pod(text: &mut String, pod: &Pod) {
+pub fn pod(text: &mut String, pod: &Pod) {
     let Pod {
         subject,
         namespace: _,
@@ -139,7 +139,7 @@ fn check(text: &mut String, check: &Checked) {
 }
 
 /// Seconds as people say them.
-fn span(seconds: u64) -> String {
+pub fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
     match () {
         () if days > 1 => format!("{days} d {} h", hours % 24),

@@ -64,7 +64,7 @@ fn restored(restored: &Restored) -> Value {
     json!({"phase": phase, "errors": errors, "warnings": warnings, "because": because})
 }
 
-fn pod(pod: &Pod) -> Value {
+pub fn pod(pod: &Pod) -> Value {
     let Pod {
         subject,
         namespace,
