@@ -25,6 +25,7 @@
 //! | `results` | what became of the hooks and volumes of a backup or restore |
 //! | `verify` | a backup restored beside the original: what is copied, and what all that was seen comes to |
 //! | `snapshot` | snapshots of claims while their pods hold: the next step, what has to be undone, what it may be called |
+//! | `restore_snapshot` | claims made from snapshots, and a pod that starts on them beside its original |
 //! | `files`, `kubernetes`, `telemetry`, `shutdown` | I/O without a word of ours |
 //! | `certs`, `policy_files`, `policy_resources`, `velero_files`, `live`, `snapshotter`, `server`, `controller` | I/O with one |
 //! | `cli` | all of it, for a person |
@@ -60,6 +61,7 @@ pub mod recognise;
 pub mod render;
 pub mod replica;
 pub mod report;
+pub mod restore_snapshot;
 pub mod results;
 pub mod rotation;
 pub mod select;

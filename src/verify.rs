@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 pub use init::completed;
-pub use subject::{Subject, Unfit, subjects};
+pub use subject::{Subject, Unfit, container, labels, meets, policies, subjects};
 pub use verdict::{Checked, Pod, Seen, Stage, Verified, unready};
 
 use crate::{

@@ -1,6 +1,7 @@
 //! `quiescent snapshot`: CSI snapshots of claims while the hooks of their pods hold.
 
 pub mod asked;
+mod restore;
 mod text;
 mod value;
 
@@ -32,8 +33,12 @@ Exit codes: 0 consistent, 1 taken and not consistent, 2 nothing taken.
 Examples:
   quiescent snapshot -n shop pod/pg-0
   quiescent snapshot -n shop pvc/data-pg-0 --snapshot-class fast --keep 7
-  quiescent snapshot -n shop -l app=pg -o json")]
+  quiescent snapshot -n shop -l app=pg -o json
+  quiescent snapshot restore -n shop data-pg-0-20260131-020000")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
+    #[command(subcommand)]
+    also: Option<Also>,
     #[command(flatten)]
     asked: AskedArgs,
     /// The namespace of the claims, else that of the kubeconfig
@@ -52,6 +57,24 @@ pub struct Args {
     output: Format,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Also {
+    /// Make a claim from a snapshot, or find out whether a server starts on it
+    ///
+    /// The claim is as the one that the snapshot was taken of, where that is still there. A snapshot
+    /// that is not consistent is not restored without --unusable-too. With --verify no claim is
+    /// left: the pod starts on copies in a namespace of its own that reaches nobody, the policy's
+    /// check runs in it, and all of it is taken away, whatever happens.
+    #[command(after_help = "\
+Exit codes: 0 restored, or sound; 1 no volume in time, or not sound; 2 it could not be done.
+
+Examples:
+  quiescent snapshot restore -n shop data-pg-0-20260131-020000
+  quiescent snapshot restore -n shop data-pg-0-20260131-020000 --to data-pg-new-0
+  quiescent snapshot restore -n shop --set pg-20260131-020000-0a1b2 --verify")]
+    Restore(restore::Args),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     Text,
@@ -59,7 +82,10 @@ enum Format {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Ended> {
-    block_on(snapshot(args))
+    match &args.also {
+        Some(Also::Restore(args)) => restore::run(args),
+        None => block_on(snapshot(args)),
+    }
 }
 
 async fn snapshot(args: &Args) -> anyhow::Result<Ended> {

@@ -16,11 +16,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::Client;
 
-use self::{archive::Contents, backup::Backup, checks::Checks, run::Run, world::World};
+use self::{
+    archive::Contents, backup::Backup, checks::Checks, run::Run, scratch::unless_aborted,
+    world::World,
+};
 use super::{Ended, block_on, output, policies::PolicyArgs};
 use crate::{
     kubernetes::{self, Asker},
@@ -200,10 +203,7 @@ async fn verify(args: &Args) -> anyhow::Result<Report> {
             world.remove(&copy).await
         }
     };
-    let tidied = tokio::select! {
-        tidied = tidy => tidied,
-        () = shutdown.aborted() => Err(anyhow!("stopped at once")),
-    };
+    let tidied = unless_aborted(&shutdown, tidy).await;
     if let Err(error) = tidied {
         report.notes.push(format!(
             "not all is gone that has the label {VERIFICATION_LABEL}={}: {error:#}",

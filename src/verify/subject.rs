@@ -84,14 +84,17 @@ pub fn subjects(
     Ok((subjects, unfit))
 }
 
-fn labels(pod: &Value) -> BTreeMap<String, String> {
+#[must_use]
+pub fn labels(pod: &Value) -> BTreeMap<String, String> {
     let labels = pod["metadata"]["labels"].as_object().into_iter().flatten();
     labels
         .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
         .collect()
 }
 
-fn policies(provenance: &str) -> Vec<String> {
+/// The names of policies in their versions.
+#[must_use]
+pub fn policies(provenance: &str) -> Vec<String> {
     let entries = provenance.split(',').map(str::trim);
     let names = entries.map(|entry| entry.split('@').next().unwrap_or(entry));
     names
@@ -100,7 +103,9 @@ fn policies(provenance: &str) -> Vec<String> {
         .collect()
 }
 
-fn container(pod: &Value) -> Option<String> {
+/// The container that its hooks run in, where an annotation names one.
+#[must_use]
+pub fn container(pod: &Value) -> Option<String> {
     let hooks = HookPhase::ALL.map(HookPhase::keys);
     let mut keys = hooks.iter().chain([&LEGACY_PRE]).map(|keys| keys.container);
     keys.find_map(|key| pod["metadata"]["annotations"][key].as_str())
@@ -112,6 +117,12 @@ fn why_not(pod: &Value) -> Option<String> {
     if labels(pod).is_empty() {
         return Some("it has no label by which Velero could tell it from other pods".to_owned());
     }
+    meets(pod)
+}
+
+/// Why two of a pod would meet.
+#[must_use]
+pub fn meets(pod: &Value) -> Option<String> {
     let spec = &pod["spec"];
     for (key, what) in [
         ("hostNetwork", "the network"),

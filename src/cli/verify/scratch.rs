@@ -9,6 +9,7 @@ use tokio::time::{self, Instant};
 
 use crate::{
     kubernetes::{Answer, Asker, ListError, Objects, list, object},
+    shutdown::Shutdown,
     velero::{
         copy::Copy,
         verification::{UNTIL, VERIFICATION_LABEL},
@@ -162,8 +163,27 @@ impl Scratch<'_> {
         }
     }
 
+    /// Whatever is there under its name already is as good.
+    pub async fn create_if_absent(&self, path: &str, object: &Value) -> anyhow::Result<()> {
+        match self.asker.post(path, object).await {
+            Ok(answer) if answer.status == 409 => Ok(()),
+            answer => done(path, answer),
+        }
+    }
+
     pub async fn create(&self, path: &str, object: &Value) -> anyhow::Result<()> {
         done(path, self.asker.post(path, object).await)
+    }
+}
+
+/// Goes on after a first signal, and ends at a second.
+pub async fn unless_aborted(
+    shutdown: &Shutdown,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        outcome = work => outcome,
+        () = shutdown.aborted() => Err(anyhow!("stopped at once")),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     report::Style,
     trial::{Outcome, Said, said},
     velero::verification::Verdict,
-    verify::{Checked, Pod, Unfit},
+    verify::{Checked, Pod, Unfit, Verified},
 };
 
 pub fn text(report: &Report) -> String {
@@ -39,30 +39,15 @@ pub fn text(report: &Report) -> String {
     for it in &seen.pods {
         pod(&mut text, it);
     }
-    for Unfit {
-        namespace,
-        name,
-        why,
-    } in &seen.unfit
-    {
-        let why = Style::Careful.paint(format!("not copied: {why}"));
-        let _ = writeln!(text, "{namespace}/{name}  {why}");
+    for it in &seen.unfit {
+        unfit(&mut text, it);
     }
     // The first is the reason of the verdict.
     for hook in seen.hooks.iter().skip(1) {
         let _ = writeln!(text, "       {}", Style::Bad.paint(hook));
     }
-    let head = match verified.verdict {
-        Verdict::Passed => Style::Good,
-        Verdict::Failed => Style::Bad,
-        Verdict::Incomplete => Style::Careful,
-    };
-    let mut words = vec![head.paint(verified.verdict.as_str())];
-    words.extend(verified.reason.clone());
-    let restored = restore_seconds.map(|it| format!("restored and checked in {} (RTO)", span(it)));
-    words.extend(restored);
-    words.push(format!("data {} old (RPO)", span(*data_age_seconds)));
-    let _ = writeln!(text, "verdict  {}", words.join("; "));
+    let times = times(*restore_seconds, Some(*data_age_seconds));
+    verdict(&mut text, verified, times);
     if !kept.is_empty() {
         let _ = writeln!(
             text,
@@ -75,6 +60,35 @@ pub fn text(report: &Report) -> String {
         let _ = writeln!(text, "       {} {note}", Style::Careful.paint("!"));
     }
     text
+}
+
+pub fn unfit(text: &mut String, unfit: &Unfit) {
+    let Unfit {
+        namespace,
+        name,
+        why,
+    } = unfit;
+    let why = Style::Careful.paint(format!("not copied: {why}"));
+    let _ = writeln!(text, "{namespace}/{name}  {why}");
+}
+
+/// How long it took, and how old the data were, as far as that is known.
+pub fn times(restore_seconds: Option<u64>, data_age_seconds: Option<u64>) -> Vec<String> {
+    let restored = restore_seconds.map(|it| format!("restored and checked in {} (RTO)", span(it)));
+    let age = data_age_seconds.map(|it| format!("data {} old (RPO)", span(it)));
+    restored.into_iter().chain(age).collect()
+}
+
+pub fn verdict(text: &mut String, verified: &Verified, times: Vec<String>) {
+    let head = match verified.verdict {
+        Verdict::Passed => Style::Good,
+        Verdict::Failed => Style::Bad,
+        Verdict::Incomplete => Style::Careful,
+    };
+    let mut words = vec![head.paint(verified.verdict.as_str())];
+    words.extend(verified.reason.clone());
+    words.extend(times);
+    let _ = writeln!(text, "verdict  {}", words.join("; "));
 }
 
 pub fn pod(text: &mut String, pod: &Pod) {
@@ -139,7 +153,7 @@ fn check(text: &mut String, check: &Checked) {
 }
 
 /// Seconds as people say them.
-pub fn span(seconds: u64) -> String {
+fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
     match () {
         () if days > 1 => format!("{days} d {} h", hours % 24),

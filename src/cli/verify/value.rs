@@ -10,7 +10,7 @@ use crate::{
         copy::Restored,
         verification::{DATA_AGE_SECONDS, FINISHED_AT, REASON, RESTORE_SECONDS, VERDICT},
     },
-    verify::{Checked, Pod},
+    verify::{Checked, Pod, Unfit},
 };
 
 /// What the Backup is to say of it; what it does not, it is to say no longer.
@@ -35,10 +35,7 @@ pub fn value(report: &Report) -> Value {
         kept,
         notes,
     } = report;
-    let unfit = seen
-        .unfit
-        .iter()
-        .map(|it| json!({"namespace": it.namespace, "pod": it.name, "because": it.why}));
+    let not_copied = seen.unfit.iter().map(unfit);
     json!({
         "backup": backup,
         "verdict": verified.verdict.as_str(),
@@ -47,7 +44,7 @@ pub fn value(report: &Report) -> Value {
         "dataAgeSeconds": data_age_seconds,
         "restores": seen.restores.iter().map(restored).collect::<Vec<_>>(),
         "pods": seen.pods.iter().map(pod).collect::<Vec<_>>(),
-        "notCopied": unfit.collect::<Vec<_>>(),
+        "notCopied": not_copied.collect::<Vec<_>>(),
         "failedHooks": seen.hooks,
         "kept": kept,
         "notes": notes,
@@ -62,6 +59,15 @@ fn restored(restored: &Restored) -> Value {
         because,
     } = restored;
     json!({"phase": phase, "errors": errors, "warnings": warnings, "because": because})
+}
+
+pub fn unfit(unfit: &Unfit) -> Value {
+    let Unfit {
+        namespace,
+        name,
+        why,
+    } = unfit;
+    json!({"namespace": namespace, "pod": name, "because": why})
 }
 
 pub fn pod(pod: &Pod) -> Value {

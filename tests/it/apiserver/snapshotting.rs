@@ -101,7 +101,10 @@ fn a_database(api: &ApiServer) {
             "metadata": {"name": "pg", "namespace": NAMESPACE},
             "spec": {
                 "serviceName": "pg", "selector": {"matchLabels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {"containers": [{"name": "postgres", "image": "postgres:17"}]},
+                },
             },
         },
         {
