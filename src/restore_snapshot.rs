@@ -146,9 +146,8 @@ impl Claim {
             (Some(size), _, Some(least)) if size::less(size, least) => {
                 return Err(format!("{} needs {least}, and {size} is less", source.name));
             }
-            (Some(size), ..) => size,
             (None, Some(size), Some(least)) if size::less(size, least) => least,
-            (None, Some(size), _) | (None, None, Some(size)) => size,
+            (Some(size), ..) | (None, Some(size), _) | (None, None, Some(size)) => size,
             (None, None, None) => {
                 return Err(format!(
                     "nobody says how big {} is: say --size",

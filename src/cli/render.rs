@@ -16,7 +16,7 @@ Examples:
   quiescent render admission-policy | kubectl apply -f -
   quiescent render backup -f manifests --name shop > backup.yaml
   quiescent render restore -f manifests --from-backup shop > restore.yaml
-  quiescent render cronjob -n shop statefulset/pg --schedule @daily --keep 7 > snapshots.yaml")]
+  quiescent render cronjob -n shop statefulset/pg --schedule @daily > pg.yaml")]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -73,15 +73,15 @@ Examples:
     #[command(after_help = "\
 Examples:
   quiescent render job -n shop statefulset/pg | kubectl apply -f -
-  quiescent render job -n shop pvc/data-pg-0 --image registry.example.com/quiescent:0.1.0")]
+  quiescent render job -n shop pvc/data-pg-0 --image example.com/quiescent:1")]
     Job(snapshot_job::JobArgs),
     /// Print a CronJob that runs `quiescent snapshot` again and again, and keeps the newest snapshots
     ///
     /// As a Job. Two of its runs are never under way at once.
     #[command(after_help = "\
 Examples:
-  quiescent render cronjob -n shop statefulset/pg --schedule \"0 2 * * *\" --keep 7 --pods 3
-  quiescent render cronjob -n shop -l app=pg --schedule @daily --policies my-policy -o json")]
+  quiescent render cronjob -n shop sts/pg --schedule \"0 2 * * *\" --keep 7 --pods 3
+  quiescent render cronjob -n shop -l app=pg --schedule @daily --time-zone UTC")]
     Cronjob(snapshot_job::CronJobArgs),
 }
 

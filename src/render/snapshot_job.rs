@@ -10,8 +10,8 @@ use crate::csi;
 /// From the moment a Job is made until its program runs: a node is found, an image is pulled.
 const START: Duration = Duration::from_mins(5);
 
-/// What the API server may take for all that is asked of it beside hooks and cuts.
-const REQUESTS: Duration = Duration::from_mins(1);
+/// So long the API server may be away altogether, with what is asked of it beside hooks and cuts.
+const REQUESTS: Duration = Duration::from_mins(5);
 
 /// A run of a CronJob that could not begin for so long is left to the next one.
 const STARTING_DEADLINE: Duration = Duration::from_mins(10);
@@ -34,6 +34,8 @@ pub struct SnapshotJob<'j> {
     pub args: &'j [String],
     pub of: Of<'j>,
     pub runs_hooks: bool,
+    /// Whether several claims may be cut as a group.
+    pub groups: bool,
     pub limits: Limits,
     /// Those of its own beside or in place of the library.
     pub policies: &'j [PolicyFile<'j>],
@@ -72,6 +74,8 @@ pub struct Limits {
     pub ready: Duration,
     /// For how long a pre hook is waited for that did not end in its time.
     pub linger: Duration,
+    /// For how long another run for the same claims is waited for.
+    pub wait: Duration,
 }
 
 impl Limits {
@@ -83,7 +87,7 @@ impl Limits {
     /// When the Job is ended, at the latest. What it held is undone after that.
     #[must_use]
     pub fn deadline(&self) -> Duration {
-        START + self.pre * self.pods + self.cut + self.undo() + self.ready + REQUESTS
+        START + self.wait + self.pre * self.pods + self.cut + self.undo() + self.ready + REQUESTS
     }
 
     /// From being told to stop until being killed: whatever it was at, the undo fits in.
@@ -103,6 +107,7 @@ impl Limits {
             cut,
             ready,
             linger,
+            wait,
         } = *self;
         let undo = format!(
             "{} x {} post, {} for a pre hook that ends late",
@@ -113,9 +118,10 @@ impl Limits {
         let requests = format!("{} for the API server", seconds(REQUESTS));
         [
             format!(
-                "activeDeadlineSeconds {}: {} to start, {pods} x {} pre, {} cut, {undo}, {} ready, {requests}",
+                "activeDeadlineSeconds {}: {} to start, {} to wait, {pods} x {} pre, {} cut, {undo}, {} ready, {requests}",
                 seconds(self.deadline()),
                 seconds(START),
+                seconds(wait),
                 seconds(pre),
                 seconds(cut),
                 seconds(ready),
@@ -143,7 +149,7 @@ impl SnapshotJob<'_> {
             account,
             role("Role", &own, &self.rules()),
             self.binding("Role", &own),
-            role("ClusterRole", &wide, &wide_rules()),
+            role("ClusterRole", &wide, &self.wide_rules()),
             self.binding("ClusterRole", &wide),
         ];
         objects.extend(self.config_map());
@@ -198,7 +204,37 @@ impl SnapshotJob<'_> {
         rules.extend(owner.map(|(plural, name)| rule("apps", plural, &["get"], Some(name))));
         let verbs = ["create", "delete", "list", "patch", "watch"];
         rules.push(rule(csi::GROUP, "volumesnapshots", &verbs, None));
+        if self.cuts_groups() {
+            rules.push(rule("", "persistentvolumeclaims", &["patch"], None));
+            rules.push(rule(
+                &csi::groups::api(),
+                "volumegroupsnapshots",
+                &verbs,
+                None,
+            ));
+        }
+        // One claim, one run at a time.
+        let verbs = ["create", "delete", "get", "update"];
+        rules.push(rule("coordination.k8s.io", "leases", &verbs, None));
         rules
+    }
+
+    /// What it asks of objects that are in no namespace.
+    fn wide_rules(&self) -> Vec<Value> {
+        let mut rules = vec![
+            rule("", "persistentvolumes", &["get"], None),
+            rule(csi::GROUP, "volumesnapshotclasses", &["list"], None),
+            rule(csi::GROUP, "volumesnapshotcontents", &["get"], None),
+        ];
+        if self.cuts_groups() {
+            let classes = "volumegroupsnapshotclasses";
+            rules.push(rule(&csi::groups::api(), classes, &["list"], None));
+        }
+        rules
+    }
+
+    const fn cuts_groups(&self) -> bool {
+        self.groups && !matches!(self.of, Of::Claim(_))
     }
 
     fn config_map(&self) -> Option<Value> {
@@ -326,15 +362,6 @@ struct File<'f> {
     text: &'f str,
 }
 
-/// What it asks of objects that are in no namespace.
-fn wide_rules() -> Vec<Value> {
-    vec![
-        rule("", "persistentvolumes", &["get"], None),
-        rule(csi::GROUP, "volumesnapshotclasses", &["list"], None),
-        rule(csi::GROUP, "volumesnapshotcontents", &["get"], None),
-    ]
-}
-
 fn role(kind: &str, metadata: &Value, rules: &[Value]) -> Value {
     let version = format!("{RBAC}/v1");
     json!({"apiVersion": version, "kind": kind, "metadata": metadata, "rules": rules})
@@ -362,6 +389,7 @@ mod tests {
             cut: MINUTE,
             ready: 10 * MINUTE,
             linger: MINUTE / 6,
+            wait: 2 * MINUTE,
         }
     }
 

@@ -259,7 +259,7 @@ fn each_claim_has_its_snapshot() {
     assert_eq!(moved, ["pg-0-wal<pg-0-wal-1", "data-pg-0<data-pg-1-1"]);
     for sources in [
         &[data.clone()][..],
-        &[other.clone()],
+        std::slice::from_ref(&other),
         &[other, wal.clone(), source("x")],
     ] {
         let why = found(sources).unwrap_err();

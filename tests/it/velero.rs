@@ -17,6 +17,7 @@ mod database;
 mod live;
 mod rendered;
 mod rescue;
+mod scheduled;
 mod verified;
 mod written;
 
@@ -40,6 +41,7 @@ pub fn backs_up_and_restores_a_database_that_nobody_annotated(node: Node, steps:
     verified::a_backup_is_restored_beside_the_original_and_judged(&cluster, steps);
     rendered::rows_come_back_though_no_pod_was_touched(&cluster, steps);
     written::every_acknowledged_write_comes_back(&cluster, steps);
+    scheduled::a_cron_job_keeps_the_newest_and_each_can_be_restored(&cluster, steps);
     verified::one_that_is_stopped_takes_everything_away(&cluster, steps);
 }
 

@@ -6,13 +6,18 @@ use anyhow::bail;
 
 use super::{Format, print};
 use crate::{
-    cli::{Ended, policies::PolicyArgs, snapshot::asked::AskedArgs},
+    cli::{
+        Ended,
+        policies::PolicyArgs,
+        snapshot::asked::{AskedArgs, When},
+    },
     live,
     policy::{Hook, Input, PolicySet, ScriptFile, name::is_dns_label},
     policy_files,
     render::snapshot_job::{Limits, Of, PolicyFile, SnapshotJob},
     snapshotter::Target,
     trial,
+    velero::Timeout,
 };
 
 /// A CronJob adds eleven characters to its name for each Job.
@@ -119,6 +124,7 @@ impl JobArgs {
             args: &args,
             of: self.of(),
             runs_hooks: !self.asked.without_hooks,
+            groups: self.asked.group != When::Never,
             limits,
             policies: &files,
             schedule,
@@ -157,6 +163,7 @@ impl JobArgs {
             cut: self.asked.cut_timeout.to_std(),
             ready: self.asked.timeout.to_std(),
             linger: Duration::ZERO,
+            wait: self.asked.wait.map_or(Duration::ZERO, Timeout::to_std),
         };
         if self.asked.without_hooks {
             return limits;
