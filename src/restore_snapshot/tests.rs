@@ -254,14 +254,11 @@ fn each_claim_has_its_snapshot() {
     };
     let (data, wal, other) = (source("data-pg-0"), source("pg-0-wal"), source("data-pg-1"));
     let both = ["data-pg-0<data-pg-0-1", "pg-0-wal<pg-0-wal-1"];
-    assert_eq!(found(&[wal.clone(), data.clone(),]).unwrap(), both);
+    assert_eq!(found(&[wal.clone(), data.clone()]).unwrap(), both);
     let moved = found(&[wal.clone(), other.clone()]).unwrap();
     assert_eq!(moved, ["pg-0-wal<pg-0-wal-1", "data-pg-0<data-pg-1-1"]);
-    for sources in [
-        &[data.clone()][..],
-        std::slice::from_ref(&other),
-        &[other, wal.clone(), source("x")],
-    ] {
+    let all = [other, wal, source("x")];
+    for sources in [&[data][..], &all[..1], &all] {
         let why = found(sources).unwrap_err();
         assert!(why.contains("no snapshot for all of its claims"), "{why}");
     }

@@ -56,8 +56,9 @@ fn a_rendered_job_has_the_rights_that_it_uses_and_no_other() {
         "create job -n {NAMESPACE} now --from=cronjob/{NAME} --warnings-as-errors"
     ));
 
-    every_right_is_used(&api);
+    let snapshot = every_right_is_used(&api);
     it_may_do_nothing_else(&api);
+    a_claim_comes_of(&api, &snapshot);
 }
 
 fn rendered(arguments: &[&str]) -> String {
@@ -174,7 +175,8 @@ fn ended(child: Child, code: i32, verdict: &str) {
     );
 }
 
-fn every_right_is_used(api: &ApiServer) {
+/// Returns the name of a snapshot that was taken without hooks.
+fn every_right_is_used(api: &ApiServer) -> String {
     // No kubelet runs the hook: nothing is taken.
     ended(snapshot(api, &[]), 2, "undone");
     // No driver cuts anything: what was made is deleted.
@@ -202,6 +204,7 @@ fn every_right_is_used(api: &ApiServer) {
     // It asks what time it is, which everybody may.
     asked.retain(|(resource, _)| !resource.is_empty());
     assert_eq!(asked, allowed);
+    name
 }
 
 /// Plays the driver.
@@ -219,10 +222,75 @@ fn cut(api: &ApiServer, snapshot: &str) {
     let of_content = json!({"readyToUse": true, "creationTime": 1});
     status(api, "volumesnapshotcontent content-1", &of_content);
     let of_snapshot = json!({
-        "boundVolumeSnapshotContentName": "content-1", "readyToUse": true,
+        "boundVolumeSnapshotContentName": "content-1", "readyToUse": true, "restoreSize": "1Gi",
         "creationTime": "2026-01-31T02:00:00Z",
     });
     status(api, &format!("volumesnapshot {snapshot}"), &of_snapshot);
+}
+
+/// Of the class of the driver, since the original names none.
+fn a_claim_comes_of(api: &ApiServer, snapshot: &str) {
+    let restore = |more: &[&str]| {
+        quiescent(&[
+            "snapshot", "restore", "-n", NAMESPACE, "-o", "json", snapshot,
+        ])
+        .args(["--kubeconfig", &api.kubeconfig()])
+        .args(more)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+    };
+    let refused = |more: &[&str], told: &str| {
+        let Output { status, stderr, .. } = restore(more).wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&stderr);
+        assert_eq!(status.code(), Some(2), "{said}");
+        assert!(said.contains(told), "{said}");
+    };
+    let restored = |child: Child, code: i32| -> Value {
+        let Output { status, stdout, .. } = child.wait_with_output().unwrap();
+        let said: Value = serde_json::from_slice(&stdout).unwrap();
+        assert_eq!(status.code(), Some(code), "{said:#}");
+        said
+    };
+    refused(&[], "there is no StorageClass of csi.example.com");
+    refused(&["--size=1Mi"], "needs 1Gi, and 1Mi is less");
+    for (name, mode) in [("now", "Immediate"), ("later", "WaitForFirstConsumer")] {
+        let class = json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
+            "provisioner": "csi.example.com", "volumeBindingMode": mode,
+        });
+        api.kubectl.apply("create -f -", &class.to_string());
+    }
+    refused(&[], "name one with --storage-class: later, now");
+
+    let waiting = restored(restore(&["--storage-class=later", "--to=waits"]), 0);
+    assert_eq!(waiting["claims"][0]["waitsForFirstConsumer"], true);
+    let late = restored(
+        restore(&["--storage-class=now", "--to=late", "--timeout=1s"]),
+        1,
+    );
+    assert_eq!(late["claims"][0]["boundSeconds"], Value::Null);
+    let bound = restore(&["--storage-class=now"]);
+    let name = format!("{snapshot}-restored");
+    let claim = eventually("there is a claim", LIMIT, || {
+        let get = format!("get pvc -n {NAMESPACE} {name} -o json");
+        let claim = api.kubectl.attempt(&get, "").ok()?;
+        serde_json::from_str::<Value>(&claim).ok()
+    });
+    assert_eq!(claim["spec"]["dataSource"]["name"], snapshot);
+    status(api, &format!("pvc {name}"), &json!({"phase": "Bound"}));
+    let bound = restored(bound, 0);
+    assert!(bound["claims"][0]["boundSeconds"].is_number(), "{bound:#}");
+    let warned = bound["notes"][0].as_str().unwrap();
+    assert!(warned.contains("as after a power cut"), "{warned}");
+    refused(&["--storage-class=now"], "name another with --to");
+
+    api.kubectl.run(&format!(
+        "annotate volumesnapshot -n {NAMESPACE} {snapshot} --overwrite quiescent.dev/reason=held"
+    ));
+    refused(&[], "is not consistent: held; --unusable-too");
 }
 
 /// What the API server says that it may do, without what every account may.
