@@ -251,9 +251,9 @@ impl Trial {
     #[must_use]
     pub fn longest(&self) -> Duration {
         let Hooks { pre, post } = &self.hooks;
-        let most = |hook: &Option<ExecHook>| {
+        let most = |hook: &Option<Hook>| {
             hook.as_ref()
-                .map_or(Duration::ZERO, |it| it.timeout.to_std())
+                .map_or(Duration::ZERO, |it| it.timeout().to_std())
         };
         most(pre) + self.hold + LINGER + 2 * most(post)
     }

@@ -11,7 +11,7 @@ use crate::{
     policy::{Invocation, Policy, PolicySet},
     recognise::{Spread, spread},
     select::{Facts, Reason},
-    trial::Hooks,
+    trial::{Hook, Hooks},
 };
 
 /// The policies in both of the ways in which a pod may have their scripts.
@@ -37,8 +37,9 @@ impl Hooked {
     /// The same where all volumes of the pod are cut in one moment.
     #[must_use]
     pub fn in_group(mut self) -> Self {
-        let pre = self.hooks.pre.as_mut();
-        if let Some(pre) = pre.filter(|it| Invocation::is_of_a_script(&it.command)) {
+        if let Some(Hook::Exec(pre)) = &mut self.hooks.pre
+            && Invocation::is_of_a_script(&pre.command)
+        {
             // Beside the variable that each script has.
             pre.command.insert(2, GROUP.to_owned());
         }
@@ -229,7 +230,6 @@ mod tests {
         library,
         policy::{Input, parse},
         select::{Namespace, Settings},
-        trial::Hook,
         velero::HookPhase,
     };
 
@@ -305,7 +305,8 @@ mod tests {
     #[test]
     fn a_script_is_told_of_a_group() {
         let found = chosen(&plain("postgres:16")).unwrap().in_group();
-        let command = &found.hooks.pre.as_ref().unwrap().command;
+        let pre = found.hooks.pre.as_ref().and_then(Hook::exec);
+        let command = &pre.unwrap().command;
         assert!(Invocation::is_of_a_script(command));
         assert_eq!(command[2], GROUP);
     }

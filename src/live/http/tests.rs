@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::SystemTime,
 };
@@ -543,10 +543,12 @@ async fn https_is_believed_by_the_certificates_that_were_named() {
         ..to(address, "/")
     };
     let client = cluster();
+    let begins = AtomicBool::new(false);
     let road = Road {
         client: &client,
         namespace: "shop",
         pod: "orders-0",
+        begins: &begins,
     };
     let ask = async |call: Call, ca: &str| {
         let values = call
