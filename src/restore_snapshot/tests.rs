@@ -117,6 +117,7 @@ fn copy() -> Copy {
         mapping: BTreeMap::from([("shop".to_owned(), "shop-verify-k7xqa".to_owned())]),
         until: Some("2026-11-22T04:00:00Z".to_owned()),
         timeout: "1h".parse().unwrap(),
+        completed: Vec::new(),
     }
 }
 

@@ -79,6 +79,7 @@ pub async fn verify(
         backup: args.what(),
         until: Some(until.to_string()),
         timeout: args.timeout,
+        completed: Vec::new(),
     };
     let about = BTreeMap::from([(found.namespace.to_owned(), about(found).await?)]);
     let mut meant = Meant {
