@@ -13,6 +13,7 @@ mod notify;
 mod observer;
 mod policies;
 mod scripts;
+mod snapshots;
 mod telling;
 mod workloads;
 mod world;
@@ -28,18 +29,18 @@ use tokio::sync::oneshot;
 
 use self::{
     asking::Asking, backups::Backups, certificates::Certificates, files::Files, heal::Heal,
-    missed::Missed, observer::Observer, policies::Policies, scripts::Scripts,
+    missed::Missed, observer::Observer, policies::Policies, scripts::Scripts, snapshots::Snapshots,
 };
 pub use self::{
     backups::{BackupPlan, ResultLevels},
     certificates::CertificatePlan,
     files::Refusals,
-    metrics::{ControllerMetrics, Levels, ResultMetrics, RotationMetrics},
+    metrics::{ControllerMetrics, Levels, ResultMetrics, RotationMetrics, SnapshotMetrics},
     notify::Notifier,
     world::{Kind, World},
 };
 use crate::{
-    kubernetes::{Election, Leadership, Terms},
+    kubernetes::{Election, Leadership, Terms, identity},
     policy_files::InForce,
     policy_resources::Resources,
     select::Settings,
@@ -62,6 +63,8 @@ pub struct Plan {
     pub certificates: Option<(CertificatePlan, RotationMetrics)>,
     /// Absent where Velero's backups are not followed.
     pub backups: Option<BackupPlan>,
+    /// Absent where no snapshots are taken.
+    pub snapshots: Option<SnapshotMetrics>,
     /// Absent where policies of the cluster are not followed.
     pub resources: Option<Resources>,
 }
@@ -75,6 +78,7 @@ pub struct Controller {
     certificates: Option<Certificates>,
     policies: Option<Policies>,
     backups: Option<Backups>,
+    snapshots: Option<Snapshots>,
     files: Files,
     world: Arc<World>,
     leadership: Leadership,
@@ -91,6 +95,7 @@ impl Controller {
             heal,
             certificates,
             backups,
+            snapshots,
             resources,
         } = plan;
         let of_velero = settings.velero_namespace.clone();
@@ -153,6 +158,14 @@ impl Controller {
                 interval,
                 plan,
             }),
+            snapshots: snapshots.map(|metrics| Snapshots {
+                client: client.clone(),
+                policies: policies.clone(),
+                asking: asking.clone(),
+                interval,
+                identity: identity(),
+                metrics,
+            }),
             policies: resources.map(|resources| Policies {
                 client: client.clone(),
                 resources,
@@ -214,6 +227,7 @@ impl Controller {
             certificates,
             policies,
             backups,
+            snapshots,
             files,
             world: _,
             leadership: _,
@@ -235,6 +249,11 @@ impl Controller {
                     Box::pin(backups.run(shutdown.clone())).await;
                 }
             };
+            let snapshots = async {
+                if let Some(snapshots) = snapshots {
+                    Box::pin(snapshots.run(shutdown.clone())).await;
+                }
+            };
             let scripts = async {
                 tokio::select! {
                     ((), ()) = async { tokio::join!(scripts.run(shutdown.clone()), missed.run(shutdown.clone())) } => {}
@@ -245,6 +264,7 @@ impl Controller {
                 certificates,
                 policies,
                 backups,
+                snapshots,
                 files.run(shutdown.clone()),
                 scripts
             );

@@ -15,7 +15,7 @@ pub use self::{
     elsewhere::Elsewhere,
     exec::{Ended, Exit, Place, Printed, Running, exec},
     forward::{Forwarded, forward},
-    lease::{Election, Leadership, Terms},
+    lease::{Election, Leadership, Terms, identity},
     list::{ListError, Objects, list, object},
     namespaces::{Lookup, Metadata, NamespaceWatch, Namespaces},
     watch::{Heard, follow, none_when_absent, with_causes},

@@ -13,7 +13,7 @@ use tokio::time::{self, Instant};
 
 pub use self::{
     subject::Subject,
-    target::{Target, meant, named, selector},
+    target::{Target, labels, meant, named, selector},
 };
 use crate::{
     kubernetes::{Exit, Place, Running, exec},

@@ -4,8 +4,10 @@
 //! Pure: whoever carries the steps out tells what became of each, and asks for the next. What has to be
 //! undone is known before a step begins, so that a state that was kept somewhere is enough to do it.
 mod chosen;
+pub mod crd;
 mod judged;
 mod order;
+pub mod resource;
 
 use std::time::Duration;
 
@@ -105,6 +107,11 @@ impl Member {
         self.trial.clone().outcome()
     }
 
+    /// Whether its pre hook is yet to end.
+    fn is_open(&self) -> bool {
+        matches!(self.trial.next(), Hook::Run(hook) if hook.phase() == HookPhase::Pre)
+    }
+
     /// Whether it came to something. A post hook that was lost on the way is to be run again: what pre
     /// holds is worse than a post hook that runs twice.
     fn ran(&mut self, run: Run, (began, ended): (Nanos, Nanos)) -> bool {
@@ -201,6 +208,21 @@ pub enum Phase {
     Verifying,
     Ready,
     Failed,
+}
+
+impl Phase {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Quiescing => "Quiescing",
+            Self::Cutting => "Cutting",
+            Self::Resuming => "Resuming",
+            Self::Verifying => "Verifying",
+            Self::Ready => "Ready",
+            Self::Failed => "Failed",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -357,6 +379,11 @@ impl Snapshot {
                 self.stopped();
                 self.stage = Stage::Marking;
             }
+            (Stage::Quiescing, Event::GaveUp(why)) => {
+                self.reasons.push(why);
+                self.never_began();
+                self.stage = Stage::Resuming;
+            }
             (Stage::Cutting, Event::GaveUp(why)) => {
                 self.reasons.push(why);
                 self.stage = Stage::Resuming;
@@ -376,6 +403,15 @@ impl Snapshot {
                 self.stage = Stage::Done;
             }
             _ => {}
+        }
+    }
+
+    /// The pre hook whose turn it is was not started: of its pod nothing has to be undone.
+    fn never_began(&mut self) {
+        let mut members = self.members.iter_mut();
+        let open = members.find(|it| it.begun && it.is_open());
+        if let Some(member) = open {
+            member.begun = false;
         }
     }
 
@@ -454,9 +490,7 @@ impl Snapshot {
         const GONE: &str = "whoever ran it was gone before its end";
         match self.stage {
             Stage::Quiescing => {
-                let open = self.members.iter().position(|it| {
-                    it.begun && matches!(it.trial.next(), Hook::Run(hook) if hook.phase() == HookPhase::Pre)
-                });
+                let open = self.members.iter().position(|it| it.begun && it.is_open());
                 if let Some(member) = open {
                     let run = Run {
                         phase: HookPhase::Pre,
@@ -467,6 +501,7 @@ impl Snapshot {
                         printed: 0,
                     };
                     self.ran(member, run, (now, now));
+                    self.members[member].trial.may_still_run();
                 } else {
                     self.reasons.push(GONE.to_owned());
                     self.stage = Stage::Resuming;
@@ -480,6 +515,27 @@ impl Snapshot {
             | Stage::Withdrawing
             | Stage::Marking
             | Stage::Done => {}
+        }
+    }
+
+    /// The same with no more than so many bytes of what each hook printed, the last ones: to be kept.
+    #[must_use]
+    pub fn shortened(&self, most: usize) -> Self {
+        let mut short = self.clone();
+        for member in &mut short.members {
+            member.trial.shorten(most);
+        }
+        short
+    }
+
+    /// Whether pods may be held, or what was made may have to be deleted: the way back is owed.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        match self.stage {
+            Stage::Quiescing | Stage::Cutting | Stage::Resuming | Stage::Withdrawing => true,
+            Stage::Pending | Stage::Examining | Stage::Verifying | Stage::Marking | Stage::Done => {
+                false
+            }
         }
     }
 

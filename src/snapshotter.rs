@@ -4,6 +4,8 @@
 mod clock;
 mod drive;
 mod group;
+mod hooks;
+mod kept;
 mod lock;
 mod plan;
 mod sight;
@@ -12,8 +14,9 @@ mod target;
 
 pub use self::{
     clock::Clock,
-    drive::{Drive, Times},
+    drive::{Drive, Keep, Times, Unkept},
     group::{Group, Grouping},
+    kept::Kept,
     lock::{Busy, Lock},
     plan::{Claim, Plan, Wanted},
     storage::forget,

@@ -224,6 +224,13 @@ impl Trial {
         };
     }
 
+    /// Whoever ran the pre hook is gone, and it may still be at work.
+    pub const fn may_still_run(&mut self) {
+        if matches!(self.stage, Stage::Post) {
+            self.late = Late::Running;
+        }
+    }
+
     /// The time to hold is over, or somebody wanted to stop.
     pub const fn held(&mut self, stopped: bool) {
         self.stopped |= stopped;
@@ -238,6 +245,16 @@ impl Trial {
         };
         if ended {
             self.late = Late::Ended;
+        }
+    }
+
+    /// Keeps no more than so many bytes of what each hook printed, the last ones.
+    pub fn shorten(&mut self, most: usize) {
+        for run in &mut self.runs {
+            for text in [&mut run.stdout, &mut run.stderr] {
+                let from = text.ceil_char_boundary(text.len().saturating_sub(most));
+                text.drain(..from);
+            }
         }
     }
 

@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     controller::{
-        Controller, ControllerMetrics, Kind, Levels, Plan, ResultMetrics, RotationMetrics, World,
+        Controller, ControllerMetrics, Kind, Levels, Plan, ResultMetrics, RotationMetrics,
+        SnapshotMetrics, World,
     },
     kubernetes::{self, Terms},
     policy_files::{InForce, Reload, Sources, Watcher},
@@ -106,6 +107,10 @@ pub struct Args {
     /// Follow the HookPolicy and ClusterHookPolicy objects of the cluster too, and say on each whether it is in force
     #[arg(long, env = "QUIESCENT_WATCH_POLICIES")]
     watch_policies: bool,
+    /// Take the snapshots that ConsistentSnapshot objects ask for; it needs the rights of
+    /// deploy/components/snapshots
+    #[arg(long, env = "QUIESCENT_SNAPSHOTS")]
+    snapshots: bool,
     #[command(flatten)]
     backups: BackupArgs,
     #[command(flatten)]
@@ -152,6 +157,7 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         lease_duration,
         reload,
         watch_policies,
+        snapshots,
         backups,
         certificates,
         log: _,
@@ -199,6 +205,7 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         heal,
         certificates,
         backups,
+        snapshots: snapshots.then(|| SnapshotMetrics::register(metrics.registry())),
         resources: of_cluster.resources(),
     };
     let controller = Controller::new(client, in_force, plan, controller_metrics);

@@ -15,7 +15,7 @@ use super::{Ended, block_on, output, policies::PolicyArgs, test::progress};
 use crate::{
     kubernetes, shutdown,
     snapshot::{Snapshot, Verdict},
-    snapshotter::{Busy, Drive, Lock, Plan, forget},
+    snapshotter::{Busy, Drive, Lock, Plan, Unkept, forget},
     velero::Timeout,
 };
 
@@ -130,7 +130,7 @@ async fn snapshot(args: &Args) -> anyhow::Result<Ended> {
         anstream::eprintln!("{note}");
     }
     let mut drive = Drive::new(&client, &shutdown, &plan, lock, progress).await?;
-    let times = drive.until_done(&mut snapshot).await?;
+    let times = drive.until_done(&mut snapshot, &Unkept).await?;
     let mut notes = plan.notes.clone();
     notes.extend(snapshot.notes());
     if let Some(keep) = args.asked.keep

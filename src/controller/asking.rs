@@ -1,5 +1,5 @@
 //! Asks something of the API server while we lead, and tells apart why it was not done.
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use tokio::time;
 
@@ -63,6 +63,16 @@ pub enum Halt {
     /// The object or its namespace is gone, or on its way.
     Gone,
     Failed(Failure, String),
+}
+
+impl fmt::Display for Halt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLeading => f.write_str("this controller does not lead any more"),
+            Self::Gone => f.write_str("it is gone"),
+            Self::Failed(failure, reason) => write!(f, "{}: {reason}", failure.as_str()),
+        }
+    }
 }
 
 impl Asking {

@@ -204,7 +204,7 @@ impl Backups {
             Todo::Tell => {
                 let said = self.tell(key, &object, &problems).await;
                 let said = said.map(|()| self.ledger().done(key));
-                (ResultStep::Tell, said.map_err(why))
+                (ResultStep::Tell, said.map_err(|halt| halt.to_string()))
             }
             Todo::Notify => {
                 let sent = self.notify(key, &object, &problems).await;
@@ -218,7 +218,7 @@ impl Backups {
                     ledger.were_told(all);
                     ledger.done(key);
                 });
-                (ResultStep::Note, noted.map_err(why))
+                (ResultStep::Note, noted.map_err(|halt| halt.to_string()))
             }
             Todo::Nothing => return,
         };
@@ -361,14 +361,6 @@ impl Backups {
 
 /// How far back the log of the server is read for a restore, in seconds.
 const RESTORE_LASTS: i64 = 6 * 60 * 60;
-
-fn why(halt: Halt) -> String {
-    match halt {
-        Halt::NotLeading => "somebody else leads".to_owned(),
-        Halt::Gone => "it is gone".to_owned(),
-        Halt::Failed(failure, reason) => format!("{}: {reason}", failure.as_str()),
-    }
-}
 
 fn event(reason: &str, note: String) -> Event {
     Event {

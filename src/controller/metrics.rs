@@ -11,6 +11,7 @@ use prometheus_client::{
     metrics::{
         MetricType,
         gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
     },
     registry::Registry,
 };
@@ -25,6 +26,7 @@ use crate::{
     missed,
     replica::Action,
     rotation::{Held, Kept, Step},
+    snapshot::{Snapshot, Verdict},
     telemetry::metrics::{Closed, Counters},
 };
 
@@ -168,6 +170,72 @@ impl Closed for ResultStep {
 
     fn labels(self) -> Vec<(&'static str, &'static str)> {
         vec![("step", self.as_str())]
+    }
+}
+
+/// Snapshots that ConsistentSnapshots asked for.
+#[derive(Clone, Debug)]
+pub struct SnapshotMetrics {
+    ended: Counters<Verdict>,
+    held: Histogram,
+    under_way: Gauge<i64, AtomicI64>,
+    last_good: Gauge<i64, AtomicI64>,
+}
+
+impl SnapshotMetrics {
+    pub fn register(registry: &mut Registry) -> Self {
+        let held = Histogram::new([0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0]);
+        registry.register(
+            "snapshots_held_seconds",
+            "How long pods may have been held for a ConsistentSnapshot",
+            held.clone(),
+        );
+        let gauge = |registry: &mut Registry, name: &str, help: &str| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        Self {
+            ended: Counters::register(
+                registry,
+                "snapshots",
+                "ConsistentSnapshots that came to their end, by what they may be called",
+            ),
+            held,
+            under_way: gauge(
+                registry,
+                "snapshots_under_way",
+                "ConsistentSnapshots that this replica is at",
+            ),
+            last_good: gauge(
+                registry,
+                "snapshots_last_good_timestamp_seconds",
+                "When the last one ended well, 0 in a replica that took none",
+            ),
+        }
+    }
+
+    pub(super) fn ended(&self, snapshot: &Snapshot) {
+        let verdict = snapshot.verdict();
+        self.ended.increment(verdict);
+        if let Some(held) = snapshot.held() {
+            self.held.observe(held.as_secs_f64());
+        }
+        if verdict.is_good() {
+            self.last_good.set(Timestamp::now().as_second());
+        }
+    }
+
+    pub(super) fn under_way(&self, count: usize) {
+        self.under_way.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
+
+impl Closed for Verdict {
+    const ALL: &'static [Self] = Self::ALL;
+
+    fn labels(self) -> Vec<(&'static str, &'static str)> {
+        vec![("verdict", self.as_str())]
     }
 }
 

@@ -259,7 +259,7 @@ fn whose(spec: Option<&LeaseSpec>, us: &str, ours: Duration, unchanged: Duration
 }
 
 /// The name of the machine, which is the pod's in a pod, and something that no other process has.
-fn identity() -> String {
+pub fn identity() -> String {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let chance = RandomState::new().build_hasher().finish();
     format!("{}_{chance:016x}", host.trim())

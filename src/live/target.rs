@@ -91,7 +91,7 @@ pub async fn selector(
 }
 
 /// A label selector in one line.
-fn labels(selector: &Value) -> String {
+pub fn labels(selector: &Value) -> String {
     let equal = selector["matchLabels"].as_object().into_iter().flatten();
     let equal = equal.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
     let expressions = selector["matchExpressions"].as_array();

@@ -2,7 +2,7 @@
 //!
 //! What a schema can say the API server refuses at once; the rest is found by the parser, as in a file.
 
-use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -185,13 +185,18 @@ fn definition(kind: &str, plural: &str, short: &str, scope: &str) -> Value {
 }
 
 fn spec() -> Value {
+    schema_of::<Spec>(RULES)
+}
+
+/// The schema of a type as Kubernetes takes it, with rules that its parts have to keep.
+pub(crate) fn schema_of<T: JsonSchema>(rules: &[(&str, &str, &str)]) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });
-    let schema = settings.into_generator().into_root_schema_for::<Spec>();
+    let schema = settings.into_generator().into_root_schema_for::<T>();
     let mut spec = structural(schema.to_value());
-    for (place, rule, message) in RULES {
+    for (place, rule, message) in rules {
         let place = spec.pointer_mut(place);
         let rules = place.and_then(Value::as_object_mut).map(|it| {
             it.entry("x-kubernetes-validations")
@@ -281,24 +286,27 @@ fn one_of_them(mut schema: Map<String, Value>) -> Map<String, Value> {
 fn status() -> Value {
     json!({
         "type": "object",
-        "properties": {
-            "conditions": {
-                "type": "array",
-                "maxItems": 16,
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["type"],
-                "items": {
-                    "type": "object",
-                    "required": ["type", "status", "reason", "message", "lastTransitionTime"],
-                    "properties": {
-                        "type": {"type": "string", "maxLength": 316},
-                        "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
-                        "reason": {"type": "string", "maxLength": 1024},
-                        "message": {"type": "string", "maxLength": 32768},
-                        "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
-                        "lastTransitionTime": {"type": "string", "format": "date-time"},
-                    },
-                },
+        "properties": {"conditions": conditions()},
+    })
+}
+
+/// The schema of conditions.
+pub(crate) fn conditions() -> Value {
+    json!({
+        "type": "array",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "items": {
+            "type": "object",
+            "required": ["type", "status", "reason", "message", "lastTransitionTime"],
+            "properties": {
+                "type": {"type": "string", "maxLength": 316},
+                "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+                "reason": {"type": "string", "maxLength": 1024},
+                "message": {"type": "string", "maxLength": 32768},
+                "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
+                "lastTransitionTime": {"type": "string", "format": "date-time"},
             },
         },
     })

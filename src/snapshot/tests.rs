@@ -58,6 +58,8 @@ struct World {
     stop: Option<usize>,
     /// In the middle of which step whoever carries it out is gone.
     gone: Option<usize>,
+    /// Before which step the state could not be kept.
+    unkept: Option<usize>,
 }
 
 const WELL: World = World {
@@ -73,6 +75,7 @@ const WELL: World = World {
     away: 0,
     stop: None,
     gone: None,
+    unkept: None,
 };
 
 /// What was done to the world, and what came of it.
@@ -94,6 +97,14 @@ fn go(world: &World, snapshot: &mut Snapshot) -> Seen {
         }
         let step = snapshot.next_step();
         now += SECOND;
+        let begins = match &step {
+            Step::Run { hook, .. } => hook.phase == HookPhase::Pre,
+            step => matches!(step, Step::Cut(_)),
+        };
+        if world.unkept == Some(at) && begins {
+            snapshot.advance(Event::GaveUp("not kept".to_owned()));
+            continue;
+        }
         if let Step::Run {
             after,
             member,
@@ -340,6 +351,47 @@ fn what_is_not_cut_is_let_go_of_and_withdrawn() {
 }
 
 #[test]
+fn a_pre_hook_whose_runner_is_gone_is_undone_twice() {
+    let gone = World {
+        gone: Some(0),
+        ..WELL
+    };
+    let snapshot = check(
+        &gone,
+        &[BOTH, BOTH],
+        "pre 0, post 0, linger 0, post 0",
+        Verdict::Undone,
+    );
+    assert!(snapshot.reasons()[0].contains("gone before its end"));
+}
+
+#[test]
+fn what_cannot_be_kept_is_not_begun() {
+    let at = |unkept| World {
+        unkept: Some(unkept),
+        ..WELL
+    };
+    check(&at(0), &[BOTH, BOTH], "", Verdict::Undone);
+    check(&at(1), &[BOTH, BOTH], "pre 0, post 0", Verdict::Undone);
+    let steps = "pre 0, post 0, withdraw";
+    let snapshot = check(&at(1), &[BOTH], steps, Verdict::Undone);
+    assert_eq!(snapshot.reasons(), ["not kept"]);
+}
+
+#[test]
+fn what_is_kept_has_the_end_of_what_was_printed() {
+    let mut snapshot = check(
+        &WELL,
+        &[BOTH],
+        "pre 0, cut, post 0, examine, wait, mark",
+        Verdict::Consistent,
+    );
+    snapshot = snapshot.shortened(5);
+    let tried = snapshot.members()[0].tried();
+    assert!(tried.runs.iter().all(|it| it.stderr == "note\n"));
+}
+
+#[test]
 fn what_was_not_held_to_the_end_is_not_consistent() {
     let steps = "pre 0, cut, post 0, examine, mark";
     let gone = World {
@@ -439,11 +491,12 @@ prop_compose! {
         away in prop_oneof![2 => Just(0), 1 => 0..900 * SECOND],
         stop in proptest::option::weighted(0.3, 0_usize..12),
         gone in proptest::option::weighted(0.3, 0_usize..12),
+        unkept in proptest::option::weighted(0.3, 0_usize..6),
     ) -> World {
         let [ends_later, no_cut, not_ready, withdrawn, marked] = flags;
         World {
             pre, post, member, ends_later, no_cut, not_ready: not_ready && !marked, ahead,
-            withdrawn, marked, away, stop, gone,
+            withdrawn, marked, away, stop, gone, unkept,
         }
     }
 }

@@ -54,6 +54,22 @@ pub struct Times {
     pub ready: Option<Duration>,
 }
 
+/// Keeps the state before each step, so that somebody else can go on with it.
+pub trait Keep {
+    /// # Errors
+    /// Why it is not kept: then nothing is begun, and what has to be undone is undone all the same.
+    fn keep(&self, snapshot: &Snapshot) -> impl Future<Output = Result<(), String>>;
+}
+
+/// Nobody else goes on with it.
+pub struct Unkept;
+
+impl Keep for Unkept {
+    async fn keep(&self, _: &Snapshot) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 /// What is under way beside the state.
 pub struct Drive<'d> {
     live: Live<'d>,
@@ -162,11 +178,16 @@ impl<'d> Drive<'d> {
     }
 
     /// The first signal ends it early, with all that has to be undone; only a second one leaves that out.
-    pub async fn until_done(&mut self, snapshot: &mut Snapshot) -> anyhow::Result<Times> {
+    /// What only looks ends where it is not kept, and may be gone on with later.
+    pub async fn until_done(
+        &mut self,
+        snapshot: &mut Snapshot,
+        keep: &impl Keep,
+    ) -> anyhow::Result<Times> {
         let shutdown = self.live.shutdown;
         let plan = self.plan;
         tokio::select! {
-            times = self.steps(snapshot) => Ok(times),
+            times = self.steps(snapshot, keep) => times.map_err(|why| anyhow!(why)),
             () = shutdown.aborted() => {
                 let each = plan.members.iter().map(|it| abandoned(it).to_string());
                 Err(anyhow!("{}", each.collect::<Vec<_>>().join("\n")))
@@ -174,7 +195,7 @@ impl<'d> Drive<'d> {
         }
     }
 
-    async fn steps(&mut self, snapshot: &mut Snapshot) -> Times {
+    async fn steps(&mut self, snapshot: &mut Snapshot, keep: &impl Keep) -> Result<Times, String> {
         let mut times = Times::default();
         loop {
             if self.live.shutdown.is_draining() {
@@ -186,56 +207,90 @@ impl<'d> Drive<'d> {
                 self.let_go().await;
             }
             let event = match step {
+                Step::Run { member, hook, .. } if hook.phase() == HookPhase::Pre => {
+                    match keep.keep(snapshot).await {
+                        Ok(()) => {
+                            let (event, running) = self.run(member, &hook).await;
+                            self.late[member] = running;
+                            event
+                        }
+                        Err(why) => Event::GaveUp(why),
+                    }
+                }
+                // Nobody is held any longer than it takes to undo it: keeping goes on beside it.
                 Step::Run {
                     after,
                     member,
                     hook,
                 } => {
                     time::sleep(after).await;
-                    let began = self.plan.clock.now();
-                    let (run, running) = self.live.run(&self.plan.members[member], &hook).await;
-                    if hook.phase() == HookPhase::Pre {
-                        self.late[member] = running;
-                    }
-                    let time = (began, self.plan.clock.now());
-                    Event::Ran { member, run, time }
+                    let ((event, _), _) =
+                        tokio::join!(self.run(member, &hook), keep.keep(snapshot));
+                    event
                 }
                 Step::Linger { member, most } => {
                     let ended = match &mut self.late[member] {
                         Some(running) => time::timeout(most, running.ended()).await.is_ok(),
-                        None => false,
+                        // Nobody can be asked about it any more: it is undone once more.
+                        None => {
+                            time::sleep(most).await;
+                            true
+                        }
                     };
                     Event::Lingered { member, ended }
                 }
                 Step::Cut(most) => {
-                    if self.asked.is_none() {
-                        self.ask();
+                    let kept = match self.asked {
+                        None => keep.keep(snapshot).await,
+                        Some(_) => Ok(()),
+                    };
+                    match kept {
+                        Ok(()) => {
+                            if self.asked.is_none() {
+                                self.ask();
+                            }
+                            let event = self.wait(self.asked, most, snapshot, "cut").await;
+                            times.cut = self.asked.map(|it| it.elapsed());
+                            event
+                        }
+                        Err(why) => Event::GaveUp(why),
                     }
-                    let event = self.wait(self.asked, most, snapshot, "cut").await;
-                    times.cut = self.asked.map(|it| it.elapsed());
-                    event
                 }
-                Step::Examine => Event::Examined(self.examine(snapshot).await),
+                Step::Examine => {
+                    keep.keep(snapshot).await?;
+                    Event::Examined(self.examine(snapshot).await)
+                }
                 Step::AwaitReady(most) => {
+                    keep.keep(snapshot).await?;
                     let since = *self.waits.get_or_insert_with(Instant::now);
                     self.wait(Some(since), most, snapshot, "ready").await
                 }
                 Step::Withdraw => {
+                    // Without it the post hooks run once more, and that is all.
+                    let _ = keep.keep(snapshot).await;
                     // What is still being asked for would come after it was deleted.
                     let requests = async { while self.creating.join_next().await.is_some() {} };
                     let _ = time::timeout(LATE, requests).await;
                     Event::Withdrawn(storage::withdraw(self.live.client, self.plan).await)
                 }
                 Step::Mark => {
+                    keep.keep(snapshot).await?;
                     if snapshot.cuts().iter().all(|it| it.ready) {
                         times.ready = self.asked.map(|it| it.elapsed());
                     }
                     Event::Marked(storage::mark(self.live.client, self.plan, snapshot).await)
                 }
-                Step::Done => return times,
+                Step::Done => return Ok(times),
             };
             snapshot.advance(event);
         }
+    }
+
+    async fn run(&self, member: usize, hook: &trial::Hook) -> (Event, Option<Running>) {
+        let began = self.plan.clock.now();
+        let (run, running) = self.live.run(&self.plan.members[member], hook).await;
+        let time = (began, self.plan.clock.now());
+        (Event::Ran { member, run, time }, running)
     }
 
     /// Asks for all snapshots at the same time.

@@ -7,11 +7,13 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use kube::Client;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     Clock, Group, Grouping, Target,
     group::{self, Claims},
+    hooks,
 };
 use crate::{
     csi::{self, Class},
@@ -19,7 +21,7 @@ use crate::{
     live::{self, Subject, meant, named, selector},
     policy::PolicySet,
     select::{Facts, Namespace, Settings},
-    snapshot::{Chosen, Cut, Hooked, Place, claims, parts},
+    snapshot::{Chosen, Cut, Hooked, Place, claims, parts, resource::Named},
     trial::Hooks,
 };
 
@@ -52,7 +54,7 @@ pub struct Plan {
 }
 
 /// A claim that is snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     pub name: String,
     /// The name of its VolumeSnapshot.
@@ -153,7 +155,11 @@ impl Plan {
         };
         let members = match policies {
             None => Vec::new(),
-            Some(policies) => members(client, policies, namespace, &running, storage).await?,
+            Some(policies) => {
+                let named = hooks::named(client, namespace, &mut notes).await?;
+                let by = (Chosen::new(policies), named);
+                members(client, by, namespace, &running, storage).await?
+            }
         };
         Ok(Self {
             set: set(&target, &stamp),
@@ -231,7 +237,7 @@ struct Storage<'s> {
 /// The pods whose hooks run, each with these, in the order in which they hold.
 async fn members(
     client: &Client,
-    policies: PolicySet,
+    (chosen, named): (Chosen, Vec<Named>),
     namespace: &str,
     running: &[&Pod],
     storage: Storage<'_>,
@@ -247,7 +253,6 @@ async fn members(
             claims.join(", ")
         );
     }
-    let chosen = Chosen::new(policies);
     let settings = Settings {
         default_method: "snapshot".to_owned(),
         ..Settings::default()
@@ -272,7 +277,15 @@ async fn members(
         let place = pod.place.clone();
         let place = place.map_err(|why| anyhow::anyhow!("{title}: {why}"))?;
         let refused = |why: String| anyhow::anyhow!("{title}: {why}; or say --without-hooks");
-        let hooked = chosen.of(&pod.text, facts).map_err(refused)?;
+        let of_pod = pod
+            .claims
+            .iter()
+            .filter(|(claim, _)| claims.contains(claim));
+        let meant: Vec<&str> = of_pod.map(|(claim, _)| claim.as_str()).collect();
+        let hooked = hooks::of(&pod.text, &meant, &named, &chosen, facts).map_err(refused)?;
+        let Some(hooked) = hooked else {
+            continue;
+        };
         let all_in_group = is_group && pod.claims.iter().all(|(it, _)| claims.contains(it));
         let Hooked {
             hooks,
@@ -300,6 +313,12 @@ async fn members(
             );
         }
         members.push((place, subject(namespace, pod, hooks, policies)));
+    }
+    if members.is_empty() {
+        bail!(
+            "no running pod that mounts {} has the labels that its SnapshotHook asks for",
+            claims.join(", ")
+        );
     }
     members.sort_by(|(one, _), (other, _)| one.cmp(other));
     Ok(members.into_iter().map(|(_, subject)| subject).collect())

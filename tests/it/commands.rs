@@ -387,6 +387,17 @@ fn the_custom_resources_in_the_tree_are_those_of_the_types() {
 }
 
 #[test]
+fn the_custom_resources_of_snapshots_in_the_tree_are_those_of_the_types() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/components/snapshots/crds.yaml");
+    let head =
+        "# The custom resources of snapshots, as quiescent schema --snapshot-crd prints them.\n";
+    golden(
+        &path,
+        &format!("{head}{}", stdout(&["schema", "--snapshot-crd"], "")),
+    );
+}
+
+#[test]
 fn a_policy_of_the_library_means_the_same_as_an_object_of_a_cluster() {
     let places = quiescent::library::policies();
     for (folder, place) in quiescent::library::FOLDERS.iter().zip(places) {

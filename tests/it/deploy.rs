@@ -39,6 +39,7 @@ fn kustomize_and_the_chart_render_the_same_objects() {
     let mut with_all = with_components(&[
         "components/guard",
         "components/heal",
+        "components/snapshots",
         "components/verify",
         "components/policies",
         "components/watch-backups",
@@ -47,7 +48,7 @@ fn kustomize_and_the_chart_render_the_same_objects() {
     let config_map = "{apiVersion: v1, kind: ConfigMap, metadata: {name: quiescent-policies, namespace: quiescent, \
                       labels: {app.kubernetes.io/name: quiescent}}, data: {own.yaml: one}}";
     with_all.extend(objects(config_map));
-    let values = r"guard=true,heal=true,verify.enabled=true,watchBackups=true,monitoring=true,policies.own\.yaml=one";
+    let values = r"guard=true,heal=true,snapshots=true,verify.enabled=true,watchBackups=true,monitoring=true,policies.own\.yaml=one";
     same("components", &with_all, &chart(values));
 }
 
@@ -202,6 +203,7 @@ fn links_of_its_pages_lead_somewhere() {
         "docs/http-hooks.md",
         "docs/release.md",
         "docs/results.md",
+        "docs/snapshot-controller.md",
         "docs/snapshot.md",
         "docs/test.md",
         "docs/verify.md",

@@ -1,0 +1,620 @@
+//! Takes the snapshots that ConsistentSnapshot objects ask for, while it leads. What has to be undone stands
+//! in the object before a step begins, so that whoever leads next can do it.
+mod keeper;
+mod status;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::Pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use k8s_openapi::{api::core::v1::ObjectReference, jiff::Timestamp};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DeleteParams, DynamicObject},
+    runtime::{
+        WatchStreamExt as _,
+        events::{Event, EventType},
+        watcher::{self, Event as Change, watcher},
+    },
+};
+use serde_json::Value;
+use tokio::{
+    sync::{Notify, watch},
+    time::{self, Instant},
+};
+
+use self::{
+    keeper::{Keeper, Object},
+    status::now,
+};
+use super::{
+    asking::{Asking, Halt, pause},
+    metrics::SnapshotMetrics,
+    telling::tell,
+};
+use crate::{
+    kubernetes::{Heard, follow, none_when_absent},
+    policy::crd::{GROUP, VERSION},
+    policy_files::InForce,
+    shutdown::{self, Shutdown},
+    snapshot::{
+        Phase, Snapshot, Verdict,
+        resource::{REQUEST, REQUESTS, Request},
+    },
+    snapshotter::{Drive, Kept, Plan, Target, Wanted, forget},
+};
+
+/// An object with it is not gone before what was held for it is let go of.
+const FINALIZER: &str = "quiescent.dev/undo";
+
+/// So many are under way at once.
+const MOST: usize = 10;
+
+/// After the first signal, what holds may come to its cut for so long: the kubelet gives us 30 s.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// How soon it is seen that we may not lead any more.
+const GLANCE: Duration = Duration::from_millis(200);
+
+/// Namespace and name.
+type Key = (String, String);
+
+pub struct Snapshots {
+    pub client: Client,
+    pub policies: InForce,
+    pub asking: Asking,
+    pub interval: Duration,
+    /// What no other process calls itself.
+    pub identity: String,
+    pub metrics: SnapshotMetrics,
+}
+
+/// What is known of an object without asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    is_deleted: bool,
+    has_finalizer: bool,
+    has_ended: bool,
+    /// When it is to be deleted, in seconds since 1970.
+    goes: Option<i64>,
+}
+
+/// What became of one that somebody looked after.
+enum Left {
+    Done,
+    /// It has to wait for another one.
+    Waits,
+    /// We lead no longer, or stop; whoever leads goes on with it.
+    ForAnother,
+    Failed(String),
+}
+
+#[derive(Default)]
+struct Shared {
+    known: Mutex<BTreeMap<Key, Known>>,
+    /// Claims of what is under way, each with whose it is.
+    claims: Mutex<BTreeMap<Key, String>>,
+    stirred: Notify,
+}
+
+/// Claims that nobody else may take, until it is dropped.
+struct Claimed<'c>(&'c Shared, Vec<Key>);
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        let Self(shared, claims) = self;
+        let mut all = held(&shared.claims);
+        for claim in claims {
+            all.remove(claim);
+        }
+    }
+}
+
+type Work<'w> = Pin<Box<dyn Future<Output = (Key, Left)> + Send + 'w>>;
+
+impl Snapshots {
+    /// Works until the first signal, and undoes what is held then.
+    pub async fn run(self, shutdown: Shutdown) {
+        let shared = Shared::default();
+        tokio::select! {
+            () = self.watch(&shared) => {}
+            () = self.work(&shared, &shutdown) => {}
+            () = shutdown.aborted() => {}
+        }
+    }
+
+    async fn watch(&self, shared: &Shared) {
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource());
+        let seconds = u32::try_from(self.interval.as_secs()).unwrap_or(u32::MAX);
+        let config = watcher::Config::default().timeout(seconds.clamp(10, 290));
+        let events = none_when_absent(REQUESTS, watcher(api, config).default_backoff());
+        let mut listed: Option<BTreeMap<Key, Known>> = None;
+        follow(REQUESTS, events, |heard| {
+            let Heard::Event(change) = heard else { return };
+            match change {
+                Change::Init => listed = Some(BTreeMap::new()),
+                Change::InitApply(object) => {
+                    if let Some(listed) = &mut listed {
+                        listed.insert(key(&object), known(&object));
+                    }
+                }
+                Change::InitDone => *held(&shared.known) = listed.take().unwrap_or_default(),
+                Change::Apply(object) => {
+                    held(&shared.known).insert(key(&object), known(&object));
+                }
+                Change::Delete(object) => {
+                    held(&shared.known).remove(&key(&object));
+                }
+            }
+            shared.stirred.notify_one();
+        })
+        .await;
+    }
+
+    async fn work(&self, shared: &Shared, shutdown: &Shutdown) {
+        let mut leadership = self.asking.leadership.clone();
+        let mut under_way: FuturesUnordered<Work<'_>> = FuturesUnordered::new();
+        let mut stops: BTreeMap<Key, watch::Sender<bool>> = BTreeMap::new();
+        let mut failures: BTreeMap<Key, (u32, Instant)> = BTreeMap::new();
+        let mut waiting: BTreeSet<Key> = BTreeSet::new();
+        loop {
+            let draining = shutdown.is_draining();
+            if draining && under_way.is_empty() {
+                return;
+            }
+            let mut next = Instant::now() + self.interval;
+            let now = Timestamp::now().as_second();
+            let all = held(&shared.known).clone();
+            failures.retain(|key, _| all.contains_key(key));
+            waiting.retain(|key| all.contains_key(key));
+            for (key, known) in all {
+                if let Some(stop) = stops.get(&key) {
+                    stop.send_replace(known.is_deleted);
+                    continue;
+                }
+                let due = known.is_due(now);
+                if let (false, Some(goes)) = (due, known.goes) {
+                    let in_seconds = u64::try_from(goes - now).unwrap_or_default();
+                    next = next.min(Instant::now() + Duration::from_secs(in_seconds));
+                }
+                let again = failures.get(&key).map(|(_, again)| *again);
+                if let Some(again) = again.filter(|it| *it > Instant::now()) {
+                    next = next.min(again);
+                    continue;
+                }
+                let may = !draining && self.asking.leadership.is_held() && under_way.len() < MOST;
+                if !due || !may || (waiting.contains(&key) && !known.is_deleted) {
+                    continue;
+                }
+                let (stop, stopped) = watch::channel(known.is_deleted);
+                stops.insert(key.clone(), stop);
+                under_way.push(Box::pin(async move {
+                    let left = self.look_after(&key, shared, stopped, shutdown).await;
+                    (key, left)
+                }));
+            }
+            self.metrics.under_way(under_way.len());
+            tokio::select! {
+                () = shared.stirred.notified() => {}
+                () = leadership.changed() => {}
+                () = shutdown.draining(), if !draining => {}
+                () = time::sleep_until(next) => waiting.clear(),
+                Some((key, left)) = under_way.next(), if !under_way.is_empty() => {
+                    stops.remove(&key);
+                    waiting.clear();
+                    let (failed, _) = failures.remove(&key).unwrap_or((0, Instant::now()));
+                    match left {
+                        Left::Done | Left::ForAnother => {}
+                        Left::Waits => {
+                            waiting.insert(key);
+                        }
+                        Left::Failed(reason) => {
+                            let again = pause(failed, self.interval);
+                            let (namespace, name) = &key;
+                            tracing::warn!(namespace, name, reason, ?again, "a ConsistentSnapshot that could not be seen to");
+                            failures.insert(key, (failed + 1, Instant::now() + again));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn look_after(
+        &self,
+        key: &Key,
+        shared: &Shared,
+        stopped: watch::Receiver<bool>,
+        shutdown: &Shutdown,
+    ) -> Left {
+        match self.turn(key, shared, stopped, shutdown).await {
+            Ok(left) => left,
+            Err(Halt::NotLeading) => Left::ForAnother,
+            Err(Halt::Gone) => Left::Done,
+            Err(halt) => Left::Failed(halt.to_string()),
+        }
+    }
+
+    /// From what an object says now to its end, or to where somebody else goes on.
+    async fn turn(
+        &self,
+        key: &Key,
+        shared: &Shared,
+        stopped: watch::Receiver<bool>,
+        shutdown: &Shutdown,
+    ) -> Result<Left, Halt> {
+        let (namespace, name) = key;
+        let api =
+            Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, &resource());
+        let read = self.asking.ask(api.get(name)).await?;
+        let object = Object::new(api, &read, &self.identity, &self.asking);
+        let finalizers = read.metadata.finalizers.clone().unwrap_or_default();
+        let seen = known(&read);
+        let state = read.data["status"]["state"].as_str();
+        if seen.has_ended || (seen.is_deleted && state.is_none()) {
+            return self.leave(&object, &seen, &finalizers).await;
+        }
+        let (claimed, plan, mut snapshot, request) = if let Some(state) = state {
+            let Ok(kept) = serde_json::from_str::<Kept>(state) else {
+                let why = "what is kept of it is of another version of this program: look whether its pods are held";
+                object.write(&object.about.refused(why, &now())).await?;
+                self.told(&object, namespace, None, why).await;
+                return Ok(Left::Done);
+            };
+            let claims = kept.claims().map(str::to_owned).collect();
+            let Ok(claimed) = claim(shared, namespace, claims, name) else {
+                return Ok(Left::Waits);
+            };
+            let taken = serde_json::json!({"holder": self.identity});
+            object.write(&taken).await?;
+            let restored = kept.restore(&self.client, namespace).await;
+            let (plan, snapshot) = match restored {
+                Ok(restored) => restored,
+                Err(error) => return Ok(Left::Failed(format!("{error:#}"))),
+            };
+            tracing::info!(
+                namespace,
+                name,
+                phase = snapshot.phase().as_str(),
+                "a ConsistentSnapshot is gone on with"
+            );
+            (claimed, plan, snapshot, Request::of(&read.data).ok())
+        } else {
+            let begun = self.begin(key, &read.data, shared).await;
+            let (claimed, plan, request) = match begun {
+                Ok(begun) => begun,
+                Err(NotBegun::Later(why)) => return Ok(Left::Failed(why)),
+                Err(NotBegun::Busy(why)) => {
+                    let about = &object.about;
+                    let is_new = about.before["message"] != why.as_str();
+                    if is_new {
+                        object.write(&about.waits("Waiting", &why, &now())).await?;
+                    }
+                    return Ok(Left::Waits);
+                }
+                Err(NotBegun::Refused(why)) => {
+                    object.write(&object.about.refused(&why, &now())).await?;
+                    self.told(&object, namespace, None, &why).await;
+                    return Ok(Left::Done);
+                }
+            };
+            let members = plan.members.iter();
+            let members = members.map(|it| (it.title(), it.hooks.clone())).collect();
+            let snapshot = Snapshot::new(request.terms(), members, plan.claims.len());
+            object.finalize(true, &finalizers).await?;
+            (claimed, plan, snapshot, Some(request))
+        };
+        let driven = self.drive(&object, &plan, &mut snapshot, stopped, shutdown);
+        if let Some(left) = driven.await {
+            return Ok(left);
+        }
+        let mut notes = Vec::new();
+        if let Some(keep) = request.and_then(|it| it.keep)
+            && snapshot.verdict().is_good()
+        {
+            let told = forget(&self.client, &plan, keep as usize).await;
+            notes
+                .push(told.unwrap_or_else(|error| format!("nothing older was deleted: {error:#}")));
+        }
+        let status = object.about.ended(&plan, &snapshot, &notes, &now());
+        object.write(&status).await?;
+        drop(claimed);
+        self.metrics.ended(&snapshot);
+        let message = status["message"].as_str().unwrap_or_default();
+        self.told(&object, namespace, Some(snapshot.verdict()), message)
+            .await;
+        self.leave(&object, &seen, &finalizers).await
+    }
+
+    /// Nothing where it came to its end.
+    async fn drive(
+        &self,
+        object: &Object<'_>,
+        plan: &Plan,
+        snapshot: &mut Snapshot,
+        mut stopped: watch::Receiver<bool>,
+        shutdown: &Shutdown,
+    ) -> Option<Left> {
+        let (trigger, ours) = shutdown::channel();
+        let keeper = Keeper::new(object, plan);
+        let mut phase = keeper.phase.subscribe();
+        let lost = || async {
+            while self.asking.leadership.is_held() {
+                time::sleep(GLANCE).await;
+            }
+        };
+        // What only waits for the storage may be left as it is.
+        let leave = async {
+            tokio::select! {
+                () = lost() => {}
+                () = shutdown.draining() => {}
+            }
+            let _ = phase.wait_for(|it| *it == Phase::Verifying).await;
+        };
+        let stop = async {
+            let graceful = async {
+                shutdown.draining().await;
+                time::sleep(GRACE).await;
+            };
+            tokio::select! {
+                _ = stopped.wait_for(|it| *it) => {}
+                () = lost() => {}
+                () = graceful => {}
+            }
+            trigger.drain();
+            std::future::pending::<()>().await;
+        };
+        let driven = async {
+            let announce = |subject: &crate::live::Subject, hook: &crate::velero::ExecHook| {
+                let phase = crate::trial::word(hook.phase);
+                tracing::info!(pod = subject.title(), phase, "a hook runs");
+            };
+            let mut drive = Drive::new(&self.client, &ours, plan, announce).await?;
+            drive.until_done(snapshot, &keeper).await
+        };
+        tokio::select! {
+            biased;
+            driven = driven => driven.err().map(|error| Left::Failed(format!("{error:#}"))),
+            () = leave => Some(Left::ForAnother),
+            () = stop => None,
+        }
+    }
+
+    /// What is to be done, where nobody else is at the same claims.
+    async fn begin<'c>(
+        &self,
+        (namespace, name): &Key,
+        object: &Value,
+        shared: &'c Shared,
+    ) -> Result<(Claimed<'c>, Plan, Request), NotBegun> {
+        let request = Request::of(object).map_err(NotBegun::Refused)?;
+        let target = request.target.as_ref().and_then(|it| it.text());
+        let target = target.map(|it| it.parse::<Target>()).transpose();
+        let target = target.map_err(NotBegun::Refused)?;
+        let selector = request
+            .selector
+            .as_ref()
+            .map(|_| crate::live::labels(&object["spec"]["selector"]));
+        let wanted = Wanted {
+            namespace: Some(namespace),
+            target: target.as_ref(),
+            selector: selector.as_deref(),
+            class: request.snapshot_class_name.as_deref(),
+        };
+        let policies = (!request.without_hooks).then(|| self.policies.get().with(&[]));
+        let plan = Plan::make(&self.client, wanted, policies).await;
+        let plan = plan.map_err(|error| {
+            let why = format!("{error:#}");
+            let passes = error
+                .chain()
+                .any(|it| match it.downcast_ref::<kube::Error>() {
+                    Some(kube::Error::Api(status)) => status.code == 429 || status.code >= 500,
+                    Some(_) => true,
+                    None => false,
+                });
+            if passes {
+                NotBegun::Later(why)
+            } else {
+                NotBegun::Refused(why)
+            }
+        })?;
+        let claims = plan.claims.iter().map(|it| it.name.clone()).collect();
+        let claimed = claim(shared, namespace, claims, name).map_err(NotBegun::Busy)?;
+        Ok((claimed, plan, request))
+    }
+
+    /// It has ended: it may go.
+    async fn leave(
+        &self,
+        object: &Object<'_>,
+        seen: &Known,
+        finalizers: &[String],
+    ) -> Result<Left, Halt> {
+        if finalizers.iter().any(|it| it == FINALIZER) || !seen.has_ended {
+            object.finalize(false, finalizers).await?;
+        }
+        let goes = seen
+            .goes
+            .is_some_and(|it| it <= Timestamp::now().as_second());
+        if goes && !seen.is_deleted {
+            let delete = DeleteParams::default();
+            self.asking
+                .ask(object.api.delete(&object.name, &delete))
+                .await?;
+        }
+        Ok(Left::Done)
+    }
+
+    /// Says on an object what became of it. What cannot be said stands in its status.
+    async fn told(
+        &self,
+        object: &Object<'_>,
+        namespace: &str,
+        verdict: Option<Verdict>,
+        note: &str,
+    ) {
+        let is_good = verdict.is_some_and(Verdict::is_good);
+        let event = Event {
+            type_: if is_good {
+                EventType::Normal
+            } else {
+                EventType::Warning
+            },
+            reason: if is_good {
+                "SnapshotTaken"
+            } else {
+                "SnapshotFailed"
+            }
+            .to_owned(),
+            note: Some(note.to_owned()),
+            action: "Snapshot".to_owned(),
+            secondary: None,
+        };
+        let about = ObjectReference {
+            api_version: Some(format!("{GROUP}/{VERSION}")),
+            kind: Some(REQUEST.to_owned()),
+            name: Some(object.name.clone()),
+            namespace: Some(namespace.to_owned()),
+            uid: Some(object.uid.clone()),
+            ..ObjectReference::default()
+        };
+        if let Err(Halt::Failed(failure, reason)) =
+            tell(&self.client, &self.asking, event, &about).await
+        {
+            tracing::warn!(
+                failure = failure.as_str(),
+                reason,
+                "no Event says what became of a ConsistentSnapshot"
+            );
+        }
+    }
+}
+
+/// Why one is not begun.
+enum NotBegun {
+    /// It never will be.
+    Refused(String),
+    /// Another one is at its claims.
+    Busy(String),
+    /// The cluster could not be asked.
+    Later(String),
+}
+
+impl Known {
+    /// Whether there is something to be done about it.
+    fn is_due(&self, now: i64) -> bool {
+        let Self {
+            is_deleted,
+            has_finalizer,
+            has_ended,
+            goes,
+        } = self;
+        if *has_ended {
+            return *has_finalizer || (!is_deleted && goes.is_some_and(|it| it <= now));
+        }
+        *has_finalizer || !is_deleted
+    }
+}
+
+fn known(object: &DynamicObject) -> Known {
+    let status = &object.data["status"];
+    let finalizers = object.metadata.finalizers.as_deref().unwrap_or_default();
+    let ended = status["completionTime"].as_str();
+    let ended = ended.and_then(|it| it.parse::<Timestamp>().ok());
+    let lasts = object.data["spec"]["ttlSecondsAfterFinished"].as_i64();
+    Known {
+        is_deleted: object.metadata.deletion_timestamp.is_some(),
+        has_finalizer: finalizers.iter().any(|it| it == FINALIZER),
+        has_ended: ended.is_some(),
+        goes: ended
+            .zip(lasts)
+            .map(|(ended, lasts)| ended.as_second() + lasts),
+    }
+}
+
+fn key(object: &DynamicObject) -> Key {
+    let metadata = &object.metadata;
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    (text(&metadata.namespace), text(&metadata.name))
+}
+
+fn resource() -> ApiResource {
+    ApiResource {
+        group: GROUP.to_owned(),
+        version: VERSION.to_owned(),
+        api_version: format!("{GROUP}/{VERSION}"),
+        kind: REQUEST.to_owned(),
+        plural: REQUESTS.to_owned(),
+    }
+}
+
+/// Takes claims, or says whose one of them is.
+fn claim<'c>(
+    shared: &'c Shared,
+    namespace: &str,
+    claims: Vec<String>,
+    whose: &str,
+) -> Result<Claimed<'c>, String> {
+    let claims = claims.into_iter().map(|it| (namespace.to_owned(), it));
+    let claims: Vec<Key> = claims.collect();
+    let mut all = held(&shared.claims);
+    for claim in &claims {
+        if let Some(other) = all.get(claim) {
+            return Err(format!(
+                "ConsistentSnapshot {other} is at claim {}",
+                claim.1
+            ));
+        }
+    }
+    all.extend(claims.iter().map(|it| (it.clone(), whose.to_owned())));
+    Ok(Claimed(shared, claims))
+}
+
+fn held<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_taken_by_one_and_given_back() {
+        let shared = Shared::default();
+        let names = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect();
+        let first = claim(&shared, "shop", names(&["data", "wal"]), "one").unwrap();
+        let why = claim(&shared, "shop", names(&["logs", "wal"]), "two")
+            .err()
+            .unwrap();
+        assert_eq!(why, "ConsistentSnapshot one is at claim wal");
+        assert!(claim(&shared, "web", names(&["wal"]), "three").is_ok());
+        drop(first);
+        assert!(claim(&shared, "shop", names(&["wal", "logs"]), "two").is_ok());
+    }
+
+    #[test]
+    fn what_has_ended_goes_when_its_time_has_come_and_nothing_goes_before_it_is_undone() {
+        let known = |is_deleted, has_finalizer, goes: Option<i64>, has_ended| Known {
+            is_deleted,
+            has_finalizer,
+            has_ended,
+            goes,
+        };
+        for (seen, due) in [
+            (known(false, false, None, false), true),
+            (known(true, true, None, false), true),
+            (known(true, false, None, false), false),
+            (known(false, false, None, true), false),
+            (known(false, true, None, true), true),
+            (known(false, false, Some(10), true), true),
+            (known(false, false, Some(11), true), false),
+            (known(true, false, Some(10), true), false),
+        ] {
+            assert_eq!(seen.is_due(10), due, "{seen:?}");
+        }
+    }
+}
