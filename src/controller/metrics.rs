@@ -1,7 +1,10 @@
 //! What the controller counts. All labels come from closed lists.
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicI64},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use k8s_openapi::jiff::Timestamp;
@@ -176,7 +179,7 @@ impl Closed for ResultStep {
 /// Snapshots that ConsistentSnapshots asked for.
 #[derive(Clone, Debug)]
 pub struct SnapshotMetrics {
-    ended: Counters<Verdict>,
+    ended: Counters<End>,
     held: Histogram,
     under_way: Gauge<i64, AtomicI64>,
     last_good: Gauge<i64, AtomicI64>,
@@ -210,20 +213,25 @@ impl SnapshotMetrics {
             last_good: gauge(
                 registry,
                 "snapshots_last_good_timestamp_seconds",
-                "When the last one ended well, 0 in a replica that took none",
+                "When the last one of the cluster ended well, 0 where none has",
             ),
         }
     }
 
     pub(super) fn ended(&self, snapshot: &Snapshot) {
-        let verdict = snapshot.verdict();
-        self.ended.increment(verdict);
+        self.ended.increment(End(Some(snapshot.verdict())));
         if let Some(held) = snapshot.held() {
             self.held.observe(held.as_secs_f64());
         }
-        if verdict.is_good() {
-            self.last_good.set(Timestamp::now().as_second());
-        }
+    }
+
+    pub(super) fn refused(&self) {
+        self.ended.increment(End(None));
+    }
+
+    /// One of the cluster has ended well then, in seconds since 1970.
+    pub(super) fn good(&self, then: i64) {
+        self.last_good.inner().fetch_max(then, Ordering::Relaxed);
     }
 
     pub(super) fn under_way(&self, count: usize) {
@@ -231,11 +239,26 @@ impl SnapshotMetrics {
     }
 }
 
-impl Closed for Verdict {
-    const ALL: &'static [Self] = Self::ALL;
+/// What one came to; nothing where it was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct End(Option<Verdict>);
+
+impl Closed for End {
+    const ALL: &'static [Self] = &[
+        Self(None),
+        Self(Some(Verdict::Consistent)),
+        Self(Some(Verdict::CrashConsistent)),
+        Self(Some(Verdict::Unusable)),
+        Self(Some(Verdict::Deleted)),
+        Self(Some(Verdict::NotReady)),
+        Self(Some(Verdict::Undone)),
+        Self(Some(Verdict::Stopped)),
+        Self(Some(Verdict::NotUndone)),
+    ];
 
     fn labels(self) -> Vec<(&'static str, &'static str)> {
-        vec![("verdict", self.as_str())]
+        let Self(verdict) = self;
+        vec![("verdict", verdict.map_or("refused", Verdict::as_str))]
     }
 }
 

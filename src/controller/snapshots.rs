@@ -78,8 +78,11 @@ pub struct Snapshots {
 struct Known {
     is_deleted: bool,
     has_finalizer: bool,
-    has_ended: bool,
-    /// When it is to be deleted, in seconds since 1970.
+    /// When it has ended, in seconds since 1970.
+    ended: Option<i64>,
+    /// Whether it ended well.
+    is_good: bool,
+    /// When it is to be deleted.
     goes: Option<i64>,
 }
 
@@ -135,6 +138,13 @@ impl Snapshots {
         let mut listed: Option<BTreeMap<Key, Known>> = None;
         follow(REQUESTS, events, |heard| {
             let Heard::Event(change) = heard else { return };
+            if let Change::InitApply(object) | Change::Apply(object) = &change {
+                let Known { ended, is_good, .. } = known(object);
+                ended
+                    .filter(|_| is_good)
+                    .into_iter()
+                    .for_each(|it| self.metrics.good(it));
+            }
             match change {
                 Change::Init => listed = Some(BTreeMap::new()),
                 Change::InitApply(object) => {
@@ -161,8 +171,14 @@ impl Snapshots {
         let mut stops: BTreeMap<Key, watch::Sender<bool>> = BTreeMap::new();
         let mut failures: BTreeMap<Key, (u32, Instant)> = BTreeMap::new();
         let mut waiting: BTreeSet<Key> = BTreeSet::new();
+        let mut led = false;
         loop {
             let draining = shutdown.is_draining();
+            let leads = self.asking.leadership.is_held();
+            if leads && !led {
+                waiting.clear();
+            }
+            led = leads;
             if draining && under_way.is_empty() {
                 return;
             }
@@ -186,8 +202,8 @@ impl Snapshots {
                     next = next.min(again);
                     continue;
                 }
-                let may = !draining && self.asking.leadership.is_held() && under_way.len() < MOST;
-                if !due || !may || (waiting.contains(&key) && !known.is_deleted) {
+                let may = !draining && leads && under_way.len() < MOST;
+                if !due || !may || waiting.contains(&key) {
                     continue;
                 }
                 let (stop, stopped) = watch::channel(known.is_deleted);
@@ -199,7 +215,7 @@ impl Snapshots {
             }
             self.metrics.under_way(under_way.len());
             tokio::select! {
-                () = shared.stirred.notified() => {}
+                () = shared.stirred.notified() => waiting.clear(),
                 () = leadership.changed() => {}
                 () = shutdown.draining(), if !draining => {}
                 () = time::sleep_until(next) => waiting.clear(),
@@ -208,8 +224,8 @@ impl Snapshots {
                     waiting.clear();
                     let (failed, _) = failures.remove(&key).unwrap_or((0, Instant::now()));
                     match left {
-                        Left::Done | Left::ForAnother => {}
-                        Left::Waits => {
+                        // What is heard next tells more.
+                        Left::Done | Left::ForAnother | Left::Waits => {
                             waiting.insert(key);
                         }
                         Left::Failed(reason) => {
@@ -255,15 +271,14 @@ impl Snapshots {
         let finalizers = read.metadata.finalizers.clone().unwrap_or_default();
         let seen = known(&read);
         let state = read.data["status"]["state"].as_str();
-        if seen.has_ended || (seen.is_deleted && state.is_none()) {
+        if seen.ended.is_some() || (seen.is_deleted && state.is_none()) {
             return self.leave(&object, &seen, &finalizers).await;
         }
         let (claimed, plan, mut snapshot, request) = if let Some(state) = state {
             let Ok(kept) = serde_json::from_str::<Kept>(state) else {
                 let why = "what is kept of it is of another version of this program: look whether its pods are held";
                 object.write(&object.about.refused(why, &now())).await?;
-                self.told(&object, namespace, None, why).await;
-                return Ok(Left::Done);
+                return Ok(self.refused(&object, namespace, why).await);
             };
             let claims = kept.claims().map(str::to_owned).collect();
             let Ok(claimed) = claim(shared, namespace, claims, name) else {
@@ -287,7 +302,11 @@ impl Snapshots {
             let begun = self.begin(key, &read.data, shared).await;
             let (claimed, plan, request) = match begun {
                 Ok(begun) => begun,
-                Err(NotBegun::Later(why)) => return Ok(Left::Failed(why)),
+                Err(NotBegun::Later(why)) => {
+                    let waits = object.about.waits("Retrying", &why, &now());
+                    object.write(&waits).await?;
+                    return Ok(Left::Failed(why));
+                }
                 Err(NotBegun::Busy(why)) => {
                     let about = &object.about;
                     let is_new = about.before["message"] != why.as_str();
@@ -298,8 +317,7 @@ impl Snapshots {
                 }
                 Err(NotBegun::Refused(why)) => {
                     object.write(&object.about.refused(&why, &now())).await?;
-                    self.told(&object, namespace, None, &why).await;
-                    return Ok(Left::Done);
+                    return Ok(self.refused(&object, namespace, &why).await);
                 }
             };
             let members = plan.members.iter();
@@ -310,6 +328,10 @@ impl Snapshots {
         };
         let driven = self.drive(&object, &plan, &mut snapshot, stopped, shutdown);
         if let Some(left) = driven.await {
+            if let (Left::Failed(why), Phase::Pending) = (&left, snapshot.phase()) {
+                let waits = object.about.waits("Retrying", why, &now());
+                object.write(&waits).await?;
+            }
             return Ok(left);
         }
         let mut notes = Vec::new();
@@ -434,7 +456,7 @@ impl Snapshots {
         seen: &Known,
         finalizers: &[String],
     ) -> Result<Left, Halt> {
-        if finalizers.iter().any(|it| it == FINALIZER) || !seen.has_ended {
+        if finalizers.iter().any(|it| it == FINALIZER) || seen.ended.is_none() {
             object.finalize(false, finalizers).await?;
         }
         let goes = seen
@@ -447,6 +469,12 @@ impl Snapshots {
                 .await?;
         }
         Ok(Left::Done)
+    }
+
+    async fn refused(&self, object: &Object<'_>, namespace: &str, why: &str) -> Left {
+        self.metrics.refused();
+        self.told(object, namespace, None, why).await;
+        Left::Done
     }
 
     /// Says on an object what became of it. What cannot be said stands in its status.
@@ -510,10 +538,11 @@ impl Known {
         let Self {
             is_deleted,
             has_finalizer,
-            has_ended,
+            ended,
+            is_good: _,
             goes,
         } = self;
-        if *has_ended {
+        if ended.is_some() {
             return *has_finalizer || (!is_deleted && goes.is_some_and(|it| it <= now));
         }
         *has_finalizer || !is_deleted
@@ -525,14 +554,14 @@ fn known(object: &DynamicObject) -> Known {
     let finalizers = object.metadata.finalizers.as_deref().unwrap_or_default();
     let ended = status["completionTime"].as_str();
     let ended = ended.and_then(|it| it.parse::<Timestamp>().ok());
+    let ended = ended.map(Timestamp::as_second);
     let lasts = object.data["spec"]["ttlSecondsAfterFinished"].as_i64();
     Known {
         is_deleted: object.metadata.deletion_timestamp.is_some(),
         has_finalizer: finalizers.iter().any(|it| it == FINALIZER),
-        has_ended: ended.is_some(),
-        goes: ended
-            .zip(lasts)
-            .map(|(ended, lasts)| ended.as_second() + lasts),
+        ended,
+        is_good: status["phase"] == Phase::Ready.as_str(),
+        goes: ended.zip(lasts).map(|(ended, lasts)| ended + lasts),
     }
 }
 
@@ -598,10 +627,11 @@ mod tests {
 
     #[test]
     fn what_has_ended_goes_when_its_time_has_come_and_nothing_goes_before_it_is_undone() {
-        let known = |is_deleted, has_finalizer, goes: Option<i64>, has_ended| Known {
+        let known = |is_deleted, has_finalizer, goes: Option<i64>, has_ended: bool| Known {
             is_deleted,
             has_finalizer,
-            has_ended,
+            ended: has_ended.then_some(1),
+            is_good: false,
             goes,
         };
         for (seen, due) in [

@@ -31,17 +31,6 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    pub const ALL: &'static [Self] = &[
-        Self::Consistent,
-        Self::CrashConsistent,
-        Self::Unusable,
-        Self::Deleted,
-        Self::NotReady,
-        Self::Undone,
-        Self::Stopped,
-        Self::NotUndone,
-    ];
-
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Consistent => "consistent",

@@ -34,6 +34,7 @@ mod policies;
 mod rendered;
 mod scale;
 mod shapes;
+mod snapshots;
 mod snapshotting;
 mod stored;
 mod velero_rendered;

@@ -98,6 +98,7 @@ fn rules_and_dashboard_name_what_is_measured() {
             "--admin=127.0.0.1:0",
             "--certificates=issue",
             "--watch-backups",
+            "--snapshots",
             "--kubeconfig",
             nowhere,
         ],
