@@ -1,5 +1,7 @@
 //! `quiescent explain`: what happens to each pod, and why.
 
+use serde_json::Value;
+
 use super::{
     Ended,
     input::{InputArgs, title, unreadable},
@@ -10,8 +12,13 @@ use crate::{
     inject::explain,
     pod::PodView,
     recognise::spread,
-    report::explanation,
-    workload::{self, places},
+    report::explanation::{self, OfClaim},
+    select::Facts,
+    snapshot::{
+        claims,
+        resource::{HOOK, Named, Said, said},
+    },
+    workload::{self, Place, places},
 };
 
 #[derive(Debug, clap::Args)]
@@ -42,7 +49,20 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
     let mut texts = Vec::new();
     let mut values = Vec::new();
     let mut ended = Ended::Fine;
-    for manifest in args.input.read()? {
+    let manifests = args.input.read()?;
+    let mut hooks = Vec::new();
+    for document in manifests.iter().flat_map(|it| &it.documents) {
+        if document.object["kind"] == HOOK {
+            match Named::of(&document.object) {
+                Ok(named) => hooks.push((document.object["metadata"]["namespace"].clone(), named)),
+                Err(why) => {
+                    ended = Ended::Undone;
+                    anstream::eprintln!("{why}");
+                }
+            }
+        }
+    }
+    for manifest in manifests {
         for document in &manifest.documents {
             for place in places(&document.object) {
                 let facts = surroundings.facts(&place);
@@ -67,21 +87,33 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
                 let whole = workload::pod(&document.object, &place);
                 let spread = whole.and_then(|pod| spread(&pod.to_string()).ok());
                 let spread = spread.unwrap_or_default();
+                let of_claim = of_claims(&hooks, &document.object, &place, facts);
+                if matches!(of_claim, Some(OfClaim::Refused(_))) {
+                    ended = ended.max(Ended::Findings);
+                }
                 if injection.plan.denied.is_some() {
                     ended = ended.max(Ended::Findings);
                 }
                 match args.output {
                     Format::Text => {
-                        texts.push(explanation::text(&title, &injection, &view, &spread, facts));
+                        let mut text = explanation::text(&title, &injection, &view, &spread, facts);
+                        text.extend(of_claim.iter().map(OfClaim::text));
+                        texts.push(text);
                     }
-                    Format::Json => values.push(explanation::value(
-                        &place.kind,
-                        &place.name,
-                        &injection,
-                        &view,
-                        &spread,
-                        facts,
-                    )),
+                    Format::Json => {
+                        let mut value = explanation::value(
+                            &place.kind,
+                            &place.name,
+                            &injection,
+                            &view,
+                            &spread,
+                            facts,
+                        );
+                        if let Some(of_claim) = of_claim {
+                            value["snapshotHook"] = of_claim.value();
+                        }
+                        values.push(value);
+                    }
                 }
             }
         }
@@ -95,4 +127,44 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
         Format::Text => output::print_folded(&texts.join("\n"))?,
     };
     Ok(ended)
+}
+
+/// What SnapshotHooks, each with its namespace, mean for the pods of a place.
+fn of_claims(
+    hooks: &[(Value, Named)],
+    document: &Value,
+    place: &Place,
+    facts: Facts<'_>,
+) -> Option<OfClaim> {
+    let pod = workload::pod(document, place)?;
+    let here = |namespace: &Value| namespace.is_null() || *namespace == facts.namespace;
+    let here = hooks.iter().filter(|(namespace, _)| here(namespace));
+    let all: Vec<Named> = here.map(|(_, named)| named.clone()).collect();
+    let mounted = claims(&pod);
+    let mounts = |target: &str| mounted.iter().any(|(claim, _)| is_of(claim, place, target));
+    let targets = all.iter().map(|it| it.hooks.target_pvc.as_str());
+    let targets: Vec<&str> = targets.filter(|it| mounts(it)).collect();
+    let named = |named: &Named| (named.name.clone(), named.hooks.target_pvc.clone());
+    match said(&all, &pod, &targets) {
+        Ok(Said::Nothing) => None,
+        Ok(Said::Hooks(it)) => {
+            let (name, claim) = named(it);
+            Some(OfClaim::Runs { name, claim })
+        }
+        Ok(Said::AnotherPod(it)) => {
+            let (name, claim) = named(it);
+            Some(OfClaim::Elsewhere { name, claim })
+        }
+        Err(why) => Some(OfClaim::Refused(why)),
+    }
+}
+
+/// Whether a claim, as a pod or a template of a StatefulSet has it, is this one.
+fn is_of(claim: &str, place: &Place, target: &str) -> bool {
+    let ordinal = || {
+        let rest = target.strip_prefix(claim)?.strip_prefix('-')?;
+        rest.strip_prefix(&*place.name)?.strip_prefix('-')
+    };
+    let is_number = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
+    claim == target || (place.kind == "StatefulSet" && ordinal().is_some_and(is_number))
 }

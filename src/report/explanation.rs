@@ -100,6 +100,50 @@ pub fn text(
     out
 }
 
+/// What SnapshotHooks of its claims mean for a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OfClaim {
+    /// This one runs in it.
+    Runs { name: String, claim: String },
+    /// It runs in other pods of the claim.
+    Elsewhere { name: String, claim: String },
+    /// Several want to.
+    Refused(String),
+}
+
+impl OfClaim {
+    /// A line below the others.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut out = "\n  snapshots without Velero\n".to_owned();
+        match self {
+            Self::Runs { name, claim } => line(
+                &mut out,
+                Mark::Yes,
+                &format!("SnapshotHook {name}"),
+                &format!("runs for claim {claim}, in place of policies and annotations"),
+            ),
+            Self::Elsewhere { name, claim } => line(
+                &mut out,
+                Mark::Passed,
+                &format!("SnapshotHook {name}"),
+                &format!("runs for claim {claim} in pods with other labels, and nothing runs here"),
+            ),
+            Self::Refused(why) => line(&mut out, Mark::No, "SnapshotHooks", why),
+        }
+        out
+    }
+
+    #[must_use]
+    pub fn value(&self) -> Value {
+        match self {
+            Self::Runs { name, claim } => json!({"name": name, "claim": claim, "runs": true}),
+            Self::Elsewhere { name, claim } => json!({"name": name, "claim": claim, "runs": false}),
+            Self::Refused(why) => json!({"refused": why}),
+        }
+    }
+}
+
 /// What is wrong with snapshots of claims that belong together.
 const APART: &str = "belong together, and Velero takes their snapshots seconds apart";
 

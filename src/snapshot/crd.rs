@@ -50,7 +50,7 @@ fn requests() -> Value {
             column("Message", "string", ".status.message", 1),
         ]),
         &schema_of::<Request>(RULES_OF_REQUESTS),
-        &status_of_requests(),
+        Some(&status_of_requests()),
     )
 }
 
@@ -61,12 +61,11 @@ fn hooks() -> Value {
         "What runs in the pods that mount a claim while a snapshot of it is taken, in place of what policies say.",
         &json!([
             column("Claim", ".spec.targetPVC"),
-            column("Accepted", ".status.conditions[?(@.type==\"Accepted\")].status"),
-            column("Reason", ".status.conditions[?(@.type==\"Accepted\")].reason"),
+            column("Container", ".spec.container"),
             {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "priority": 0},
         ]),
         &schema_of::<ClaimHooks>(RULES_OF_HOOKS),
-        &json!({"type": "object", "properties": {"conditions": conditions()}}),
+        None,
     )
 }
 
@@ -75,8 +74,18 @@ fn definition(
     description: &str,
     columns: &Value,
     spec: &Value,
-    status: &Value,
+    status: Option<&Value>,
 ) -> Value {
+    let mut properties = json!({
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        "metadata": {"type": "object"},
+        "spec": spec,
+    });
+    if let Some(status) = status {
+        properties["status"] = status.clone();
+    }
+    let subresources = status.map_or_else(|| json!({}), |_| json!({"status": {}}));
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -99,19 +108,13 @@ fn definition(
                 "name": VERSION,
                 "served": true,
                 "storage": true,
-                "subresources": {"status": {}},
+                "subresources": subresources,
                 "additionalPrinterColumns": columns,
                 "schema": {"openAPIV3Schema": {
                     "description": description,
                     "type": "object",
                     "required": ["spec"],
-                    "properties": {
-                        "apiVersion": {"type": "string"},
-                        "kind": {"type": "string"},
-                        "metadata": {"type": "object"},
-                        "spec": spec,
-                        "status": status,
-                    },
+                    "properties": properties,
                 }},
             }],
         },

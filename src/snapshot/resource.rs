@@ -84,6 +84,7 @@ pub enum OnUnusable {
     /// They are labelled so.
     #[default]
     Label,
+    /// They are deleted.
     Delete,
 }
 

@@ -6,7 +6,7 @@ use quiescent::policy::{
     file::HookPolicy,
     resource::{Judged, judge, manifests},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{golden, quiescent, run};
 
@@ -292,6 +292,61 @@ fn the_namespace_decides_where_its_labels_are_told() {
             .contains("✔ postgresql-snapshot")
     );
     assert!(explain(&["--default-method", "snapshot"]).contains("✔ postgresql-snapshot"));
+}
+
+#[test]
+fn explain_says_what_a_snapshot_hook_does() {
+    let hook = |name: &str, labels: Value| {
+        json!({
+            "apiVersion": "quiescent.dev/v1", "kind": "SnapshotHook",
+            "metadata": {"name": name},
+            "spec": {
+                "targetPVC": "data-pg-1", "podLabels": labels,
+                "preHook": {"exec": {"command": ["hold"]}},
+            },
+        })
+    };
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "pg"},
+        "spec": {
+            "template": {
+                "metadata": {"labels": {"app": "pg"}},
+                "spec": {"containers": [{"name": "postgres", "image": "postgres:16"}]},
+            },
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}}],
+        },
+    });
+    let explain = |hooks: &[Value]| {
+        let documents = hooks.iter().chain([&set]).map(Value::to_string);
+        let text = documents.collect::<Vec<_>>().join("\n---\n");
+        let output = run(&["explain", "-f", "-"], &format!("# hooks\n{text}\n"));
+        let said = String::from_utf8(output.stdout).unwrap();
+        (output.status.code().unwrap(), said)
+    };
+    let mine = || hook("mine", json!({}));
+    for (hooks, code, says) in [
+        (vec![], 0, None),
+        (vec![mine()], 0, Some("✔ SnapshotHook mine")),
+        (
+            vec![hook("others", json!({"role": "primary"}))],
+            0,
+            Some("– SnapshotHook others"),
+        ),
+        (
+            vec![mine(), hook("second", json!({"app": "pg"}))],
+            1,
+            Some("mine (of data-pg-1), second (of data-pg-1)"),
+        ),
+    ] {
+        let (ended, said) = explain(&hooks);
+        assert_eq!(ended, code, "{said}");
+        assert_eq!(
+            said.contains("snapshots without Velero"),
+            says.is_some(),
+            "{said}"
+        );
+        assert!(says.is_none_or(|it| said.contains(it)), "{said}");
+    }
 }
 
 #[test]
