@@ -40,7 +40,7 @@ pub use self::{
     world::{Kind, World},
 };
 use crate::{
-    kubernetes::{Election, Leadership, Terms, identity},
+    kubernetes::{Election, Leadership, Terms},
     policy_files::InForce,
     policy_resources::Resources,
     select::Settings,
@@ -110,7 +110,6 @@ impl Controller {
         let world = Arc::new(World::new(policies.clone(), settings));
         let own_namespace = lease.namespace.clone();
         let patience = lease.duration / 4;
-        let namespace = lease.namespace.clone();
         let (election, leadership) = Election::new(client.clone(), lease);
         let asking = Asking {
             leadership: leadership.clone(),
@@ -142,7 +141,7 @@ impl Controller {
                     client: client.clone(),
                     world: Arc::clone(&world),
                     asking: asking.clone(),
-                    namespace,
+                    namespace: own_namespace.clone(),
                     turn: AtomicUsize::new(0),
                 }),
                 metrics: metrics.clone(),
@@ -158,14 +157,8 @@ impl Controller {
                 interval,
                 plan,
             }),
-            snapshots: snapshots.map(|metrics| Snapshots {
-                client: client.clone(),
-                policies: policies.clone(),
-                asking: asking.clone(),
-                interval,
-                identity: identity(),
-                metrics,
-            }),
+            snapshots: snapshots
+                .map(|it| Snapshots::new(&client, &policies, &asking, interval, it)),
             policies: resources.map(|resources| Policies {
                 client: client.clone(),
                 resources,

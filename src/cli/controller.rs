@@ -218,13 +218,12 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         metrics.registry().register_collector(Box::new(results));
     }
     let readiness = of_cluster.ready(readiness(&world));
-    let reload = reload.to_std();
     let changed = move |outcome| {
         if outcome == Reload::Applied {
             world.reloaded();
         }
     };
-    let following = of_cluster.run(reload, policy_metrics.clone(), changed.clone());
+    let following = of_cluster.run(reload.to_std(), policy_metrics.clone(), changed.clone());
     let refusals = controller.refusals();
     let told = move |outcome| {
         policy_metrics.reload(outcome);
@@ -243,7 +242,7 @@ async fn control(args: Args, log: &log::Log) -> anyhow::Result<Ended> {
         }
         () = bound.run(Arc::new(metrics), readiness, shutdown.clone()) => bail!("the admin listener ended by itself"),
         () = following => bail!("the task that follows the policies of the cluster ended"),
-        () = watcher.run(reload, told) => bail!("the task that follows the policies ended"),
+        () = watcher.run(reload.to_std(), told) => bail!("the task that follows the policies ended"),
         () = shutdown.aborted() => bail!("stopped before the lease was given back"),
     }
 }

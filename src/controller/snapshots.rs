@@ -37,15 +37,18 @@ use super::{
     telling::tell,
 };
 use crate::{
-    kubernetes::{Heard, follow, none_when_absent},
+    kubernetes::{Heard, follow, identity, none_when_absent},
+    live::{Subject, labels},
     policy::crd::{GROUP, VERSION},
     policy_files::InForce,
     shutdown::{self, Shutdown},
     snapshot::{
         Phase, Snapshot, Verdict,
-        resource::{REQUEST, REQUESTS, Request},
+        resource::{self, REQUEST, REQUESTS, Request},
     },
     snapshotter::{Drive, Kept, Plan, Target, Wanted, forget},
+    trial::word,
+    velero::ExecHook,
 };
 
 /// An object with it is not gone before what was held for it is let go of.
@@ -64,13 +67,13 @@ const GLANCE: Duration = Duration::from_millis(200);
 type Key = (String, String);
 
 pub struct Snapshots {
-    pub client: Client,
-    pub policies: InForce,
-    pub asking: Asking,
-    pub interval: Duration,
+    client: Client,
+    policies: InForce,
+    asking: Asking,
+    interval: Duration,
     /// What no other process calls itself.
-    pub identity: String,
-    pub metrics: SnapshotMetrics,
+    identity: String,
+    metrics: SnapshotMetrics,
 }
 
 /// What is known of an object without asking.
@@ -120,6 +123,23 @@ impl Drop for Claimed<'_> {
 type Work<'w> = Pin<Box<dyn Future<Output = (Key, Left)> + Send + 'w>>;
 
 impl Snapshots {
+    pub fn new(
+        client: &Client,
+        policies: &InForce,
+        asking: &Asking,
+        interval: Duration,
+        metrics: SnapshotMetrics,
+    ) -> Self {
+        Self {
+            client: client.clone(),
+            policies: policies.clone(),
+            asking: asking.clone(),
+            interval,
+            identity: identity(),
+            metrics,
+        }
+    }
+
     /// Works until the first signal, and undoes what is held then.
     pub async fn run(self, shutdown: Shutdown) {
         let shared = Shared::default();
@@ -391,8 +411,8 @@ impl Snapshots {
             std::future::pending::<()>().await;
         };
         let driven = async {
-            let announce = |subject: &crate::live::Subject, hook: &crate::velero::ExecHook| {
-                let phase = crate::trial::word(hook.phase);
+            let announce = |subject: &Subject, hook: &ExecHook| {
+                let phase = word(hook.phase);
                 tracing::info!(pod = subject.title(), phase, "a hook runs");
             };
             let mut drive = Drive::new(&self.client, &ours, plan, announce).await?;
@@ -414,13 +434,13 @@ impl Snapshots {
         shared: &'c Shared,
     ) -> Result<(Claimed<'c>, Plan, Request), NotBegun> {
         let request = Request::of(object).map_err(NotBegun::Refused)?;
-        let target = request.target.as_ref().and_then(|it| it.text());
+        let target = request.target.as_ref().and_then(resource::Wanted::text);
         let target = target.map(|it| it.parse::<Target>()).transpose();
         let target = target.map_err(NotBegun::Refused)?;
         let selector = request
             .selector
             .as_ref()
-            .map(|_| crate::live::labels(&object["spec"]["selector"]));
+            .map(|_| labels(&object["spec"]["selector"]));
         let wanted = Wanted {
             namespace: Some(namespace),
             target: target.as_ref(),

@@ -229,13 +229,12 @@ impl<'d> Drive<'d> {
                     event
                 }
                 Step::Linger { member, most } => {
-                    let ended = match &mut self.late[member] {
-                        Some(running) => time::timeout(most, running.ended()).await.is_ok(),
+                    let ended = if let Some(running) = &mut self.late[member] {
+                        time::timeout(most, running.ended()).await.is_ok()
+                    } else {
                         // Nobody can be asked about it any more: it is undone once more.
-                        None => {
-                            time::sleep(most).await;
-                            true
-                        }
+                        time::sleep(most).await;
+                        true
                     };
                     Event::Lingered { member, ended }
                 }
