@@ -21,7 +21,7 @@ use crate::{
 const NAMESPACE: &str = "asked";
 
 /// Where the hooks of `holder` note what they do.
-const PRE: &str = "echo pre >>/tmp/pre; sleep 1; touch /tmp/held";
+const PRE: &str = "echo pre >>/tmp/pre; sleep 3; touch /tmp/held";
 const POST: &str = "sleep 1; rm -f /tmp/held; echo post >>/tmp/post";
 
 pub fn a_snapshot_comes_to_its_end_whoever_dies(cluster: &Cluster, steps: &Steps) {
@@ -234,7 +234,7 @@ impl<'c> Stage<'c> {
         let expected = usize::from(status["verdict"] == "consistent");
         assert_eq!(good, expected, "{status:#} {list:#}");
         if status["verdict"] == "consistent" {
-            assert_eq!((count("pre"), count("post")), (1, 1), "{name}: {noted}");
+            assert_eq!(count("pre"), 1, "{name}: {noted}");
         }
     }
 
@@ -245,11 +245,11 @@ impl<'c> Stage<'c> {
         first.logged(&["leading"]);
         self.ask(&name, &json!({"target": {"claim": "holder"}}));
         match round % 4 {
-            0 => self.comes_to(&name, &["Quiescing"]),
+            0 => self.comes_to(&name, &["Quiescing", "Cutting"]),
             1 => self.comes_to(&name, &["Cutting", "Resuming", "Verifying", "Ready"]),
             2 => self.comes_to(&name, &["Resuming", "Verifying", "Ready"]),
             // Whenever it is: the fault is the time.
-            _ => thread::sleep(Duration::from_millis(round * 97 % 3500)),
+            _ => thread::sleep(Duration::from_millis(round * 97 % 6000)),
         }
         first.kill();
         let second = self.controller();
