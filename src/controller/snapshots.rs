@@ -46,7 +46,7 @@ use crate::{
         Phase, Snapshot, Verdict,
         resource::{self, REQUEST, REQUESTS, Request},
     },
-    snapshotter::{Drive, Kept, Plan, Target, Wanted, forget},
+    snapshotter::{Busy, Drive, Grouping, Kept, Lock, Plan, Target, Wanted, forget},
     trial::word,
     velero::ExecHook,
 };
@@ -415,12 +415,16 @@ impl Snapshots {
                 let phase = word(hook.phase);
                 tracing::info!(pod = subject.title(), phase, "a hook runs");
             };
-            let mut drive = Drive::new(&self.client, &ours, plan, announce).await?;
+            let lock = Lock::take(&self.client, plan, snapshot.longest()).await?;
+            let mut drive = Drive::new(&self.client, &ours, plan, lock, announce).await?;
             drive.until_done(snapshot, &keeper).await
         };
         tokio::select! {
             biased;
-            driven = driven => driven.err().map(|error| Left::Failed(format!("{error:#}"))),
+            driven = driven => driven.err().map(|error| match error.downcast_ref::<Busy>() {
+                Some(_) => Left::Waits,
+                None => Left::Failed(format!("{error:#}")),
+            }),
             () = leave => Some(Left::ForAnother),
             () = stop => None,
         }
@@ -446,6 +450,7 @@ impl Snapshots {
             target: target.as_ref(),
             selector: selector.as_deref(),
             class: request.snapshot_class_name.as_deref(),
+            group: Grouping::Auto,
         };
         let policies = (!request.without_hooks).then(|| self.policies.get().with(&[]));
         let plan = Plan::make(&self.client, wanted, policies).await;

@@ -6,7 +6,7 @@ use anyhow::bail;
 use kube::Client;
 use serde::{Deserialize, Serialize};
 
-use super::{Claim, Clock, Plan};
+use super::{Claim, Clock, Group, Plan};
 use crate::{
     kubernetes::{ListError, object},
     live::Subject,
@@ -22,6 +22,7 @@ pub struct Kept {
     set: String,
     members: Vec<Member>,
     claims: Vec<Claim>,
+    group: Option<Group>,
     notes: Vec<String>,
     snapshot: Snapshot,
 }
@@ -44,6 +45,7 @@ impl Kept {
             set: plan.set.clone(),
             members: members.collect(),
             claims: plan.claims.clone(),
+            group: plan.group.clone(),
             notes: plan.notes.clone(),
             snapshot: snapshot.shortened(PRINTED),
         }
@@ -68,6 +70,7 @@ impl Kept {
             set,
             members,
             claims,
+            group,
             notes,
             mut snapshot,
         } = self;
@@ -105,6 +108,7 @@ impl Kept {
             set,
             members: subjects,
             claims,
+            group,
             notes,
             clock,
         };
