@@ -47,8 +47,7 @@ use crate::{
         resource::{self, REQUEST, REQUESTS, Request},
     },
     snapshotter::{Busy, Drive, Grouping, Kept, Lock, Plan, Target, Wanted, forget},
-    trial::word,
-    velero::ExecHook,
+    trial::{Hook, word},
 };
 
 /// An object with it is not gone before what was held for it is let go of.
@@ -411,8 +410,8 @@ impl Snapshots {
             std::future::pending::<()>().await;
         };
         let driven = async {
-            let announce = |subject: &Subject, hook: &ExecHook| {
-                let phase = word(hook.phase);
+            let announce = |subject: &Subject, hook: &Hook| {
+                let phase = word(hook.phase());
                 tracing::info!(pod = subject.title(), phase, "a hook runs");
             };
             let lock = Lock::take(&self.client, plan, snapshot.longest()).await?;

@@ -124,13 +124,7 @@ pub fn policy(
             let owners = criteria.owners.iter().map(owner);
             format!("it is for pods of {}", list(owners))
         }
-        Reason::Image => {
-            let name = Image::parse(resembling(images, pod)?).name();
-            if images.iter().any(|it| it.literal_name() == Some(name)) {
-                return None;
-            }
-            format!("if that server is in it, write a policy of your own for \"*/{name}\": quiescent library export writes one out to begin with")
-        }
+        Reason::Image => image(images, pod)?,
         Reason::Recognised => recognised(policy, pod)?.advice.to_owned(),
         Reason::Excluded => {
             let excluded = policy.exclude.iter().map(described);
@@ -193,6 +187,17 @@ pub fn policy(
         | Reason::Unprovable => return None,
     };
     Some(says)
+}
+
+/// What to do about an image that no pattern of a policy takes, but one resembles.
+fn image(images: &[ImagePattern], pod: &PodView<'_>) -> Option<String> {
+    let name = Image::parse(resembling(images, pod)?).name();
+    if images.iter().any(|it| it.literal_name() == Some(name)) {
+        return None;
+    }
+    Some(format!(
+        "if that server is in it, write a policy of your own for \"*/{name}\": quiescent library export writes one out to begin with"
+    ))
 }
 
 /// The image of the pod that comes near to these patterns.

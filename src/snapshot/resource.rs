@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Terms;
 use crate::{
     policy::file::LabelSelector,
-    trial::Hooks,
+    trial::{Hook, Hooks},
     velero::{ExecHook, HookPhase, OnError, Timeout},
 };
 
@@ -226,13 +226,15 @@ impl Named {
             ..
         } = &self.hooks;
         let hook = |phase, hook: &Option<ClaimHook>| {
-            hook.as_ref().map(|it| ExecHook {
-                phase,
-                command: it.exec.command.clone(),
-                container: container.clone(),
-                on_error: OnError::Fail,
-                timeout: Timeout::from_seconds(it.timeout_seconds),
-                unread_timeout: None,
+            hook.as_ref().map(|it| {
+                Hook::Exec(ExecHook {
+                    phase,
+                    command: it.exec.command.clone(),
+                    container: container.clone(),
+                    on_error: OnError::Fail,
+                    timeout: Timeout::from_seconds(it.timeout_seconds),
+                    unread_timeout: None,
+                })
             })
         };
         Hooks {
@@ -330,7 +332,8 @@ mod tests {
     #[test]
     fn hooks_of_a_claim_are_run_as_any() {
         let hooks = named("one", "data", &json!({})).hooks();
-        let (pre, post) = (hooks.pre.unwrap(), hooks.post.unwrap());
+        let exec = |hook: Option<Hook>| hook.unwrap().exec().unwrap().clone();
+        let (pre, post) = (exec(hooks.pre), exec(hooks.post));
         assert_eq!(
             (pre.command, pre.timeout.seconds()),
             (vec!["hold".to_owned()], 5)

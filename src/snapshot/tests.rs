@@ -98,7 +98,7 @@ fn go(world: &World, snapshot: &mut Snapshot) -> Seen {
         let step = snapshot.next_step();
         now += SECOND;
         let begins = match &step {
-            Step::Run { hook, .. } => hook.phase == HookPhase::Pre,
+            Step::Run { hook, .. } => hook.phase() == HookPhase::Pre,
             step => matches!(step, Step::Cut(_)),
         };
         if world.unkept == Some(at) && begins {

@@ -370,7 +370,7 @@ fn subject(original: &Value, sources: &[Source], chosen: &Chosen, facts: Facts<'
             ran.into_iter().collect()
         },
         container: of_hooks
-            .and_then(|it| it.container)
+            .and_then(|it| it.exec()?.container.clone())
             .or_else(|| container(original)),
         object,
     }
