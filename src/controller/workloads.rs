@@ -6,6 +6,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::{Resource, api::ObjectMeta, core::ApiResource};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// What `kubectl apply` notes on an object is the object once more.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -82,10 +83,13 @@ struct Port {
     container_port: Option<i64>,
 }
 
-/// A variable without its value.
+/// A variable without its value, but with where that comes from.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Variable {
     name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_from: Option<Box<RawValue>>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -393,7 +397,7 @@ mod tests {
             "spec": {"replicas": 1, "template": {
                 "metadata": {"labels": {"app": "pg"}, "annotations": {LAST_APPLIED: "{}", "a": "b"}},
                 "spec": {
-                    "containers": [{"name": "db", "image": "postgres:17", "env": [{"name": "P", "value": "secret"}]}],
+                    "containers": [{"name": "db", "image": "postgres:17", "env": [{"name": "P", "value": "secret"}, {"name": "Q", "valueFrom": {"secretKeyRef": {"name": "s", "key": "q"}}}]}],
                     "volumes": [{"name": "s", "configMap": {"name": "quiescent-x", "optional": true}}, {"name": "d", "emptyDir": {}}],
                 },
             }},
@@ -403,7 +407,7 @@ mod tests {
         let expected = json!({
             "metadata": {"labels": {"app": "pg"}, "annotations": {"a": "b"}},
             "spec": {
-                "containers": [{"name": "db", "image": "postgres:17", "env": [{"name": "P"}]}],
+                "containers": [{"name": "db", "image": "postgres:17", "env": [{"name": "P"}, {"name": "Q", "valueFrom": {"secretKeyRef": {"name": "s", "key": "q"}}}]}],
                 "volumes": [{"name": "s", "configMap": {"name": "quiescent-x"}}, {"name": "d", "emptyDir": {}}],
             },
         });
