@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::csi;
+use crate::{csi, policy::crd::GROUP};
 
 /// From the moment a Job is made until its program runs: a node is found, an image is pulled.
 const START: Duration = Duration::from_mins(5);
@@ -199,6 +199,7 @@ impl SnapshotJob<'_> {
             // An exec over a websocket is a get; API servers from 1.35 on ask for create beside it.
             rules.push(rule("", "pods/exec", &["create", "get"], pod));
             rules.push(rule("", "namespaces", &["get"], Some(self.namespace)));
+            rules.push(rule(GROUP, "snapshothooks", &["list"], None));
         }
         rules.push(rule("", "persistentvolumeclaims", &["get"], claim));
         rules.extend(owner.map(|(plural, name)| rule("apps", plural, &["get"], Some(name))));

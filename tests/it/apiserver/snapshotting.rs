@@ -325,6 +325,7 @@ fn it_may_do_nothing_else(api: &ApiServer) {
     ];
     let snapshots =
         "volumesnapshots.snapshot.storage.k8s.io [] [] [create delete list patch watch]";
+    let hooks = "snapshothooks.quiescent.dev [] [] [list]";
     let leases = "leases.coordination.k8s.io [] [] [create delete get update]";
     let own = [
         leases,
@@ -333,6 +334,7 @@ fn it_may_do_nothing_else(api: &ApiServer) {
         wide[0],
         "pods [] [] [list]",
         "pods/exec [] [] [create get]",
+        hooks,
         "statefulsets.apps [] [pg] [get]",
         wide[1],
         wide[2],
@@ -347,6 +349,7 @@ fn it_may_do_nothing_else(api: &ApiServer) {
         wide[0],
         "pods [] [] [list]",
         "pods/exec [] [pg-0] [create get]",
+        hooks,
         wide[1],
         wide[2],
         snapshots,
