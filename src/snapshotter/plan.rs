@@ -119,6 +119,7 @@ impl Plan {
             None => format!("-l {}", wanted.selector.unwrap_or_default()),
         };
         let stamp = clock.stamp();
+        let classes = classes(client).await?;
         let mut drivers = Vec::new();
         for name in &claims {
             drivers.push(driver(client, namespace, name).await?);
@@ -129,10 +130,6 @@ impl Plan {
             class: wanted.class,
         };
         let group = group::chosen(client, wanted.group, of).await?;
-        let classes = match &group {
-            Some(_) => Vec::new(),
-            None => classes(client).await?,
-        };
         let mut taken = Vec::new();
         for (name, driver) in claims.iter().zip(&drivers) {
             let class = match &group {

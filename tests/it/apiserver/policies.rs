@@ -203,12 +203,12 @@ fn the_schema_refuses(stage: &Stage) {
         (
             "/spec/hooks/pre/script",
             json!("pre.sh"),
-            "spec.hooks.pre: Invalid value: a hook runs one of script and command",
+            "spec.hooks.pre: Invalid value: a hook is one of script, command and http",
         ),
         (
             "/spec/hooks/post",
             json!({"timeout": "1m", "onError": "Fail"}),
-            "spec.hooks.post: Invalid value: a hook runs one of",
+            "spec.hooks.post: Invalid value: a hook is one of",
         ),
         (
             "/spec/hooks/restore",

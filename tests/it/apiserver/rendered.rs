@@ -240,7 +240,11 @@ fn cases(api: &ApiServer) -> Vec<Value> {
         .args(["-path", "*/cases/*.yaml"])
         .output();
     let find = String::from_utf8(find.expect("find").stdout).unwrap();
-    let files = find.lines().map(|file| fs::read_to_string(file).unwrap());
+    let (library, _) = PolicySet::new(library::policies());
+    let files = find
+        .lines()
+        .filter(|file| is_rendered(&library, Path::new(file)));
+    let files = files.map(|file| fs::read_to_string(file).unwrap());
     let beside = ["hooked", "untouched"].into_iter().flat_map(manifests);
     let texts = files.chain(beside.map(|(_, text)| text));
     let text = texts.collect::<Vec<_>>().join("\n---\n");
@@ -257,6 +261,13 @@ fn cases(api: &ApiServer) -> Vec<Value> {
         });
     let pods = objects.filter(|object| object["kind"] == "Pod");
     pods.enumerate().map(|(at, pod)| here(at, pod)).collect()
+}
+
+/// Whether a case is of a policy that is rendered: those with a coordinator are left out, and that is said.
+fn is_rendered(library: &PolicySet, case: &Path) -> bool {
+    let folder = case.ancestors().nth(2).and_then(Path::file_name);
+    let policy = library.get(folder.unwrap().to_str().unwrap(), "");
+    policy.is_none_or(|it| it.coordinator.is_none())
 }
 
 /// The pod under a name of its own, in the namespace that it is tried in.
