@@ -191,7 +191,13 @@ impl Snapshots {
         let mut failures: BTreeMap<Key, (u32, Instant)> = BTreeMap::new();
         let mut waiting: BTreeSet<Key> = BTreeSet::new();
         let mut led = false;
+        // When what waits is looked at again, also where nothing is heard: each renewal of the lease stirs.
+        let mut again = Instant::now() + self.interval;
         loop {
+            if again <= Instant::now() {
+                waiting.clear();
+                again = Instant::now() + self.interval;
+            }
             let draining = shutdown.is_draining();
             let leads = self.asking.leadership.is_held();
             if leads && !led {
@@ -201,7 +207,7 @@ impl Snapshots {
             if draining && under_way.is_empty() {
                 return;
             }
-            let mut next = Instant::now() + self.interval;
+            let mut next = again;
             let now = Timestamp::now().as_second();
             let all = held(&shared.known).clone();
             failures.retain(|key, _| all.contains_key(key));
@@ -216,9 +222,12 @@ impl Snapshots {
                     let in_seconds = u64::try_from(goes - now).unwrap_or_default();
                     next = next.min(Instant::now() + Duration::from_secs(in_seconds));
                 }
-                let again = failures.get(&key).map(|(_, again)| *again);
-                if let Some(again) = again.filter(|it| *it > Instant::now()) {
-                    next = next.min(again);
+                if !due {
+                    waiting.remove(&key);
+                }
+                let later = failures.get(&key).map(|(_, later)| *later);
+                if let Some(later) = later.filter(|it| *it > Instant::now()) {
+                    next = next.min(later);
                     continue;
                 }
                 let may = !draining && leads && under_way.len() < MOST;
@@ -237,7 +246,7 @@ impl Snapshots {
                 () = shared.stirred.notified() => waiting.clear(),
                 () = leadership.changed() => {}
                 () = shutdown.draining(), if !draining => {}
-                () = time::sleep_until(next) => waiting.clear(),
+                () = time::sleep_until(next) => {}
                 Some((key, left)) = under_way.next(), if !under_way.is_empty() => {
                     stops.remove(&key);
                     waiting.clear();
@@ -248,10 +257,10 @@ impl Snapshots {
                             waiting.insert(key);
                         }
                         Left::Failed(reason) => {
-                            let again = pause(failed, self.interval);
+                            let pause = pause(failed, self.interval);
                             let (namespace, name) = &key;
-                            tracing::warn!(namespace, name, reason, ?again, "a ConsistentSnapshot that could not be seen to");
-                            failures.insert(key, (failed + 1, Instant::now() + again));
+                            tracing::warn!(namespace, name, reason, again = ?pause, "a ConsistentSnapshot that could not be seen to");
+                            failures.insert(key, (failed + 1, Instant::now() + pause));
                         }
                     }
                 }
