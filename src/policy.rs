@@ -74,7 +74,7 @@ pub struct Policy {
     pub parameters: BTreeMap<String, Parameter>,
     pub hooks: Hooks,
     /// Where the hooks of a backup run, if not in the container that is chosen.
-    pub coordinator: Option<Coordinator>,
+    pub coordinator: Option<Box<Coordinator>>,
     pub delivery: Delivery,
     pub scripts: Scripts,
     pub volumes: Vec<Volume>,
@@ -152,11 +152,12 @@ pub struct Hooks {
     pub calls: Calls,
 }
 
-/// What is called over HTTP before and after the volumes of a pod are taken.
+/// What is called over HTTP before and after the volumes of a pod are taken. Few policies call, and so it
+/// takes no room in the others.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Calls {
-    pub pre: Option<Call>,
-    pub post: Option<Call>,
+    pub pre: Option<Box<Call>>,
+    pub post: Option<Box<Call>>,
 }
 
 impl Calls {

@@ -17,7 +17,7 @@ pub use said::{Said, said, size};
 
 use crate::{
     pod::{Container, PodView},
-    policy::Calls,
+    policy::{Calls, call::Call},
     velero::{ExecHook, HookPhase, OnError},
 };
 
@@ -43,7 +43,7 @@ impl Hooks {
     /// Those of a policy that calls.
     pub fn calls(calls: &Calls) -> Self {
         let Calls { pre, post } = calls;
-        let of = |phase, call: &Option<_>| call.as_ref().map(|it| Hook::http(phase, it));
+        let of = |phase, call: &Option<Box<Call>>| call.as_ref().map(|it| Hook::http(phase, it));
         Self {
             pre: of(HookPhase::Pre, pre),
             post: of(HookPhase::Post, post),

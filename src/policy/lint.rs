@@ -97,7 +97,7 @@ impl Compiler<'_, '_> {
             container,
             parameters,
             hooks,
-            coordinator,
+            coordinator: coordinator.map(Box::new),
             delivery: spec.scripts,
             scripts,
             volumes,

@@ -230,8 +230,8 @@ fn calls() -> Hooks {
         retry: None,
     };
     Hooks::calls(&Calls {
-        pre: Some(call.clone()),
-        post: Some(call),
+        pre: Some(Box::new(call.clone())),
+        post: Some(Box::new(call)),
     })
 }
 

@@ -43,10 +43,12 @@ impl Compiler<'_, '_> {
         let calls = Calls {
             pre: pre
                 .as_ref()
-                .and_then(|hook| self.call(hook, &["spec", "hooks", "pre"])),
+                .and_then(|hook| self.call(hook, &["spec", "hooks", "pre"]))
+                .map(Box::new),
             post: post
                 .as_ref()
-                .and_then(|hook| self.call(hook, &["spec", "hooks", "post"])),
+                .and_then(|hook| self.call(hook, &["spec", "hooks", "post"]))
+                .map(Box::new),
         };
         Hooks {
             calls,
