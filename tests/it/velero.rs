@@ -2,7 +2,10 @@
 //! backed up, deleted and restored, and its rows are back. Then one whose hook has to fail.
 //!
 //! The last part of what happens on the cluster of `cluster.rs`.
-use std::time::Duration;
+use std::{
+    process::{Child, Output},
+    time::Duration,
+};
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -317,4 +320,16 @@ fn names(list: &Value) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// The exit code of a command, and what it found out.
+fn found(command: Child) -> (i32, Value) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.wait_with_output().unwrap();
+    let found: Value = serde_json::from_slice(&stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&stderr)));
+    (status.code().unwrap(), found)
 }

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Steps, cluster::Cluster};
+use super::{Steps, cluster::Cluster, found};
 use crate::{apiserver::kit::eventually, support::quiescent};
 
 /// What pre makes and post takes away.
@@ -167,14 +167,8 @@ impl Tester<'_> {
 
     /// The exit code, and what was found out about the one pod.
     fn json(&self, arguments: &[&str]) -> (i32, Value) {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = self.start(arguments).wait_with_output().unwrap();
-        let found: Value = serde_json::from_slice(&stdout)
-            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&stderr)));
-        (status.code().unwrap(), found["pods"][0].clone())
+        let (code, found) = found(self.start(arguments));
+        (code, found["pods"][0].clone())
     }
 
     fn velero_backs_up_what_works(&self) {

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Steps, cluster::Cluster, database::Database};
+use super::{Steps, cluster::Cluster, database::Database, found};
 use crate::apiserver::kit::eventually;
 
 const ANNOTATION: &str = "verify.quiescent.dev";
@@ -210,13 +210,6 @@ impl Verifier {
 
     /// The exit code, and what was found out.
     fn json(&self, arguments: &[&str]) -> (i32, Value) {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = self.start(arguments).wait_with_output().unwrap();
-        let found: Value = serde_json::from_slice(&stdout)
-            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&stderr)));
-        (status.code().unwrap(), found)
+        found(self.start(arguments))
     }
 }
