@@ -19,7 +19,7 @@ use crate::{
 /// Between two transactions of one writer: a load that leaves the machine to Velero.
 const PACE: Duration = Duration::from_millis(10);
 
-const PASSWORD: &str = "correct horse";
+pub const PASSWORD: &str = "correct horse";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
@@ -230,6 +230,17 @@ impl Server<'_> {
         catch_unwind(AssertUnwindSafe(looked))
             .unwrap_or_else(|_| Err("it comes up, and fails when it is looked at".to_owned()))
     }
+}
+
+/// A database with its data on the claim `NAME-data`.
+pub fn with_one_claim(name: &str, engine: Engine, labels: &Value) -> Value {
+    json!({
+        "metadata": {"labels": labels},
+        "spec": {
+            "containers": [engine.container()],
+            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": format!("{name}-data")}}],
+        },
+    })
 }
 
 /// A PostgreSQL with its log on a claim of its own.

@@ -29,6 +29,8 @@ impl Ground {
             .args(["library", "export", FREEZE])
             .arg(node.directory().join(FREEZE)))
         .expect("a policy that is not on by itself");
+        // Coordinators have their program from it.
+        node.import_quiescent();
         let ground = Self { node };
         ground.class("csi-broken", &json!({"method": "none"}));
         ground.class("csi-upload", &json!({"upload": "1h"}));

@@ -8,20 +8,27 @@ use super::ground::{Ground, Taken};
 use crate::{
     cluster::{
         Steps,
-        server::{Engine, Server, frozen, with_two_claims},
+        server::{Engine, PASSWORD, Server, frozen, with_one_claim, with_two_claims},
     },
     databases::writers::{Record, WRITERS, Writers},
 };
 
 const NAMESPACE: &str = "taken";
 
-/// PostgreSQL on one claim, and on two that are frozen; MariaDB and Redis, which are taken together.
-const PODS: [(&str, Engine, &[&str]); 4] = [
+/// PostgreSQL on one claim, on two that are frozen, and on two that nobody holds; MariaDB, MariaDB with a
+/// coordinator that locks it, and Redis.
+const PODS: [(&str, Engine, &[&str]); 6] = [
     ("pg", Engine::PostgreSql, &["data"]),
-    ("pg2", Engine::PostgreSql, &["data", "wal"]),
+    (FROZEN, Engine::PostgreSql, &["data", "wal"]),
+    (GROUPED, Engine::PostgreSql, &["data", "wal"]),
     ("mariadb", Engine::MariaDb, &["data"]),
+    (LOCKED, Engine::MariaDb, &["data"]),
     ("redis", Engine::Redis, &["data"]),
 ];
+
+const FROZEN: &str = "pg2";
+const GROUPED: &str = "pg3";
+const LOCKED: &str = "locked";
 
 /// What is asked for, and what is restored from it.
 struct Take {
@@ -32,7 +39,7 @@ struct Take {
     of: &'static [(&'static str, &'static str)],
 }
 
-const TAKES: [Take; 4] = [
+const TAKES: [Take; 7] = [
     Take {
         what: "PostgreSQL, one claim",
         words: &["pod/pg", "--snapshot-class", "csi"],
@@ -43,7 +50,7 @@ const TAKES: [Take; 4] = [
         what: "PostgreSQL, two claims, frozen",
         words: &["pod/pg2", "--snapshot-class", "csi"],
         verdict: "consistent",
-        of: &[("pg2", "pg2-again")],
+        of: &[(FROZEN, "pg2-again")],
     },
     Take {
         what: "PostgreSQL, two claims, frozen, copied file by file",
@@ -55,7 +62,13 @@ const TAKES: [Take; 4] = [
             "3m",
         ],
         verdict: "consistent",
-        of: &[("pg2", "pg2-copied")],
+        of: &[(FROZEN, "pg2-copied")],
+    },
+    Take {
+        what: "PostgreSQL, two claims, as a group",
+        words: &["pod/pg3", "--group", "always"],
+        verdict: "consistent",
+        of: &[(GROUPED, "pg3-again")],
     },
     Take {
         what: "MariaDB and Redis together",
@@ -63,10 +76,28 @@ const TAKES: [Take; 4] = [
         verdict: "consistent",
         of: &[("mariadb", "mariadb-again"), ("redis", "redis-again")],
     },
+    Take {
+        what: "MariaDB and Redis, as a group",
+        words: &["-l", "app in (mariadb,redis)", "--group", "always"],
+        verdict: "consistent",
+        of: &[("mariadb", "mariadb-group"), ("redis", "redis-group")],
+    },
+    Take {
+        what: "MariaDB, locked, copied file by file",
+        words: &[
+            "pod/locked",
+            "--snapshot-class",
+            "csi-copy",
+            "--cut-timeout",
+            "3m",
+        ],
+        verdict: "consistent",
+        of: &[(LOCKED, "locked-copied")],
+    },
 ];
 
 /// The same without hooks, which proves that the load can break a snapshot.
-const NAKED: [Take; 2] = [
+const NAKED: [Take; 3] = [
     Take {
         what: "without hooks: PostgreSQL, one claim, copied file by file",
         words: &[
@@ -91,7 +122,20 @@ const NAKED: [Take; 2] = [
             "3m",
         ],
         verdict: "crash_consistent",
-        of: &[("pg2", "pg2-naked")],
+        of: &[(FROZEN, "pg2-naked")],
+    },
+    Take {
+        what: "without hooks: MariaDB, copied file by file",
+        words: &[
+            "pod/mariadb",
+            "--snapshot-class",
+            "csi-copy",
+            "--without-hooks",
+            "--cut-timeout",
+            "3m",
+        ],
+        verdict: "crash_consistent",
+        of: &[("mariadb", "mariadb-naked")],
     },
 ];
 
@@ -103,6 +147,12 @@ pub fn wanted() -> Option<u32> {
 
 pub fn every_acknowledged_write_comes_back(ground: &Ground, steps: &Steps) {
     ground.node.namespace(NAMESPACE, "");
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": LOCKED},
+        "stringData": {"root": PASSWORD},
+    });
+    let create = format!("create -n {NAMESPACE} -f -");
+    ground.node.kubectl.apply(&create, &secret.to_string());
     for (pod, engine, volumes) in PODS {
         for volume in volumes {
             ground.claim(NAMESPACE, &format!("{pod}-{volume}"), class(pod), None);
@@ -114,9 +164,7 @@ pub fn every_acknowledged_write_comes_back(ground: &Ground, steps: &Steps) {
         server.is_ready();
         server.fill();
     }
-    steps.done(
-        "a PostgreSQL on one claim and one on two, a MariaDB and a Redis, four writers at each",
-    );
+    steps.done("three PostgreSQL, two MariaDB and a Redis, four writers at each");
     let load = databases.map(|server| {
         let writers = server.writers();
         (server, writers)
@@ -165,21 +213,24 @@ fn server<'g>(ground: &'g Ground, pod: &'static str, engine: Engine) -> Server<'
 
 fn class(pod: &str) -> &'static str {
     // What can be frozen alone is a file system of its own.
-    if pod == "pg2" { "csi-ext4" } else { "csi" }
+    if pod == FROZEN { "csi-ext4" } else { "csi" }
 }
 
 fn original(pod: &str, engine: Engine) -> Value {
     let mut spec = match pod {
-        "pg2" => frozen(pod, "3m"),
-        _ => json!({
-            "metadata": {"labels": {"quiescent.dev/method": "snapshot"}},
-            "spec": {
-                "containers": [engine.container()],
-                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": format!("{pod}-data")}}],
-            },
-        }),
+        FROZEN => frozen(pod, "3m"),
+        GROUPED => with_two_claims(pod, &json!({"quiescent.dev/method": "snapshot"})),
+        LOCKED => with_one_claim(pod, engine, &json!({"quiescent.dev/method": "lock"})),
+        _ => with_one_claim(pod, engine, &json!({"quiescent.dev/method": "snapshot"})),
     };
     spec["metadata"]["labels"]["app"] = pod.into();
+    if pod == LOCKED {
+        // What stands in the pod itself is not copied to a coordinator.
+        spec["spec"]["containers"][0]["env"][0] = json!({
+            "name": "MARIADB_ROOT_PASSWORD",
+            "valueFrom": {"secretKeyRef": {"name": LOCKED, "key": "root"}},
+        });
+    }
     spec
 }
 
@@ -286,10 +337,7 @@ fn restored(ground: &Ground, takes: &[&Take], round: &[Seen]) -> Vec<Result<u64,
             }
             let mut pod = match volumes {
                 [_, _] => with_two_claims(again, &json!({})),
-                _ => json!({"spec": {
-                    "containers": [engine.container()],
-                    "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": format!("{again}-data")}}],
-                }}),
+                _ => with_one_claim(again, engine, &json!({})),
             };
             pod["metadata"]["labels"] = json!({"restored": "yes"});
             ground.create(NAMESPACE, again, pod);
