@@ -12,6 +12,7 @@ use crate::{
 
 mod faults;
 mod ground;
+mod groups;
 mod rounds;
 mod stops;
 
@@ -30,6 +31,7 @@ fn what_is_called_consistent_is_and_nothing_stays_held() {
     let wanted = rounds::wanted();
     if wanted != Some(0) {
         rounds::every_acknowledged_write_comes_back(&ground, &steps);
+        groups::several_claims_are_one_moment(&ground, &steps);
     }
     if wanted.is_none_or(|it| it == 0) {
         faults::nothing_stays_held_and_nothing_is_called_what_it_is_not(&ground, &steps);

@@ -119,10 +119,13 @@ impl Ground {
         found["items"].as_array().unwrap().clone()
     }
 
-    /// Deletes the VolumeSnapshots of a namespace, and waits until the storage has none.
+    /// Deletes the snapshots of a namespace, and waits until the storage has none.
     pub fn forgets(&self, namespace: &str) {
-        let delete = format!("delete volumesnapshots -n {namespace} --all --timeout 60s");
-        self.node.kubectl.run(&delete);
+        // A snapshot of a group goes with its group alone.
+        for kind in ["volumegroupsnapshots", "volumesnapshots"] {
+            let delete = format!("delete {kind} -n {namespace} --all --timeout 60s");
+            self.node.kubectl.run(&delete);
+        }
         self.nothing_is_stored();
     }
 
@@ -145,15 +148,31 @@ impl Ground {
         });
     }
 
-    /// What the driver needed for the snapshot of a content, by its own log.
-    pub fn cut_time(&self, content: &str) -> Duration {
+    /// What the driver needed for the longest of what was cut, by its own log.
+    pub fn cut_time(&self, namespace: &str, taken: &Taken) -> Duration {
+        let names = match taken.said["group"].as_str() {
+            Some(group) => {
+                let get = format!("get volumegroupsnapshot -n {namespace} {group}");
+                let group = self.node.kubectl.json(&get, "");
+                let uid = group["metadata"]["uid"].as_str().unwrap();
+                vec![format!("groupsnapshot-{uid}")]
+            }
+            None => {
+                let contents = taken.snapshots().into_iter().map(|it| it[2]);
+                contents
+                    .map(|it| it.replace("snapcontent-", "snapshot-"))
+                    .collect()
+            }
+        };
         let log = self.node.directory().join("node/driver.log");
         let log = fs::read_to_string(log).unwrap();
-        let name = content.replace("snapcontent-", "snapshot-");
-        let calls = log
-            .lines()
-            .filter(|it| it.contains("/CreateSnapshot ") && it.contains(&name));
-        let took = calls.filter_map(|line| {
+        let creates = |line: &&str| {
+            ["/CreateSnapshot ", "/CreateVolumeGroupSnapshot "]
+                .iter()
+                .any(|call| line.contains(call))
+                && names.iter().any(|name| line.contains(name))
+        };
+        let took = log.lines().filter(creates).filter_map(|line| {
             let (_, took) = line.rsplit_once(" took ")?;
             took.strip_suffix(" ms")?.parse::<f64>().ok()
         });

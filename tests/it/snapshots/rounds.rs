@@ -296,12 +296,8 @@ fn taken(ground: &Ground, take: &Take, load: &[(Server, Writers)]) -> Seen {
             "{content}"
         );
     }
-    let driver = taken
-        .snapshots()
-        .into_iter()
-        .map(|[.., content]| ground.cut_time(content));
     Seen {
-        driver: driver.max().unwrap_or_default(),
+        driver: ground.cut_time(NAMESPACE, &taken),
         silence: of
             .iter()
             .map(|it| it.pace(from, to).silence)
