@@ -2,9 +2,8 @@
 //! is restored and looked into, and what can go wrong goes wrong.
 //!
 //! `cargo test --test it snapshots:: -- --nocapture` shows each step with its time. `QUIESCENT_ROUNDS=20`
-//! takes and restores so often, each time also without hooks, prints what came of it, and leaves the faults
-//! out; with 0 there are the faults alone. `QUIESCENT_STRESS=10m` stops and kills the command at its steps
-//! for so long.
+//! takes and restores so often, prints what came of it, and leaves the faults out; with 0 there are the
+//! faults alone. `QUIESCENT_STRESS=10m` stops and kills the command at its steps for so long.
 use crate::{
     cluster::{Steps, node, node::Node},
     support,

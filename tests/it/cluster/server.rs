@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Between two transactions of one writer: a load that leaves the machine to Velero.
-const PACE: Duration = Duration::from_millis(10);
+const PACE: Duration = Duration::from_millis(25);
 
 pub const PASSWORD: &str = "correct horse";
 

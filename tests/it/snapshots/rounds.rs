@@ -34,7 +34,6 @@ const LOCKED: &str = "locked";
 struct Take {
     what: &'static str,
     words: &'static [&'static str],
-    verdict: &'static str,
     /// Pods, each with the name of the one that is restored.
     of: &'static [(&'static str, &'static str)],
 }
@@ -43,13 +42,11 @@ const TAKES: [Take; 7] = [
     Take {
         what: "PostgreSQL, one claim",
         words: &["pod/pg", "--snapshot-class", "csi"],
-        verdict: "consistent",
         of: &[("pg", "pg-again")],
     },
     Take {
         what: "PostgreSQL, two claims, frozen",
         words: &["pod/pg2", "--snapshot-class", "csi"],
-        verdict: "consistent",
         of: &[(FROZEN, "pg2-again")],
     },
     Take {
@@ -61,25 +58,21 @@ const TAKES: [Take; 7] = [
             "--cut-timeout",
             "3m",
         ],
-        verdict: "consistent",
         of: &[(FROZEN, "pg2-copied")],
     },
     Take {
         what: "PostgreSQL, two claims, as a group",
         words: &["pod/pg3", "--group", "always"],
-        verdict: "consistent",
         of: &[(GROUPED, "pg3-again")],
     },
     Take {
         what: "MariaDB and Redis together",
         words: &["-l", "app in (mariadb,redis)", "--snapshot-class", "csi"],
-        verdict: "consistent",
         of: &[("mariadb", "mariadb-again"), ("redis", "redis-again")],
     },
     Take {
         what: "MariaDB and Redis, as a group",
         words: &["-l", "app in (mariadb,redis)", "--group", "always"],
-        verdict: "consistent",
         of: &[("mariadb", "mariadb-group"), ("redis", "redis-group")],
     },
     Take {
@@ -91,51 +84,7 @@ const TAKES: [Take; 7] = [
             "--cut-timeout",
             "3m",
         ],
-        verdict: "consistent",
         of: &[(LOCKED, "locked-copied")],
-    },
-];
-
-/// The same without hooks, which proves that the load can break a snapshot.
-const NAKED: [Take; 3] = [
-    Take {
-        what: "without hooks: PostgreSQL, one claim, copied file by file",
-        words: &[
-            "pod/pg",
-            "--snapshot-class",
-            "csi-copy",
-            "--without-hooks",
-            "--cut-timeout",
-            "3m",
-        ],
-        verdict: "crash_consistent",
-        of: &[("pg", "pg-naked")],
-    },
-    Take {
-        what: "without hooks: PostgreSQL, two claims, copied file by file",
-        words: &[
-            "pod/pg2",
-            "--snapshot-class",
-            "csi-copy",
-            "--without-hooks",
-            "--cut-timeout",
-            "3m",
-        ],
-        verdict: "crash_consistent",
-        of: &[(FROZEN, "pg2-naked")],
-    },
-    Take {
-        what: "without hooks: MariaDB, copied file by file",
-        words: &[
-            "pod/mariadb",
-            "--snapshot-class",
-            "csi-copy",
-            "--without-hooks",
-            "--cut-timeout",
-            "3m",
-        ],
-        verdict: "crash_consistent",
-        of: &[("mariadb", "mariadb-naked")],
     },
 ];
 
@@ -169,31 +118,20 @@ pub fn every_acknowledged_write_comes_back(ground: &Ground, steps: &Steps) {
         let writers = server.writers();
         (server, writers)
     });
-    let takes: Vec<&Take> = match wanted() {
-        Some(_) => TAKES.iter().chain(&NAKED).collect(),
-        None => TAKES.iter().collect(),
-    };
-    let mut seen: Vec<Vec<Seen>> = takes.iter().map(|_| Vec::new()).collect();
+    let mut seen = TAKES.map(|_| Vec::new());
     for number in 1..=wanted().unwrap_or(1) {
-        let round: Vec<Seen> = takes
-            .iter()
-            .map(|take| taken(ground, take, &load))
-            .collect();
-        let judged = restored(ground, &takes, &round);
-        for (at, (mut one, found)) in round.into_iter().zip(judged).enumerate() {
-            if takes[at].verdict == "consistent" {
-                assert_eq!(found, Ok(0), "{}: {:#?}", takes[at].what, one.taken);
-            }
-            one.found = found;
-            steps.done(&format!("round {number}, {}: {one}", takes[at].what));
-            seen[at].push(one);
+        let round = TAKES.map(|take| taken(ground, &take, &load));
+        are_restored(ground, &round);
+        for ((take, one), seen) in TAKES.iter().zip(round).zip(&mut seen) {
+            steps.done(&format!("round {number}, {}: {one}", take.what));
+            seen.push(one);
         }
         ground.forgets(NAMESPACE);
     }
     for (_, writers) in load {
         writers.stop();
     }
-    for (take, seen) in takes.iter().zip(&seen) {
+    for (take, seen) in TAKES.iter().zip(&seen) {
         println!("{}", row(take, seen));
     }
     ground
@@ -243,34 +181,24 @@ struct Seen {
     driver: Duration,
     /// The longest time in which no write to a pod was acknowledged.
     silence: Duration,
-    found: Result<u64, String>,
 }
 
 impl std::fmt::Display for Seen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            taken,
-            driver,
-            silence,
-            found,
-            ..
-        } = self;
-        let held = match taken.said["heldSeconds"].as_f64() {
-            Some(_) => format!("held {:.2?}, ", taken.seconds("heldSeconds")),
-            None => String::new(),
-        };
-        let cut = taken.seconds("cutSeconds");
         write!(
             f,
-            "{}, {held}cut after {cut:.2?}, of which the driver took {driver:.2?}; ",
-            taken.verdict()
-        )?;
-        match found {
-            Ok(0) => write!(f, "all is there")?,
-            Ok(missing) => write!(f, "{missing} acknowledged writes missing")?,
-            Err(why) => write!(f, "{why}")?,
-        }
-        write!(f, "; writers stood for {silence:.2?}")
+            "held {:.2?}, cut after {:.2?}, of which the driver took {:.2?}; all is there; writers stood for {:.2?}",
+            self.held(),
+            self.taken.seconds("cutSeconds"),
+            self.driver,
+            self.silence,
+        )
+    }
+}
+
+impl Seen {
+    fn held(&self) -> Duration {
+        self.taken.seconds("heldSeconds")
     }
 }
 
@@ -282,19 +210,14 @@ fn taken(ground: &Ground, take: &Take, load: &[(Server, Writers)]) -> Seen {
     let (from, due) = (Instant::now(), of.iter().map(|it| it.record()).collect());
     let taken = ground.snapshot(NAMESPACE, take.words);
     let to = Instant::now();
-    taken.is(take.verdict, 0);
+    taken.is("consistent", 0);
     for writers in &of {
         writers.have_written(20);
     }
-    let labelled = |it: &Value| it["metadata"]["labels"]["quiescent.dev/consistent"].clone();
     for [_, name, content] in taken.snapshots() {
         let get = format!("get volumesnapshot -n {NAMESPACE} {name}");
-        let label = labelled(&ground.node.kubectl.json(&get, ""));
-        assert_eq!(
-            label,
-            (take.verdict == "consistent").to_string(),
-            "{content}"
-        );
+        let labels = &ground.node.kubectl.json(&get, "")["metadata"]["labels"];
+        assert_eq!(labels["quiescent.dev/consistent"], "true", "{content}");
     }
     Seen {
         driver: ground.cut_time(NAMESPACE, &taken),
@@ -305,7 +228,6 @@ fn taken(ground: &Ground, take: &Take, load: &[(Server, Writers)]) -> Seen {
             .unwrap_or_default(),
         due,
         taken,
-        found: Ok(0),
     }
 }
 
@@ -313,11 +235,11 @@ fn find<'l, 'g>(load: &'l [(Server<'g>, Writers)], pod: &str) -> &'l (Server<'g>
     load.iter().find(|(server, _)| server.pod == pod).unwrap()
 }
 
-/// Of each snapshot the acknowledged writes that are missing, or what is damaged.
-fn restored(ground: &Ground, takes: &[&Take], round: &[Seen]) -> Vec<Result<u64, String>> {
+/// Of no snapshot an acknowledged write is missing, and nothing is damaged.
+fn are_restored(ground: &Ground, round: &[Seen]) {
     let kubectl = &ground.node.kubectl;
     let mut pods = Vec::new();
-    for (take, seen) in takes.iter().zip(round) {
+    for (take, seen) in TAKES.iter().zip(round) {
         for (pod, again) in take.of {
             let (_, engine, volumes) = PODS.into_iter().find(|it| it.0 == *pod).unwrap();
             for volume in volumes {
@@ -341,24 +263,16 @@ fn restored(ground: &Ground, takes: &[&Take], round: &[Seen]) -> Vec<Result<u64,
         }
     }
     let mut servers = pods.iter();
-    let found = takes.iter().zip(round).map(|(take, seen)| {
-        let mut missing = Ok(0);
+    for (take, seen) in TAKES.iter().zip(round) {
         for due in &seen.due {
             let server = servers.next().unwrap();
-            let written = if take.verdict == "consistent" {
-                server.is_ready();
-                server.record()
-            } else {
-                server.alone()
-            };
-            missing = match (missing, written) {
-                (Ok(before), Ok(written)) => Ok(before + lost(*due, written)),
-                (Err(why), _) | (_, Err(why)) => Err(why.trim().replace('\n', "; ")),
-            };
+            server.is_ready();
+            let written = server
+                .record()
+                .unwrap_or_else(|why| panic!("{}: {why}", take.what));
+            assert_eq!(lost(*due, written), 0, "{}: {:#?}", take.what, seen.taken);
         }
-        missing
-    });
-    let found = found.collect();
+    }
     kubectl.run(&format!(
         "delete pods -n {NAMESPACE} -l restored=yes --timeout 120s"
     ));
@@ -370,7 +284,6 @@ fn restored(ground: &Ground, takes: &[&Take], round: &[Seen]) -> Vec<Result<u64,
         "delete pvc -n {NAMESPACE} --ignore-not-found --timeout 120s {}",
         claims.join(" ")
     ));
-    found
 }
 
 /// How many acknowledged writes are missing.
@@ -382,7 +295,6 @@ pub fn lost(due: Record, written: Record) -> u64 {
 
 /// A line of the table of docs/snapshot.md.
 fn row(take: &Take, seen: &[Seen]) -> String {
-    let right = seen.iter().filter(|it| it.found == Ok(0)).count();
     let milliseconds = |of: &dyn Fn(&Seen) -> Duration| {
         let mut all: Vec<u128> = seen.iter().map(|it| of(it).as_millis()).collect();
         all.sort_unstable();
@@ -393,16 +305,12 @@ fn row(take: &Take, seen: &[Seen]) -> String {
             all[all.len() - 1]
         )
     };
-    let held = |it: &Seen| match it.taken.said["heldSeconds"].as_f64() {
-        Some(_) => it.taken.seconds("heldSeconds"),
-        None => Duration::ZERO,
-    };
-    let more = |it: &Seen| held(it).saturating_sub(it.driver);
+    let more = |it: &Seen| it.held().saturating_sub(it.driver);
     format!(
-        "| {} | {} | {right} | {} | {} | {} |",
+        "| {} | {} | {} | {} | {} |",
         take.what,
         seen.len(),
-        milliseconds(&held),
+        milliseconds(&Seen::held),
         milliseconds(&|it| it.driver),
         milliseconds(&more),
     )
