@@ -39,6 +39,15 @@ impl Engine {
         }
     }
 
+    /// The policy of the library by which it is captured so.
+    pub fn policy(self, method: &str) -> String {
+        match (self, method) {
+            (Self::PostgreSql, "physical") => "postgresql-basebackup".to_owned(),
+            (Self::MariaDb, "physical") => "mariadb-backup".to_owned(),
+            _ => format!("{}-{method}", self.name()),
+        }
+    }
+
     /// The container as its users write it, with its data on the volume `data`, and small caches.
     pub fn container(self) -> Value {
         let (image, path, port, arguments): (_, _, u16, &[&str]) = match self {

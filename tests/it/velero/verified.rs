@@ -84,6 +84,30 @@ pub fn a_backup_is_restored_beside_the_original_and_judged(cluster: &Cluster, st
     kubectl.run(&format!("delete -f {}", rights.display()));
 }
 
+/// Every pod of a backup comes back beside the original, and the check of its policy likes it.
+pub fn passes<'p>(
+    cluster: &Cluster,
+    backup: &str,
+    pods: impl IntoIterator<Item = (&'p str, String)>,
+) {
+    let before = cluster.node.kubectl.everything();
+    let verifier = Verifier(cluster.node.kubectl.kubeconfig.clone());
+    let (code, found) = verifier.json(&[backup]);
+    assert_eq!(
+        (code, &found["verdict"]),
+        (0, &"passed".into()),
+        "{found:#}"
+    );
+    let copies = found["pods"].as_array().unwrap();
+    for (name, policy) in pods {
+        let copy = copies.iter().find(|it| it["pod"] == name);
+        let check = &copy.unwrap_or_else(|| panic!("{found:#}"))["checks"][0]["results"][0];
+        assert_eq!(check["policy"], policy, "{found:#}");
+        assert_eq!(check["result"], "ok", "{found:#}");
+    }
+    cluster.node.nothing_is_left(&before);
+}
+
 /// The last of all: Velero goes on with a Restore that was deleted, and the next one may have to wait.
 pub fn one_that_is_stopped_takes_everything_away(cluster: &Cluster, steps: &Steps) {
     let before = cluster.node.kubectl.everything();

@@ -1,6 +1,7 @@
 //! A PostgreSQL, a MariaDB and a Redis that are written to while Velero backs them up: of what had been
-//! acknowledged when a pre hook began nothing is missing after the restore, and their own checks pass. By
-//! dump and by snapshot, and after each thing that can go wrong in between.
+//! acknowledged when a pre hook began nothing is missing after the restore, and their own checks pass, also
+//! in the copy of a verification. By dump, by snapshot and by a copy of the files, and after each thing that
+//! can go wrong in between.
 //!
 //! One round; with `QUIESCENT_STRESS` those of two claims go on for so long.
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use quiescent::velero::log::Entry;
 use serde_json::{Value, json};
 
-use super::{cluster::Cluster, was_injected_once};
+use super::{cluster::Cluster, names, verified, was_injected_once};
 use crate::{
     cluster::{
         Steps,
@@ -23,11 +24,12 @@ mod faults;
 pub fn every_acknowledged_write_comes_back(cluster: &Cluster, steps: &Steps) {
     by_dump(cluster, steps);
     by_snapshot(cluster, steps);
+    by_files(cluster, steps);
     claims::several_are_one_moment_while_writes_are_held(cluster, steps);
 }
 
 fn by_dump(cluster: &Cluster, steps: &Steps) {
-    let databases = three(cluster, "dumped", |_| {
+    let databases = some(cluster, "dumped", &Engine::ALL, |_| {
         json!({
             "metadata": {"annotations": {"quiescent.dev/postgresql-dump.lockWait": "2s"}},
             "spec": {"volumes": [{"name": "data", "emptyDir": {}}]},
@@ -41,11 +43,7 @@ fn by_dump(cluster: &Cluster, steps: &Steps) {
 
     let backup = cluster.backup("dumped-1", "dumped");
     assert_eq!(backup["status"]["phase"], "Completed", "{backup:#}");
-    let mut volumes: Vec<Value> = (cluster.uploads("dumped-1").iter())
-        .map(|it| it["spec"]["volume"].clone())
-        .collect();
-    volumes.dedup();
-    assert_eq!(volumes, [super::DUMP], "the data themselves are not copied");
+    dumps_alone_are_uploaded(cluster, "dumped-1");
     let came = load.comes_back(cluster, "dumped-1", "dump");
     for (before, after) in &came {
         was_injected_once(before, after);
@@ -55,7 +53,7 @@ fn by_dump(cluster: &Cluster, steps: &Steps) {
 }
 
 fn by_snapshot(cluster: &Cluster, steps: &Steps) {
-    let databases = three(cluster, "snapped", |engine| {
+    let databases = some(cluster, "snapped", &Engine::ALL, |engine| {
         let name = engine.name();
         cluster.claim("snapped", name, "csi", "csi");
         json!({
@@ -76,14 +74,55 @@ fn by_snapshot(cluster: &Cluster, steps: &Steps) {
     steps.done("by CSI snapshot: deleted and restored, every acknowledged write is there");
 }
 
-/// One of each in a namespace; `more` is what their pods have beside the container.
-fn three<'c>(
+/// An init container puts the files in place, in a restored pod and in the copy of a verification.
+fn by_files(cluster: &Cluster, steps: &Steps) {
+    let engines = [Engine::MariaDb, Engine::PostgreSql];
+    let databases = some(cluster, "physical", &engines, |_| {
+        json!({
+            "metadata": {"labels": {"quiescent.dev/method": "physical"}},
+            "spec": {"volumes": [{"name": "data", "emptyDir": {}}]},
+        })
+    });
+    let load = Load::on(databases);
+    let backup = cluster.backup("physical-1", "physical");
+    assert_eq!(backup["status"]["phase"], "Completed", "{backup:#}");
+    dumps_alone_are_uploaded(cluster, "physical-1");
+    for (before, after) in &load.comes_back(cluster, "physical-1", "physical") {
+        was_injected_once(before, after);
+        let [wait, init] = &after["spec"]["initContainers"].as_array().unwrap()[..] else {
+            panic!("{after:#}")
+        };
+        assert_eq!(wait["name"], "restore-wait");
+        assert!(
+            init["name"]
+                .as_str()
+                .is_some_and(|it| it.starts_with("velero-restore-init-")),
+            "{init:#}"
+        );
+        let server = &after["spec"]["containers"][0];
+        assert_eq!(names(&init["volumeMounts"]), names(&server["volumeMounts"]));
+    }
+    steps.done("by a copy of the files: the init container of Velero, completed by the webhook, puts them in place; every acknowledged write is there");
+}
+
+fn dumps_alone_are_uploaded(cluster: &Cluster, backup: &str) {
+    let mut volumes: Vec<Value> = (cluster.uploads(backup).iter())
+        .map(|it| it["spec"]["volume"].clone())
+        .collect();
+    volumes.dedup();
+    assert_eq!(volumes, [super::DUMP], "the data themselves are not copied");
+}
+
+/// One of each of these in a namespace; `more` is what their pods have beside the container.
+fn some<'c>(
     cluster: &'c Cluster,
     namespace: &'static str,
+    engines: &[Engine],
     more: impl Fn(Engine) -> Value,
 ) -> Vec<Server<'c>> {
     cluster.namespace_with_hooks(namespace);
-    let servers = Engine::ALL.map(|engine| {
+    let made = |engine: &Engine| {
+        let engine = *engine;
         let mut pod = more(engine);
         pod["spec"]["containers"] = json!([engine.container()]);
         let pod_name = engine.name();
@@ -94,9 +133,10 @@ fn three<'c>(
             pod: pod_name,
             engine,
         }
-    });
+    };
+    let servers: Vec<Server<'c>> = engines.iter().map(made).collect();
     servers.iter().for_each(Server::is_ready);
-    servers.into()
+    servers
 }
 
 /// Databases of one namespace that are written to.
@@ -131,8 +171,8 @@ impl<'c> Load<'c> {
         &all.find(|(server, _)| server.engine == engine).unwrap().0
     }
 
-    /// Deletes the namespace and restores the backup: what had been acknowledged when the pre hooks of the
-    /// `method` began must be there. Returns each pod before and after.
+    /// Verifies the backup, deletes the namespace and restores it: what had been acknowledged when the pre
+    /// hooks of the `method` began must be there. Returns each pod before and after.
     fn comes_back(self, cluster: &Cluster, backup: &str, method: &str) -> Vec<(Value, Value)> {
         self.goes_on();
         let namespace = self.databases[0].0.namespace;
@@ -140,7 +180,7 @@ impl<'c> Load<'c> {
         assert_eq!(code, 0, "{results:#}");
         let mut due = Vec::new();
         for (server, writers) in &self.databases {
-            let policy = format!("{}-{method}", server.engine.name());
+            let policy = server.engine.policy(method);
             for phase in ["pre", "post"] {
                 let hook = hook_of(&results, server.pod, phase);
                 assert_eq!(hook["results"][0]["policy"], *policy, "{results:#}");
@@ -155,6 +195,10 @@ impl<'c> Load<'c> {
             writers.stop();
             servers.push((server.pod(), server));
         }
+        let of_method = servers
+            .iter()
+            .map(|(_, server)| (server.pod, server.engine.policy(method)));
+        verified::passes(cluster, backup, of_method);
         cluster
             .node
             .kubectl
