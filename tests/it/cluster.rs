@@ -2,7 +2,8 @@
 //! can happen to it, and the whole way of a backup. One cluster of one node serves all of it.
 //!
 //! `cargo test --test it cluster:: -- --nocapture` shows each step with its time. With
-//! `QUIESCENT_STRESS=5m` cert-manager goes on renewing for so long, and Velero snapshotting two claims.
+//! `QUIESCENT_STRESS=5m` cert-manager goes on renewing for so long, Velero snapshotting two claims, and the
+//! controller being killed at each step of a snapshot.
 use std::time::Instant;
 
 use crate::{support, velero};
@@ -12,6 +13,7 @@ mod installation;
 mod installing;
 mod load;
 pub mod node;
+pub mod part;
 mod renewing;
 mod restarting;
 pub mod server;

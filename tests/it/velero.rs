@@ -19,6 +19,7 @@ mod cluster;
 mod database;
 mod live;
 mod rendered;
+mod requested;
 mod rescue;
 mod scheduled;
 mod verified;
@@ -37,6 +38,7 @@ pub fn backs_up_and_restores_a_database_that_nobody_annotated(node: Node, steps:
 
     rows_come_back(&cluster, &webhook, steps);
     live::hooks_are_tried_and_undone(&cluster, steps);
+    requested::a_snapshot_comes_to_its_end_whoever_dies(&cluster, steps);
     a_failing_hook_is_not_a_backup(&cluster, steps);
     results_say_what_became_of_each_hook(&cluster, steps);
     rescue::a_dump_is_had_without_us(&cluster, steps);

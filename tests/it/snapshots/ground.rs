@@ -1,7 +1,7 @@
 //! The kit's cluster with snapshots of volumes, the command as its users run it, and what the storage and
 //! the node say themselves.
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     time::Duration,
@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 
 use crate::{
     apiserver::kit::{eventually, kit, run, run_with_input},
-    cluster::node::{Node, SOON},
+    cluster::{
+        node::{Node, SOON},
+        part::{Part, signal},
+    },
 };
 
 const FREEZE: &str = "filesystem-freeze";
@@ -181,71 +184,8 @@ impl Ground {
 
     /// A program of the kit that is a process of this machine, as its pid file is called.
     pub fn part(&self, name: &str) -> Part {
-        Part {
-            file: self.node.directory().join(name).with_extension("pid"),
-        }
+        Part::of(&self.node, name)
     }
-}
-
-/// A program of the kit.
-pub struct Part {
-    file: PathBuf,
-}
-
-/// One that stands still until this is dropped.
-pub struct Still(u32);
-
-impl Drop for Still {
-    fn drop(&mut self) {
-        signal(self.0, "CONT");
-    }
-}
-
-impl Part {
-    fn process(&self) -> u32 {
-        let text = fs::read_to_string(&self.file).unwrap();
-        text.trim().parse().unwrap()
-    }
-
-    pub fn stands_still(&self) -> Still {
-        let process = self.process();
-        signal(process, "STOP");
-        Still(process)
-    }
-
-    /// Kills it. What is given back starts it as it was started before.
-    pub fn killed(&self) -> impl FnOnce() + use<> {
-        let process = self.process();
-        let of = |what: &str| PathBuf::from(format!("/proc/{process}/{what}"));
-        let words = fs::read_to_string(of("cmdline")).unwrap();
-        let words: Vec<String> = words.split_terminator('\0').map(str::to_owned).collect();
-        let directory = fs::read_link(of("cwd")).unwrap();
-        let program = fs::read_link(of("exe")).unwrap();
-        signal(process, "KILL");
-        eventually("it is gone", SOON, || (!of("exe").exists()).then_some(()));
-        let file = self.file.clone();
-        move || {
-            let log = OpenOptions::new()
-                .append(true)
-                .open(file.with_extension("log"));
-            let log = log.unwrap();
-            // It is nobody's child, as those that the kit starts.
-            let started = Command::new("setsid")
-                .args(["--fork", "sh", "-c", r#"echo $$ >"$0"; exec "$@""#])
-                .args([&file, &program])
-                .args(&words[1..])
-                .current_dir(directory)
-                .stdin(Stdio::null())
-                .stdout(log.try_clone().unwrap())
-                .stderr(log)
-                .status();
-            assert!(started.unwrap().success());
-        }
-    }
-}
-
-fn signal(process: u32, name: &str) {
-    run(Command::new("kill").args(["-s", name, &process.to_string()])).unwrap();
 }
 
 /// A `quiescent snapshot` that runs.
