@@ -162,7 +162,7 @@ impl Node {
     }
 
     /// As this machine numbers it.
-    fn process(pod: &Value, program: &str) -> u32 {
+    pub fn process(pod: &Value, program: &str) -> u32 {
         let uid = pod["metadata"]["uid"].as_str().unwrap();
         let processes = fs::read_dir("/proc").unwrap().flatten();
         let mut found = processes.filter_map(|entry| {

@@ -19,7 +19,7 @@ use crate::{
 /// Between two transactions of one writer: a load that leaves the machine to Velero.
 const PACE: Duration = Duration::from_millis(25);
 
-pub const PASSWORD: &str = "correct horse";
+const PASSWORD: &str = "correct horse";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
@@ -250,6 +250,22 @@ pub fn with_one_claim(name: &str, engine: Engine, labels: &Value) -> Value {
             "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": format!("{name}-data")}}],
         },
     })
+}
+
+/// A MariaDB that a coordinator locks, with its data on the claim `NAME-data`, and the Secret with its
+/// password: what stands in the pod itself is not copied to a coordinator.
+pub fn locked(name: &str) -> [Value; 2] {
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name},
+        "stringData": {"root": PASSWORD},
+    });
+    let labels = json!({"quiescent.dev/method": "lock"});
+    let mut pod = with_one_claim(name, Engine::MariaDb, &labels);
+    pod["spec"]["containers"][0]["env"] = json!([{
+        "name": "MARIADB_ROOT_PASSWORD",
+        "valueFrom": {"secretKeyRef": {"name": name, "key": "root"}},
+    }]);
+    [pod, secret]
 }
 
 /// A PostgreSQL with its log on a claim of its own.

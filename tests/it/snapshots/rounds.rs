@@ -8,7 +8,7 @@ use super::ground::{Ground, Taken};
 use crate::{
     cluster::{
         Steps,
-        server::{Engine, PASSWORD, Server, frozen, with_one_claim, with_two_claims},
+        server::{Engine, Server, frozen, locked, with_one_claim, with_two_claims},
     },
     databases::writers::{Record, WRITERS, Writers},
 };
@@ -96,10 +96,7 @@ pub fn wanted() -> Option<u32> {
 
 pub fn every_acknowledged_write_comes_back(ground: &Ground, steps: &Steps) {
     ground.node.namespace(NAMESPACE, "");
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": LOCKED},
-        "stringData": {"root": PASSWORD},
-    });
+    let [_, secret] = locked(LOCKED);
     let create = format!("create -n {NAMESPACE} -f -");
     ground.node.kubectl.apply(&create, &secret.to_string());
     for (pod, engine, volumes) in PODS {
@@ -158,17 +155,10 @@ fn original(pod: &str, engine: Engine) -> Value {
     let mut spec = match pod {
         FROZEN => frozen(pod, "3m"),
         GROUPED => with_two_claims(pod, &json!({"quiescent.dev/method": "snapshot"})),
-        LOCKED => with_one_claim(pod, engine, &json!({"quiescent.dev/method": "lock"})),
+        LOCKED => locked(pod)[0].clone(),
         _ => with_one_claim(pod, engine, &json!({"quiescent.dev/method": "snapshot"})),
     };
     spec["metadata"]["labels"]["app"] = pod.into();
-    if pod == LOCKED {
-        // What stands in the pod itself is not copied to a coordinator.
-        spec["spec"]["containers"][0]["env"][0] = json!({
-            "name": "MARIADB_ROOT_PASSWORD",
-            "valueFrom": {"secretKeyRef": {"name": LOCKED, "key": "root"}},
-        });
-    }
     spec
 }
 
