@@ -7,6 +7,7 @@ mod forward;
 mod lease;
 mod list;
 mod namespaces;
+mod passing;
 mod watch;
 
 pub use self::{
@@ -18,5 +19,6 @@ pub use self::{
     lease::{Election, Leadership, Terms, identity},
     list::{ListError, Objects, list, object},
     namespaces::{Lookup, Metadata, NamespaceWatch, Namespaces},
+    passing::passes,
     watch::{Heard, follow, none_when_absent, with_causes},
 };

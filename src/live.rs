@@ -77,12 +77,8 @@ impl Live<'_> {
     pub async fn run(&self, subject: &Subject, hook: &Hook) -> (Run, Option<Running>) {
         let began = Instant::now();
         let run = |outcome| Run {
-            phase: hook.phase(),
-            outcome,
             took: began.elapsed(),
-            stdout: String::new(),
-            stderr: String::new(),
-            printed: 0,
+            ..Run::silent(hook.phase(), outcome)
         };
         let mut running = match hook {
             Hook::Exec(exec_hook) => {

@@ -25,8 +25,8 @@ use crate::{
 /// Nanoseconds since 1970 by the clock of the API server.
 pub type Nanos = i64;
 
-/// So long a post hook that is lost on the way is run again: the API server is away, and something is held.
-const PATIENCE: Duration = Duration::from_mins(5);
+/// So long what undoes is tried again where it is lost on the way: the API server is away.
+pub const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The longest pause before that.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -194,6 +194,8 @@ pub enum Event {
     GaveUp(String),
     /// Somebody wants to stop.
     Stopped,
+    /// Others may have been at the pods meanwhile, for this reason: nobody knows what they hold.
+    Lost(String),
     Withdrawn(Result<(), String>),
     Marked(Result<(), String>),
 }
@@ -249,6 +251,9 @@ pub struct Snapshot {
     made: bool,
     withdrawn: bool,
     stopped: bool,
+    /// Why nobody knows what the pods held.
+    #[serde(default)]
+    lost: Option<String>,
     /// Why it is not what was wanted.
     reasons: Vec<String>,
 }
@@ -266,6 +271,7 @@ impl Snapshot {
             made: false,
             withdrawn: false,
             stopped: false,
+            lost: None,
             reasons: Vec::new(),
         }
     }
@@ -379,14 +385,21 @@ impl Snapshot {
                 self.stopped();
                 self.stage = Stage::Marking;
             }
-            (Stage::Quiescing, Event::GaveUp(why)) => {
+            (Stage::Pending, Event::Lost(why)) => {
+                self.reasons.push(why);
+                self.stage = Stage::Done;
+            }
+            (Stage::Quiescing, Event::GaveUp(why) | Event::Lost(why)) => {
                 self.reasons.push(why);
                 self.never_began();
                 self.stage = Stage::Resuming;
             }
-            (Stage::Cutting, Event::GaveUp(why)) => {
+            (Stage::Cutting, Event::GaveUp(why) | Event::Lost(why)) => {
                 self.reasons.push(why);
                 self.stage = Stage::Resuming;
+            }
+            (Stage::Resuming | Stage::Examining, Event::Lost(why)) => {
+                self.lost.get_or_insert(why);
             }
             (Stage::Verifying, Event::GaveUp(why)) => {
                 self.reasons.push(why);
@@ -492,14 +505,7 @@ impl Snapshot {
             Stage::Quiescing => {
                 let open = self.members.iter().position(|it| it.begun && it.is_open());
                 if let Some(member) = open {
-                    let run = Run {
-                        phase: HookPhase::Pre,
-                        outcome: Outcome::Lost(GONE.to_owned()),
-                        took: Duration::ZERO,
-                        stdout: String::new(),
-                        stderr: String::new(),
-                        printed: 0,
-                    };
+                    let run = Run::silent(HookPhase::Pre, Outcome::Lost(GONE.to_owned()));
                     self.ran(member, run, (now, now));
                     self.members[member].trial.may_still_run();
                 } else {
@@ -528,14 +534,17 @@ impl Snapshot {
         short
     }
 
-    /// Whether pods may be held, or what was made may have to be deleted: the way back is owed.
+    /// Whether pods may be held.
     #[must_use]
-    pub fn is_owed(&self) -> bool {
+    pub fn may_hold(&self) -> bool {
         match self.stage {
-            Stage::Quiescing | Stage::Cutting | Stage::Resuming | Stage::Withdrawing => true,
-            Stage::Pending | Stage::Examining | Stage::Verifying | Stage::Marking | Stage::Done => {
-                false
-            }
+            Stage::Quiescing | Stage::Cutting | Stage::Resuming => true,
+            Stage::Pending
+            | Stage::Examining
+            | Stage::Verifying
+            | Stage::Withdrawing
+            | Stage::Marking
+            | Stage::Done => false,
         }
     }
 
@@ -575,14 +584,6 @@ impl Snapshot {
             let (pod, times) = (&it.pod, it.lost);
             format!("the API server was away: post of {pod} was lost {times} times, and run again")
         })
-    }
-
-    /// From the first hook until nothing is held any more, at most.
-    #[must_use]
-    pub fn longest(&self) -> Duration {
-        let of_member = |it: &Member| it.trial.longest();
-        let hooks: Duration = self.members.iter().map(of_member).sum();
-        hooks + self.terms.cut + PATIENCE
     }
 
     fn is_cut(&self) -> bool {

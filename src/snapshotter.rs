@@ -7,6 +7,7 @@ mod group;
 mod hooks;
 mod kept;
 mod lock;
+mod patience;
 mod plan;
 mod sight;
 mod storage;

@@ -89,6 +89,21 @@ pub struct Run {
     pub printed: u64,
 }
 
+impl Run {
+    /// One that printed nothing, in no time.
+    #[must_use]
+    pub const fn silent(phase: HookPhase, outcome: Outcome) -> Self {
+        Self {
+            phase,
+            outcome,
+            took: Duration::ZERO,
+            stdout: String::new(),
+            stderr: String::new(),
+            printed: 0,
+        }
+    }
+}
+
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
@@ -262,17 +277,6 @@ impl Trial {
     #[must_use]
     pub fn is_quiesced(&self) -> bool {
         self.stage != Stage::Pre && !self.stopped && self.runs.iter().all(|it| it.outcome.is_good())
-    }
-
-    /// From the first hook to the last, at most.
-    #[must_use]
-    pub fn longest(&self) -> Duration {
-        let Hooks { pre, post } = &self.hooks;
-        let most = |hook: &Option<Hook>| {
-            hook.as_ref()
-                .map_or(Duration::ZERO, |it| it.timeout().to_std())
-        };
-        most(pre) + self.hold + LINGER + 2 * most(post)
     }
 
     /// What the trial came to.

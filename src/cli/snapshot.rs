@@ -108,7 +108,7 @@ async fn snapshot(args: &Args) -> anyhow::Result<Ended> {
         let members = plan.members.iter();
         let members = members.map(|it| (it.title(), it.hooks.clone())).collect();
         let snapshot = Snapshot::new(args.asked.terms(), members, plan.claims.len());
-        let busy = match Lock::take(&client, &plan, snapshot.longest()).await {
+        let busy = match Lock::take(&client, &plan).await {
             Ok(lock) => break (plan, snapshot, lock),
             Err(error) => error.downcast::<Busy>()?,
         };

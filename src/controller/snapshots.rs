@@ -308,10 +308,9 @@ impl Snapshots {
                 object.write(&object.about.refused(why, &now())).await?;
                 return Ok(self.refused(&object, namespace, why).await);
             };
+            // What is to be undone waits for nobody.
             let claims = kept.claims().map(str::to_owned).collect();
-            let Ok(claimed) = claim(shared, namespace, claims, name) else {
-                return Ok(Left::Waits);
-            };
+            let claimed = claim(shared, namespace, claims, name).ok();
             let taken = serde_json::json!({"holder": self.identity});
             object.write(&taken).await?;
             let restored = kept.restore(&self.client, namespace).await;
@@ -352,7 +351,7 @@ impl Snapshots {
             let members = members.map(|it| (it.title(), it.hooks.clone())).collect();
             let snapshot = Snapshot::new(request.terms(), members, plan.claims.len());
             object.finalize(true, &finalizers).await?;
-            (claimed, plan, snapshot, Some(request))
+            (Some(claimed), plan, snapshot, Some(request))
         };
         let driven = self.drive(&object, &plan, &mut snapshot, stopped, shutdown);
         if let Some(left) = driven.await {
@@ -423,8 +422,17 @@ impl Snapshots {
                 let phase = word(hook.phase());
                 tracing::info!(pod = subject.title(), phase, "a hook runs");
             };
-            let lock = Lock::take(&self.client, plan, snapshot.longest()).await?;
-            let mut drive = Drive::new(&self.client, &ours, plan, lock, announce).await?;
+            let client = &self.client;
+            let mut drive = if snapshot.phase() == Phase::Pending {
+                let lock = Lock::take(client, plan).await?;
+                Drive::new(client, &ours, plan, lock, announce).await?
+            } else {
+                let lock = match snapshot.may_hold() {
+                    true => Some(Lock::take_on(client, plan).await),
+                    false => None,
+                };
+                Drive::again(client, &ours, plan, lock, announce).await?
+            };
             drive.until_done(snapshot, &keeper).await
         };
         tokio::select! {

@@ -99,7 +99,8 @@ impl Snapshot {
 
     /// Why what was cut is of no use.
     pub(super) fn judged(&self) -> Vec<String> {
-        let mut reasons: Vec<String> = self.members.iter().filter_map(of_member).collect();
+        let of_members = self.members.iter().filter_map(of_member);
+        let mut reasons: Vec<String> = self.lost.iter().cloned().chain(of_members).collect();
         let (from, to) = self.window();
         let taken = || self.cuts.iter().filter_map(|it| it.at);
         let early = from.and_then(|from| taken().map(|it| from - (it.from + it.within)).max());

@@ -16,14 +16,14 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::{Group, Lock, Plan, group, sight::Sight, storage};
+use super::{Group, Lock, Plan, group, patience::patiently, sight::Sight, storage};
 use crate::{
     csi::{self, groups},
     kubernetes::{Running, with_causes},
     live::{Live, Subject, abandoned},
     shutdown::Shutdown,
-    snapshot::{Cut, Event, Snapshot, Step, Taken},
-    trial,
+    snapshot::{Cut, Event, PATIENCE, Snapshot, Step, Taken},
+    trial::{self, Outcome, Run},
     velero::HookPhase,
 };
 
@@ -76,8 +76,11 @@ pub struct Drive<'d> {
     plan: &'d Plan,
     /// Until nothing is held any more.
     lock: Option<Lock>,
+    /// Whether something was let go of.
+    undid: bool,
     /// Pre hooks that were not waited for.
     late: Vec<Option<Running>>,
+    tell: mpsc::UnboundedSender<(usize, Cut)>,
     seen: mpsc::UnboundedReceiver<(usize, Cut)>,
     /// Ends with us.
     watching: JoinSet<()>,
@@ -96,8 +99,42 @@ impl<'d> Drive<'d> {
         lock: Lock,
         announce: fn(&Subject, &trial::Hook),
     ) -> anyhow::Result<Self> {
+        let mut drive = Self::of(client, shutdown, plan, announce);
+        let ready = match group::prepare(client, plan).await {
+            Ok(()) => drive.watch().await,
+            unlabelled => unlabelled,
+        };
+        if ready.is_err() {
+            group::leave(client, plan).await;
+            lock.give_up().await;
+        } else {
+            drive.lock = Some(lock);
+        }
+        ready.map(|()| drive)
+    }
+
+    /// Goes on with what another process has begun. The lock is there where something may be held.
+    pub async fn again(
+        client: &'d Client,
+        shutdown: &'d Shutdown,
+        plan: &'d Plan,
+        lock: Option<Lock>,
+        announce: fn(&Subject, &trial::Hook),
+    ) -> anyhow::Result<Self> {
+        let mut drive = Self::of(client, shutdown, plan, announce);
+        drive.lock = lock;
+        drive.watch().await?;
+        Ok(drive)
+    }
+
+    fn of(
+        client: &'d Client,
+        shutdown: &'d Shutdown,
+        plan: &'d Plan,
+        announce: fn(&Subject, &trial::Hook),
+    ) -> Self {
         let (tell, seen) = mpsc::unbounded_channel();
-        let mut drive = Self {
+        Self {
             live: Live {
                 client,
                 shutdown,
@@ -105,29 +142,20 @@ impl<'d> Drive<'d> {
                 tell: announce,
             },
             plan,
-            lock: Some(lock),
+            lock: None,
+            undid: false,
             late: plan.members.iter().map(|_| None).collect(),
+            tell,
             seen,
             watching: JoinSet::new(),
             creating: JoinSet::new(),
             asked: None,
             waits: None,
-        };
-        let ready = match group::prepare(client, plan).await {
-            Ok(()) => drive.watch(&tell).await,
-            unlabelled => unlabelled,
-        };
-        match ready {
-            Ok(()) => Ok(drive),
-            Err(error) => {
-                drive.let_go().await;
-                Err(error)
-            }
         }
     }
 
     /// Waits until all that there is has been listed.
-    async fn watch(&mut self, tell: &mpsc::UnboundedSender<(usize, Cut)>) -> anyhow::Result<()> {
+    async fn watch(&mut self) -> anyhow::Result<()> {
         let (plan, client) = (self.plan, self.live.client);
         let set = format!("{}={}", csi::labels::SET, plan.set);
         let (listed, mut all_listed) = mpsc::channel::<()>(1);
@@ -140,7 +168,7 @@ impl<'d> Drive<'d> {
             let kind = ApiResource::from_gvk_with_plural(&kind, "volumegroupsnapshots");
             let kind = Api::namespaced_with(client.clone(), &plan.namespace, &kind);
             let config = watcher::Config::default().labels(&set);
-            let (sight, tell) = (sight.clone(), tell.clone());
+            let (sight, tell) = (sight.clone(), self.tell.clone());
             self.watching
                 .spawn(follow(kind, config, listed.clone(), move |it| {
                     for seen in sight.group(it) {
@@ -153,7 +181,7 @@ impl<'d> Drive<'d> {
             None => watcher::Config::default().labels(&set),
             Some(_) => watcher::Config::default(),
         };
-        let tell = tell.clone();
+        let tell = self.tell.clone();
         self.watching
             .spawn(follow(snapshots, config, listed, move |it| {
                 for seen in sight.snapshot(it) {
@@ -170,11 +198,36 @@ impl<'d> Drive<'d> {
     }
 
     /// Nothing is held any more: others may have the claims.
-    async fn let_go(&mut self) {
-        if let Some(lock) = self.lock.take() {
-            group::leave(self.live.client, self.plan).await;
-            lock.release().await;
+    async fn let_go(&mut self) -> Result<(), String> {
+        let Some(lock) = self.lock.take() else {
+            return Ok(());
+        };
+        group::leave(self.live.client, self.plan).await;
+        lock.release(self.undid).await
+    }
+
+    /// Whether something may be held or made: what undoes it is kept, and the claims are ours.
+    async fn may_begin(&self, snapshot: &Snapshot, keep: &impl Keep) -> Result<(), Event> {
+        keep.keep(snapshot).await.map_err(Event::GaveUp)?;
+        match &self.lock {
+            Some(lock) => lock.is_ours().await.map_err(Event::Lost),
+            None => Ok(()),
         }
+    }
+
+    /// A post hook. Where it may let go of what somebody else holds by now, that one is told first.
+    async fn undo(&self, member: usize, hook: &trial::Hook) -> Event {
+        if let Some(lock) = &self.lock
+            && let Err(why) = lock.about_to_undo().await
+        {
+            let now = self.plan.clock.now();
+            return Event::Ran {
+                member,
+                run: Run::silent(hook.phase(), Outcome::Lost(why)),
+                time: (now, now),
+            };
+        }
+        self.run(member, hook).await.0
     }
 
     /// The first signal ends it early, with all that has to be undone; only a second one leaves that out.
@@ -201,20 +254,23 @@ impl<'d> Drive<'d> {
             if self.live.shutdown.is_draining() {
                 snapshot.advance(Event::Stopped);
             }
+            if let Some(why) = self.lock.as_ref().and_then(Lock::lost) {
+                snapshot.advance(Event::Lost(why));
+            }
             let step = snapshot.next_step();
             let may_hold = matches!(step, Step::Run { .. } | Step::Linger { .. } | Step::Cut(_));
-            if !may_hold {
-                self.let_go().await;
+            if !may_hold && let Err(why) = self.let_go().await {
+                snapshot.advance(Event::Lost(why));
             }
             let event = match step {
                 Step::Run { member, hook, .. } if hook.phase() == HookPhase::Pre => {
-                    match keep.keep(snapshot).await {
+                    match self.may_begin(snapshot, keep).await {
                         Ok(()) => {
                             let (event, running) = self.run(member, &hook).await;
                             self.late[member] = running;
                             event
                         }
-                        Err(why) => Event::GaveUp(why),
+                        Err(event) => event,
                     }
                 }
                 // Nobody is held any longer than it takes to undo it: keeping goes on beside it.
@@ -224,8 +280,8 @@ impl<'d> Drive<'d> {
                     hook,
                 } => {
                     time::sleep(after).await;
-                    let ((event, _), _) =
-                        tokio::join!(self.run(member, &hook), keep.keep(snapshot));
+                    self.undid = true;
+                    let (event, _) = tokio::join!(self.undo(member, &hook), keep.keep(snapshot));
                     event
                 }
                 Step::Linger { member, most } => {
@@ -239,11 +295,11 @@ impl<'d> Drive<'d> {
                     Event::Lingered { member, ended }
                 }
                 Step::Cut(most) => {
-                    let kept = match self.asked {
-                        None => keep.keep(snapshot).await,
+                    let may_begin = match self.asked {
+                        None => self.may_begin(snapshot, keep).await,
                         Some(_) => Ok(()),
                     };
-                    match kept {
+                    match may_begin {
                         Ok(()) => {
                             if self.asked.is_none() {
                                 self.ask();
@@ -252,7 +308,7 @@ impl<'d> Drive<'d> {
                             times.cut = self.asked.map(|it| it.elapsed());
                             event
                         }
-                        Err(why) => Event::GaveUp(why),
+                        Err(event) => event,
                     }
                 }
                 Step::Examine => {
@@ -270,14 +326,19 @@ impl<'d> Drive<'d> {
                     // What is still being asked for would come after it was deleted.
                     let requests = async { while self.creating.join_next().await.is_some() {} };
                     let _ = time::timeout(LATE, requests).await;
-                    Event::Withdrawn(storage::withdraw(self.live.client, self.plan).await)
+                    let (client, plan) = (self.live.client, self.plan);
+                    let withdrawn = patiently(PATIENCE, || storage::withdraw(client, plan)).await;
+                    Event::Withdrawn(withdrawn.map_err(|error| format!("{error:#}")))
                 }
                 Step::Mark => {
                     keep.keep(snapshot).await?;
                     if snapshot.cuts().iter().all(|it| it.ready) {
                         times.ready = self.asked.map(|it| it.elapsed());
                     }
-                    Event::Marked(storage::mark(self.live.client, self.plan, snapshot).await)
+                    let (client, plan) = (self.live.client, self.plan);
+                    let marks = storage::marks(plan, snapshot);
+                    let marked = patiently(PATIENCE, || storage::mark(client, plan, &marks)).await;
+                    Event::Marked(marked.map_err(|error| format!("{error:#}")))
                 }
                 Step::Done => return Ok(times),
             };
@@ -335,6 +396,7 @@ impl<'d> Drive<'d> {
                     }
                 }
                 () = self.live.shutdown.draining() => return Event::Stopped,
+                why = until_lost(self.lock.as_ref()) => return Event::Lost(why),
                 () = time::sleep_until(until) => {
                     let said = snapshot.cuts().iter().find_map(|it| it.error.as_deref());
                     let said = said.map_or_else(String::new, |it| format!(": {it}"));
@@ -353,6 +415,13 @@ impl<'d> Drive<'d> {
             });
         }
         all
+    }
+}
+
+async fn until_lost(lock: Option<&Lock>) -> String {
+    match lock {
+        Some(lock) => lock.until_lost().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -152,43 +152,59 @@ async fn missing_right(client: &Client, namespace: &str) -> anyhow::Result<Optio
 /// Has the claims of a plan say that they belong to its group, if it is one. What a run has left on them
 /// that did not come to its end goes.
 pub async fn prepare(client: &Client, plan: &Plan) -> anyhow::Result<()> {
+    let named = plan.group.as_ref().map(|_| plan.set.as_str());
     for claim in &plan.claims {
-        let path = path(plan, &claim.name);
-        let failed = || format!("failed to label claim {}/{}", plan.namespace, claim.name);
-        let named = plan.group.as_ref().map(|_| plan.set.as_str());
-        let answer = asker(client).get(&path).await;
-        let answer = answer.map_err(|why| anyhow!(why)).with_context(failed)?;
-        let object: Value = serde_json::from_str(&answer.text).unwrap_or_default();
-        if object["metadata"]["labels"][groups::MEMBER].as_str() != named {
-            label(client, &path, named)
-                .await
-                .map_err(|why| anyhow!(why))
-                .with_context(failed)?;
-        }
+        let labelled = relabel(client, &path(plan, &claim.name), |_| {
+            named.map(str::to_owned)
+        })
+        .await;
+        let labelled = labelled.map_err(|why| anyhow!(why));
+        labelled
+            .with_context(|| format!("failed to label claim {}/{}", plan.namespace, claim.name))?;
     }
     Ok(())
 }
 
-/// Takes away what was written on the claims.
+/// Takes away what was written on the claims, where nobody else has written his since.
 pub async fn leave(client: &Client, plan: &Plan) {
     if plan.group.is_none() {
         return;
     }
     for claim in &plan.claims {
-        if let Err(reason) = label(client, &path(plan, &claim.name), None).await {
+        let others = |it: Option<&str>| it.filter(|it| *it != plan.set).map(str::to_owned);
+        if let Err(reason) = relabel(client, &path(plan, &claim.name), others).await {
             let claim = &claim.name;
             tracing::warn!(claim, %reason, "the label of its group stays on a claim until its next snapshot");
         }
     }
 }
 
-async fn label(client: &Client, path: &str, group: Option<&str>) -> Result<(), String> {
-    let labels = json!({"metadata": {"labels": {groups::MEMBER: group}}});
-    let answer = asker(client).merge(path, &labels).await?;
-    if answer.is_success() {
-        Ok(())
-    } else {
-        Err(answer.message())
+/// Has a claim belong to the group that `wanted` says, given the one that it belongs to. What somebody else
+/// writes meanwhile is not written over unseen.
+async fn relabel(
+    client: &Client,
+    path: &str,
+    wanted: impl Fn(Option<&str>) -> Option<String>,
+) -> Result<(), String> {
+    loop {
+        let answer = asker(client).get(path).await?;
+        let claim: Value = serde_json::from_str(&answer.text).unwrap_or_default();
+        let metadata = &claim["metadata"];
+        let label = metadata["labels"][groups::MEMBER].as_str();
+        let wanted = wanted(label);
+        if label == wanted.as_deref() {
+            return Ok(());
+        }
+        let fields = json!({"metadata": {
+            "resourceVersion": metadata["resourceVersion"], "labels": {groups::MEMBER: wanted},
+        }});
+        let answer = asker(client).merge(path, &fields).await?;
+        if answer.is_success() {
+            return Ok(());
+        }
+        if answer.status != 409 {
+            return Err(answer.message());
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use kube::{
     Client,
     api::{DeleteParams, Patch, PatchParams, PostParams},
@@ -14,10 +14,10 @@ use kube::{
 use serde_json::Value;
 use tokio::time::{self, Instant};
 
-use super::{Group, Plan, group};
+use super::{Group, Plan, group, patience::in_time};
 use crate::{
     csi::{self, Wanted, groups, labels},
-    kubernetes::{ListError, Objects, list, object, with_causes},
+    kubernetes::{ListError, Objects, list, object},
     snapshot::{Nanos, Snapshot, Taken, Verdict},
     trial::said,
 };
@@ -25,6 +25,8 @@ use crate::{
 /// How long the snapshots of a group may be later than the group, and how often they are looked for.
 const LATE: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(250);
+
+const NOT_FOUND: &str = "the snapshots cannot be found";
 
 /// The requests that make the snapshots, each with what it is of.
 pub fn requests(plan: &Plan) -> anyhow::Result<Vec<(String, axum::http::Request<Vec<u8>>)>> {
@@ -68,25 +70,22 @@ pub async fn taken(client: &Client, content: &str) -> Option<Taken> {
 }
 
 /// Deletes all of the set, whether or not somebody has told that it is there.
-pub async fn withdraw(client: &Client, plan: &Plan) -> Result<(), String> {
+pub async fn withdraw(client: &Client, plan: &Plan) -> anyhow::Result<()> {
     if let Some(Group { version, .. }) = &plan.group {
         let path = groups::groups(version, &plan.namespace);
-        let deleted = delete(client, &path, &plan.set).await;
-        return deleted.map_err(|error| format!("{error:#}"));
+        return delete(client, &path, &plan.set).await;
     }
     let path = csi::snapshots(&plan.namespace);
     let labels = format!("{}={}", labels::SET, plan.set);
     let found = all(client, &path, &labels, csi::kept).await;
-    let found = found.map_err(|error| format!("the snapshots cannot be found: {error:#}"))?;
-    for it in &found {
-        let deleted = delete(client, &path, &it.name).await;
-        deleted.map_err(|error| format!("{error:#}"))?;
+    for it in found.context(NOT_FOUND)? {
+        delete(client, &path, &it.name).await?;
     }
     Ok(())
 }
 
-/// Writes on each what it is.
-pub async fn mark(client: &Client, plan: &Plan, snapshot: &Snapshot) -> Result<(), String> {
+/// What is to be written on each.
+pub fn marks(plan: &Plan, snapshot: &Snapshot) -> Value {
     let verdict = snapshot.verdict();
     let reason = match verdict {
         Verdict::Consistent => None,
@@ -111,7 +110,7 @@ pub async fn mark(client: &Client, plan: &Plan, snapshot: &Snapshot) -> Result<(
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     let told = |text: String| (!text.is_empty()).then_some(text);
-    let marks = csi::marks(
+    csi::marks(
         &plan.set,
         verdict == Verdict::Consistent,
         &BTreeMap::from([
@@ -124,40 +123,37 @@ pub async fn mark(client: &Client, plan: &Plan, snapshot: &Snapshot) -> Result<(
             ),
             (labels::SAID, told(values.join(" "))),
         ]),
-    );
+    )
+}
+
+/// Writes on each what it is.
+pub async fn mark(client: &Client, plan: &Plan, marks: &Value) -> anyhow::Result<()> {
     let path = csi::snapshots(&plan.namespace);
     let names = match &plan.group {
         None => plan.claims.iter().map(|it| it.snapshot.clone()).collect(),
         Some(Group { version, .. }) => {
             let names = members(client, plan).await;
-            patch(
-                client,
-                &groups::groups(version, &plan.namespace),
-                &plan.set,
-                &marks,
-            )
-            .await?;
+            let of_group = groups::groups(version, &plan.namespace);
+            patch(client, &of_group, &plan.set, marks).await?;
             names?
         }
     };
     for name in &names {
-        patch(client, &path, name, &marks).await?;
+        patch(client, &path, name, marks).await?;
     }
     Ok(())
 }
 
-async fn patch(client: &Client, path: &str, name: &str, marks: &Value) -> Result<(), String> {
+async fn patch(client: &Client, path: &str, name: &str, marks: &Value) -> anyhow::Result<()> {
     let fields = Patch::Merge(marks);
-    let request = Request::new(path).patch(name, &PatchParams::default(), &fields);
-    let outcome = match request.map_err(kube::Error::BuildRequest) {
-        Ok(request) => client.request_text(request).await.map(|_| ()),
-        Err(error) => Err(error),
-    };
-    outcome.map_err(|error| format!("{name} cannot be labelled: {}", with_causes(&error)))
+    let request = Request::new(path).patch(name, &PatchParams::default(), &fields)?;
+    let written = in_time(client.request_text(request)).await;
+    written.with_context(|| format!("{name} cannot be labelled"))?;
+    Ok(())
 }
 
 /// The snapshots that a group has made, when all are there.
-async fn members(client: &Client, plan: &Plan) -> Result<Vec<String>, String> {
+async fn members(client: &Client, plan: &Plan) -> anyhow::Result<Vec<String>> {
     let path = csi::snapshots(&plan.namespace);
     let until = Instant::now() + LATE;
     loop {
@@ -165,16 +161,13 @@ async fn members(client: &Client, plan: &Plan) -> Result<Vec<String>, String> {
             let name = object["metadata"]["name"].as_str()?;
             (groups::of(object) == Some(&plan.set)).then(|| name.to_owned())
         };
-        let found = all(client, &path, "", of_group).await;
-        let found = found.map_err(|error| format!("the snapshots cannot be found: {error:#}"))?;
+        let found = all(client, &path, "", of_group).await.context(NOT_FOUND)?;
         let (there, wanted) = (found.len(), plan.claims.len());
         if there == wanted {
             return Ok(found);
         }
         if Instant::now() >= until {
-            return Err(format!(
-                "the group has {there} snapshots, of {wanted} claims"
-            ));
+            bail!("the group has {there} snapshots, of {wanted} claims");
         }
         time::sleep(AGAIN).await;
     }
@@ -241,11 +234,12 @@ async fn all<T>(
 
 async fn delete(client: &Client, path: &str, name: &str) -> anyhow::Result<()> {
     let request = Request::new(path).delete(name, &DeleteParams::default())?;
-    match client.request_text(request).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        outcome => {
-            outcome.with_context(|| format!("failed to delete {name}"))?;
-            Ok(())
+    let deleted = async {
+        match client.request_text(request).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            deleted => deleted.map(|_| ()),
         }
-    }
+    };
+    let deleted = in_time(deleted).await;
+    deleted.with_context(|| format!("failed to delete {name}"))
 }
