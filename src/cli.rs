@@ -2,6 +2,7 @@
 
 mod advice;
 mod audit;
+mod cluster;
 mod completions;
 mod controller;
 mod coordinator;

@@ -8,9 +8,7 @@ mod text;
 mod trial;
 mod value;
 
-use std::path::PathBuf;
-
-use super::{Ended, block_on, output};
+use super::{Ended, block_on, cluster::ClusterArgs, output};
 use crate::{
     doctor::{self, Names},
     velero::Timeout,
@@ -28,12 +26,8 @@ Examples:
   quiescent doctor --namespace shop
   quiescent doctor -o json")]
 pub struct Args {
-    /// The kubeconfig to use, else KUBECONFIG, else ~/.kube/config
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig to use
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// The namespace to try a pod in, as a dry run; one that is switched on when absent
     #[arg(short, long, value_name = "NAMESPACE", value_parser = super::audit::namespace)]
     namespace: Option<String>,

@@ -6,15 +6,15 @@ mod value;
 pub use text::text;
 pub use value::value;
 
-use std::{path::PathBuf, str::FromStr};
+use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 use kube::Client;
 use serde_json::Value;
 
-use super::{Ended, block_on, output};
+use super::{Ended, block_on, cluster::ClusterArgs, output};
 use crate::{
-    kubernetes::{self, ListError, Objects, list, object},
+    kubernetes::{ListError, Objects, list, object},
     results::{Flag, HookRun, Volume, copied_back, hooks, never_undone, together, volumes},
     velero::objects::{COPIES_BACK, File, Kind, path},
     velero_files::{file, log_of_restore},
@@ -42,12 +42,8 @@ pub struct Args {
         env = "QUIESCENT_VELERO_NAMESPACE"
     )]
     namespace: String,
-    /// The kubeconfig to use, else KUBECONFIG, else ~/.kube/config
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig to use
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// What is printed: a table, or all of it for programs
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
@@ -127,11 +123,7 @@ impl Results {
 }
 
 async fn asked(args: &Args) -> anyhow::Result<Results> {
-    let client = kubernetes::current_client_that_asks_once(
-        args.kubeconfig.as_deref(),
-        args.context.as_deref(),
-    )
-    .await?;
+    let client = args.cluster.client().await?;
     let Target { kind, name } = &args.target;
     results(&client, &args.namespace, *kind, name).await
 }

@@ -5,16 +5,14 @@ mod pods;
 pub mod text;
 pub mod value;
 
-use std::{
-    io::{self, IsTerminal as _},
-    path::PathBuf,
-};
+use std::io::{self, IsTerminal as _};
 
 use anyhow::{Context as _, bail};
 
-use super::{Ended, OtherSettings, block_on, output, policies::PolicyArgs, results};
+use super::{
+    Ended, OtherSettings, block_on, cluster::ClusterArgs, output, policies::PolicyArgs, results,
+};
 use crate::{
-    kubernetes,
     live::{Live, Subject, Target},
     shutdown,
     trial::{Hook, Tried, Verdict, word},
@@ -58,12 +56,8 @@ pub struct Args {
     /// When all hooks work, have Velero back these pods up, and show what became of that
     #[arg(long, conflicts_with = "policy")]
     backup: bool,
-    /// The kubeconfig to use, else KUBECONFIG, else ~/.kube/config
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig to use
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     #[command(flatten)]
     policies: PolicyArgs,
     #[command(flatten)]
@@ -92,11 +86,7 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
 }
 
 async fn test(args: &Args) -> anyhow::Result<Ended> {
-    let client = kubernetes::current_client_that_asks_once(
-        args.kubeconfig.as_deref(),
-        args.context.as_deref(),
-    )
-    .await?;
+    let client = args.cluster.client().await?;
     let shutdown = shutdown::on_signals().context("failed to listen for signals")?;
     let (subjects, mut notes) = pods::subjects(&client, args).await?;
     for note in &notes {

@@ -12,7 +12,6 @@ mod world;
 use std::{
     collections::{BTreeMap, BTreeSet, hash_map::RandomState},
     hash::BuildHasher as _,
-    path::PathBuf,
     time::Duration,
 };
 
@@ -24,9 +23,9 @@ use self::{
     archive::Contents, backup::Backup, checks::Checks, run::Run, scratch::unless_aborted,
     world::World,
 };
-use super::{Ended, block_on, output, policies::PolicyArgs};
+use super::{Ended, block_on, cluster::ClusterArgs, output, policies::PolicyArgs};
 use crate::{
-    kubernetes::{self, Asker},
+    kubernetes::Asker,
     shutdown,
     velero::{
         Timeout,
@@ -83,12 +82,8 @@ pub struct Args {
     /// Leave the copy where it is, for a look
     #[arg(long)]
     keep: bool,
-    /// The kubeconfig to use, else KUBECONFIG, else ~/.kube/config
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig to use
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     #[command(flatten)]
     policies: PolicyArgs,
     /// What is printed: text, or all of it for programs
@@ -141,11 +136,7 @@ struct Meant {
 
 async fn verify(args: &Args) -> anyhow::Result<Report> {
     let policies = args.policies.load()?;
-    let client = kubernetes::current_client_that_asks_once(
-        args.kubeconfig.as_deref(),
-        args.context.as_deref(),
-    )
-    .await?;
+    let client = args.cluster.client().await?;
     let shutdown = shutdown::on_signals().context("failed to listen for signals")?;
     let asker = Asker {
         client: client.clone(),

@@ -16,8 +16,7 @@ use crate::{
 const LEASE: &str = "leases/quiescent-controller";
 
 pub async fn look(args: &Args) -> anyhow::Result<Observed> {
-    let (kubeconfig, context) = (args.kubeconfig.as_deref(), args.context.as_deref());
-    let client = kubernetes::current_client_that_asks_once(kubeconfig, context).await?;
+    let client = args.cluster.client().await?;
     let asker = Asker {
         client,
         patience: args.timeout.to_std(),

@@ -5,14 +5,14 @@ mod beside;
 mod claims;
 mod found;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
 use self::found::Found;
 use crate::{
-    cli::{Ended, block_on, policies::PolicyArgs},
-    kubernetes::{self, Asker},
+    cli::{Ended, block_on, cluster::ClusterArgs, policies::PolicyArgs},
+    kubernetes::Asker,
     policy::name::is_dns_subdomain,
     restore_snapshot::{Asked, Source},
     shutdown,
@@ -62,12 +62,8 @@ pub struct Args {
     /// How long restoring, and with --verify waiting and checking, may take together
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     timeout: Timeout,
-    /// The kubeconfig to use, else KUBECONFIG, else ~/.kube/config
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig to use
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     #[command(flatten)]
     policies: PolicyArgs,
     /// What is printed: text, or all of it for programs
@@ -104,11 +100,7 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
 }
 
 async fn restore(args: &Args) -> anyhow::Result<Ended> {
-    let client = kubernetes::current_client_that_asks_once(
-        args.kubeconfig.as_deref(),
-        args.context.as_deref(),
-    )
-    .await?;
+    let client = args.cluster.client().await?;
     let shutdown = shutdown::on_signals().context("failed to listen for signals")?;
     let asker = Asker {
         client: client.clone(),

@@ -103,35 +103,21 @@ pub async fn verify(
     for swept in scratch.sweep(&places).await? {
         notes.push(format!("left by a verification that was killed: {swept}"));
     }
-    let checks = Checks {
-        client: &found.asker.client,
-        policies: &set,
-        namespaces: &about,
+    let trial = Trial {
+        scratch: &scratch,
+        copy: &copy,
+        objects: &objects,
+        pods: &pods,
+        checks: Checks {
+            client: &found.asker.client,
+            policies: &set,
+            namespaces: &about,
+        },
     };
     let start = Instant::now();
-    let run = async {
-        if seen.pods.is_empty() {
-            return Ok(());
-        }
-        scratch.prepare(&copy).await?;
-        for (path, object) in &objects {
-            scratch.create_if_absent(path, object).await?;
-        }
-        for (path, pod) in &pods {
-            scratch.create(path, pod).await?;
-        }
-        seen.stage = Stage::Restored;
-        let until = start + args.timeout.to_std();
-        scratch.until_ready(&mut seen.pods, start, until).await?;
-        seen.stage = Stage::Waited;
-        for pod in seen.pods.iter_mut().filter(|it| it.ready.is_some()) {
-            pod.checks = checks.run(pod).await?;
-        }
-        seen.stage = Stage::Checked;
-        anyhow::Ok(())
-    };
+    let until = start + args.timeout.to_std();
     let stopped = tokio::select! {
-        outcome = run => outcome.map(|()| false),
+        outcome = trial.run(&mut seen, start, until) => outcome.map(|()| false),
         () = shutdown.draining() => Ok(true),
     };
     match stopped {
@@ -166,6 +152,46 @@ pub async fn verify(
         Verdict::Failed => Ended::Findings,
         Verdict::Incomplete => Ended::Undone,
     })
+}
+
+/// What is made and asked, decided before.
+struct Trial<'t> {
+    scratch: &'t Scratch<'t>,
+    copy: &'t Copy,
+    objects: &'t Objects,
+    pods: &'t Objects,
+    checks: Checks<'t>,
+}
+
+impl Trial<'_> {
+    /// Makes all of it, waits until the pods are ready, and runs their checks.
+    async fn run(&self, seen: &mut Seen, start: Instant, until: Instant) -> anyhow::Result<()> {
+        let Self {
+            scratch,
+            copy,
+            objects,
+            pods,
+            checks,
+        } = self;
+        if seen.pods.is_empty() {
+            return Ok(());
+        }
+        scratch.prepare(copy).await?;
+        for (path, object) in *objects {
+            scratch.create_if_absent(path, object).await?;
+        }
+        for (path, pod) in *pods {
+            scratch.create(path, pod).await?;
+        }
+        seen.stage = Stage::Restored;
+        scratch.until_ready(&mut seen.pods, start, until).await?;
+        seen.stage = Stage::Waited;
+        for pod in seen.pods.iter_mut().filter(|it| it.ready.is_some()) {
+            pod.checks = checks.run(pod).await?;
+        }
+        seen.stage = Stage::Checked;
+        Ok(())
+    }
 }
 
 /// Of the oldest of them.
