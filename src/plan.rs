@@ -26,6 +26,7 @@ use choice::{Choice, Fate, choose};
 use compose::{AUTHOR, Step, Undo, compose};
 use hooks::{Existing, Present, Record};
 
+pub use compose::with_variable;
 pub use coordinator::{ContainerList, NewContainer};
 pub use hooks::{Alone, alone, check};
 pub use init::{Completion, Part, complete, invocation as init_invocation};

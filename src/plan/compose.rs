@@ -64,36 +64,40 @@ fn under_runner(phase: HookPhase, steps: &[Step<'_>]) -> Vec<String> {
         .map(str::to_owned)
         .into();
     whole.push(overall(steps).to_string());
-    for step in steps {
-        let Step {
-            name,
-            run,
-            timeout: _,
-            limit,
-            on_error,
-            attempts,
-            delay,
-            undo,
-        } = step;
-        let argv = &run.argv;
-        let (undo, undo_limit) = match undo {
-            Some(Undo { run, limit }) => (run.argv.as_slice(), *limit),
-            None => (&[][..], 0),
-        };
-        whole.push(name.to_string());
-        whole.extend([
-            limit.to_string(),
-            on_error.to_string(),
-            attempts.to_string(),
-            delay.to_string(),
-            undo_limit.to_string(),
-            argv.len().to_string(),
-            undo.len().to_string(),
-        ]);
-        whole.extend_from_slice(argv);
-        whole.extend_from_slice(undo);
-    }
+    whole.extend(steps.iter().flat_map(written));
     whole
+}
+
+/// A step as the runner reads it.
+fn written(step: &Step<'_>) -> Vec<String> {
+    let Step {
+        name,
+        run,
+        timeout: _,
+        limit,
+        on_error,
+        attempts,
+        delay,
+        undo,
+    } = step;
+    let argv = &run.argv;
+    let (undo, undo_limit) = match undo {
+        Some(Undo { run, limit }) => (run.argv.as_slice(), *limit),
+        None => (&[][..], 0),
+    };
+    let mut step = vec![
+        name.to_string(),
+        limit.to_string(),
+        on_error.to_string(),
+        attempts.to_string(),
+        delay.to_string(),
+        undo_limit.to_string(),
+        argv.len().to_string(),
+        undo.len().to_string(),
+    ];
+    step.extend_from_slice(argv);
+    step.extend_from_slice(undo);
+    step
 }
 
 /// `Fail` if any step says so: Velero has one word for all of them.
@@ -104,6 +108,29 @@ pub fn overall(steps: &[Step<'_>]) -> OnError {
     } else {
         OnError::Continue
     }
+}
+
+/// The argv of a hook in which each script of ours has one variable more.
+#[must_use]
+pub fn with_variable(argv: &[String], variable: &str) -> Vec<String> {
+    let Some((head, steps)) = taken_apart(argv) else {
+        return told(argv, variable);
+    };
+    let mut whole = head.to_vec();
+    for mut step in steps {
+        step.run = Cow::Owned(Invocation::new(told(&step.run.argv, variable)));
+        whole.extend(written(&step));
+    }
+    whole
+}
+
+fn told(argv: &[String], variable: &str) -> Vec<String> {
+    let mut argv = argv.to_vec();
+    if Invocation::is_of_a_script(&argv) {
+        // Beside the variable that each script has.
+        argv.insert(2, variable.to_owned());
+    }
+    argv
 }
 
 /// Whose an argv is, as far as its form tells.
@@ -117,31 +144,31 @@ pub enum Origin {
 /// Looks for the author's step in a composed command.
 #[must_use]
 pub fn origin(argv: &[String]) -> Origin {
-    match author_within(argv) {
-        Some(Within(author)) => Origin::Composed(author.map(Box::new)),
+    match taken_apart(argv) {
+        Some((_, steps)) => {
+            let mut steps = steps.into_iter();
+            Origin::Composed(steps.find(|it| it.name == AUTHOR).map(Box::new))
+        }
         None => Origin::Elsewhere,
     }
 }
 
-/// The author's step in a composed command, if it has one.
-struct Within(Option<Step<'static>>);
-
-fn author_within(argv: &[String]) -> Option<Within> {
-    let [shell, flag, _runner, name, _phase, _overall, rest @ ..] = argv else {
+/// A composed command as what starts the runner, and its steps.
+fn taken_apart(argv: &[String]) -> Option<(&[String], Vec<Step<'static>>)> {
+    let (head, mut rest) = argv.split_at_checked(6)?;
+    let [shell, flag, _runner, name, _phase, _overall] = head else {
         return None;
     };
     if shell != "/bin/sh" || flag != "-c" || name != RUNNER_NAME {
         return None;
     }
-    let mut rest = rest;
+    let mut steps = Vec::new();
     while !rest.is_empty() {
         let (step, after) = take_step(rest)?;
-        if step.name == AUTHOR {
-            return Some(Within(Some(step)));
-        }
+        steps.push(step);
         rest = after;
     }
-    Some(Within(None))
+    Some((head, steps))
 }
 
 fn take_step(argv: &[String]) -> Option<(Step<'static>, &[String])> {

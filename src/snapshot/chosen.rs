@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::{
     inject::{Injection, inject},
-    plan::{Change, PROVENANCE},
+    plan::{Change, PROVENANCE, with_variable},
     pod::PodView,
-    policy::{Invocation, Policy, PolicySet},
+    policy::{Policy, PolicySet},
     recognise::{Spread, spread},
     select::{Facts, Reason},
     trial::{Hook, Hooks},
@@ -37,11 +37,8 @@ impl Hooked {
     /// The same where all volumes of the pod are cut in one moment.
     #[must_use]
     pub fn in_group(mut self) -> Self {
-        if let Some(Hook::Exec(pre)) = &mut self.hooks.pre
-            && Invocation::is_of_a_script(&pre.command)
-        {
-            // Beside the variable that each script has.
-            pre.command.insert(2, GROUP.to_owned());
+        if let Some(Hook::Exec(pre)) = &mut self.hooks.pre {
+            pre.command = with_variable(&pre.command, GROUP);
         }
         self
     }
@@ -228,7 +225,7 @@ mod tests {
     use crate::{
         diagnostic::Source,
         library,
-        policy::{Input, parse},
+        policy::{Input, Invocation, parse},
         select::{Namespace, Settings},
         velero::HookPhase,
     };

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-use super::{AUTHOR, Origin, Step, Undo, compose, origin};
+use super::{AUTHOR, Origin, Step, Undo, compose, origin, with_variable};
 use crate::{
     policy::Invocation,
     velero::{HookPhase, OnError, Timeout},
@@ -187,4 +187,38 @@ fn origin_of(argv: &[String]) -> Option<Box<Step<'static>>> {
         Origin::Composed(step) => step,
         Origin::Elsewhere => None,
     }
+}
+
+#[test]
+fn each_script_of_ours_in_a_hook_gets_a_variable_and_nothing_else_does() {
+    let script = |name: &str| {
+        let script = format!("/quiescent/{name}/pre.sh");
+        let argv = ["/usr/bin/env", "QUIESCENT_TIMEOUT=25", "/bin/sh", &script];
+        Cow::Owned(Invocation::new(argv.map(str::to_owned).into()))
+    };
+    let of = |name: &str| Step {
+        run: script(name),
+        ..undone_by(step(name, ":", OnError::Fail), "undo it")
+    };
+    let variable = "QUIESCENT_GROUP=yes";
+    let said = |argv: &[String]| argv.iter().filter(|it| *it == variable).count();
+
+    let alone = with_variable(&of("pg").run.argv, variable);
+    assert_eq!((said(&alone), alone[2].as_str()), (1, variable));
+    let authors = shell("freeze", &[]);
+    assert_eq!(with_variable(&authors.argv, variable), authors.argv);
+
+    let steps = [
+        of("pg"),
+        step(AUTHOR, "freeze", OnError::Fail),
+        of("freeze"),
+    ];
+    let whole = compose(HookPhase::Pre, &steps).into_owned().argv;
+    let told = with_variable(&whole, variable);
+    assert_eq!(said(&told), 2);
+    assert_eq!(told.len(), whole.len() + 2);
+    assert!(matches!(origin(&told), Origin::Composed(Some(_))));
+    let back: Vec<String> = told.iter().filter(|it| *it != variable).cloned().collect();
+    let counts = |argv: &[String]| argv.iter().filter(|it| *it == "5").count();
+    assert_eq!(counts(&back), counts(&whole) + 2, "{told:?}");
 }
