@@ -23,8 +23,13 @@ pub const RESOURCES: [&str; 3] = [
 /// A class with this annotation is for claims of its driver that name none.
 const IS_DEFAULT: &str = "snapshot.storage.kubernetes.io/is-default-class";
 
-/// Drivers that take a snapshot by copying the living files one after the other: it is of no one moment.
-pub const COPIERS: [&str; 2] = ["hostpath.csi.k8s.io", "nfs.csi.k8s.io"];
+/// A class with this annotation, `true`, takes a snapshot by copying the living files one after the other;
+/// with `false` it does not, whatever its driver is known for.
+const COPIES: &str = "quiescent.dev/copies-files";
+
+/// Drivers that do that by themselves: the first two pack the folder into an archive, the third clones it, and
+/// its makers say of folders that this is not atomic.
+const COPIERS: [&str; 3] = ["hostpath.csi.k8s.io", "nfs.csi.k8s.io", "csi.juicefs.com"];
 
 /// What we write on snapshots.
 pub mod labels {
@@ -72,7 +77,6 @@ pub struct Wanted<'w> {
 }
 
 impl Wanted<'_> {
-    /// Until more is known it is called inconsistent: whoever makes it may not live to say so.
     #[must_use]
     pub fn object(&self) -> Value {
         let Self {
@@ -86,21 +90,27 @@ impl Wanted<'_> {
         json!({
             "apiVersion": format!("{GROUP}/{VERSION}"),
             "kind": "VolumeSnapshot",
-            "metadata": {
-                "name": name,
-                "namespace": namespace,
-                "labels": {labels::SET: set, labels::CONSISTENT: "false"},
-                "annotations": {
-                    labels::TARGET: target,
-                    labels::REASON: "it was not finished",
-                },
-            },
+            "metadata": unfinished(namespace, name, set, target),
             "spec": {
                 "volumeSnapshotClassName": class,
                 "source": {"persistentVolumeClaimName": claim},
             },
         })
     }
+}
+
+/// The metadata of what is made. Until more is known it is called inconsistent: whoever makes it may not
+/// live to say so.
+fn unfinished(namespace: &str, name: &str, set: &str, target: &str) -> Value {
+    json!({
+        "name": name,
+        "namespace": namespace,
+        "labels": {labels::SET: set, labels::CONSISTENT: "false"},
+        "annotations": {
+            labels::TARGET: target,
+            labels::REASON: "it was not finished",
+        },
+    })
 }
 
 /// What is written on a snapshot of a set when all is known, as a merge patch.
@@ -153,14 +163,23 @@ pub struct Class {
     pub name: String,
     pub driver: String,
     pub is_default: bool,
+    /// Whether its snapshots are of no one moment, as far as is known.
+    pub copies_files: bool,
 }
 
 #[must_use]
 pub fn class(object: &Value) -> Option<Class> {
+    let annotations = &object["metadata"]["annotations"];
+    let driver = object["driver"].as_str()?;
     Some(Class {
         name: object["metadata"]["name"].as_str()?.to_owned(),
-        driver: object["driver"].as_str()?.to_owned(),
-        is_default: object["metadata"]["annotations"][IS_DEFAULT] == "true",
+        driver: driver.to_owned(),
+        is_default: annotations[IS_DEFAULT] == "true",
+        copies_files: match annotations[COPIES].as_str() {
+            Some("true") => true,
+            Some("false") => false,
+            _ => COPIERS.contains(&driver),
+        },
     })
 }
 
@@ -264,7 +283,21 @@ mod tests {
             name: name.to_owned(),
             driver: driver.to_owned(),
             is_default,
+            copies_files: false,
         }
+    }
+
+    #[test]
+    fn a_class_that_copies_is_known_by_its_driver_or_says_so() {
+        let copies = |driver: &str, says: Option<&str>| {
+            let annotations = says.map_or(json!({}), |it| json!({COPIES: it}));
+            let metadata = json!({"name": "a", "annotations": annotations});
+            let class = class(&json!({"metadata": metadata, "driver": driver}));
+            class.unwrap().copies_files
+        };
+        assert!(copies("nfs.csi.k8s.io", None) && !copies("nfs.csi.k8s.io", Some("false")));
+        assert!(!copies("example.com", None) && copies("example.com", Some("true")));
+        assert!(!copies("example.com", Some("yes")));
     }
 
     #[test]

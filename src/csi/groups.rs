@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Class, GROUP, labels};
+use super::{Class, GROUP};
 
 /// The versions of the API that we can speak, which say the same of what we ask for; the best first.
 const VERSIONS: [&str; 3] = ["v1", "v1beta2", "v1beta1"];
@@ -66,7 +66,6 @@ pub struct Wanted<'w> {
 }
 
 impl Wanted<'_> {
-    /// It is called inconsistent until more is known, as each snapshot is.
     #[must_use]
     pub fn object(&self) -> Value {
         let Self {
@@ -79,15 +78,7 @@ impl Wanted<'_> {
         json!({
             "apiVersion": format!("{}/{version}", api()),
             "kind": KIND,
-            "metadata": {
-                "name": name,
-                "namespace": namespace,
-                "labels": {labels::SET: name, labels::CONSISTENT: "false"},
-                "annotations": {
-                    labels::TARGET: target,
-                    labels::REASON: "it was not finished",
-                },
-            },
+            "metadata": super::unfinished(namespace, name, name, target),
             "spec": {
                 "volumeGroupSnapshotClassName": class,
                 "source": {"selector": {"matchLabels": {MEMBER: name}}},

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Plan;
 use crate::{
-    csi::{self, groups},
+    csi::{self, Class, groups},
     kubernetes::{Asker, ListError, Objects, list},
 };
 
@@ -46,7 +46,7 @@ pub async fn version(client: &Client) -> anyhow::Result<Option<&'static str>> {
     Ok(groups::version(&root).filter(|_| answer.is_success()))
 }
 
-/// The group that is to be made of these claims, if any.
+/// The group that is to be made of these claims, if any, and its class.
 ///
 /// # Errors
 /// Why there is none, where there has to be one.
@@ -54,7 +54,7 @@ pub async fn chosen(
     client: &Client,
     grouping: Grouping,
     claims: Claims<'_>,
-) -> anyhow::Result<Option<Group>> {
+) -> anyhow::Result<Option<(Group, Class)>> {
     match grouping {
         Grouping::Never => Ok(None),
         Grouping::Auto => Ok(possible(client, claims).await?.ok()),
@@ -65,7 +65,10 @@ pub async fn chosen(
     }
 }
 
-async fn possible(client: &Client, claims: Claims<'_>) -> anyhow::Result<Result<Group, String>> {
+async fn possible(
+    client: &Client,
+    claims: Claims<'_>,
+) -> anyhow::Result<Result<(Group, Class), String>> {
     let Claims {
         namespace,
         drivers,
@@ -108,7 +111,7 @@ async fn possible(client: &Client, claims: Claims<'_>) -> anyhow::Result<Result<
         Err(error) => return Err(error.into()),
     };
     let class = match csi::class_for(&classes, driver, None) {
-        Ok(class) => class.name.clone(),
+        Ok(class) => class.clone(),
         Err(_) => {
             return Ok(Err(format!(
                 "{driver} has not one VolumeGroupSnapshotClass, nor one that is its default"
@@ -117,10 +120,13 @@ async fn possible(client: &Client, claims: Claims<'_>) -> anyhow::Result<Result<
     };
     Ok(match missing_right(client, namespace).await? {
         Some(right) => Err(format!("we may not {right} in {namespace}")),
-        None => Ok(Group {
-            class,
-            version: version.to_owned(),
-        }),
+        None => {
+            let group = Group {
+                class: class.name.clone(),
+                version: version.to_owned(),
+            };
+            Ok((group, class))
+        }
     })
 }
 

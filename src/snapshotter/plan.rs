@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use kube::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -131,20 +131,20 @@ impl Plan {
         };
         let group = group::chosen(client, wanted.group, of).await?;
         let mut taken = Vec::new();
+        let mut copier = None;
         for (name, driver) in claims.iter().zip(&drivers) {
             let class = match &group {
-                Some(group) => group.class.clone(),
-                None => class(&classes, driver, wanted.class)
-                    .with_context(|| format!("claim {namespace}/{name}"))?,
+                Some((_, class)) => class,
+                None => csi::class_for(&classes, driver, wanted.class)
+                    .map_err(|why| anyhow!("claim {namespace}/{name}: {why}"))?,
             };
+            copier = copier.or(Some(class).filter(|it| it.copies_files));
             taken.push(Claim {
                 name: name.clone(),
                 snapshot: format!("{}-{stamp}", cut(name, 237)),
-                class,
+                class: class.name.clone(),
             });
         }
-        let mut copiers = csi::COPIERS.into_iter();
-        let copier = copiers.find(|it| drivers.iter().any(|driver| driver == it));
         let storage = Storage {
             claims: &claims,
             is_group: group.is_some(),
@@ -164,7 +164,7 @@ impl Plan {
             target,
             members,
             claims: taken,
-            group,
+            group: group.map(|(group, _)| group),
             notes,
             clock,
         })
@@ -227,8 +227,8 @@ fn of_pods(pods: &[&Pod], namespace: &str) -> anyhow::Result<Vec<String>> {
 struct Storage<'s> {
     claims: &'s [String],
     is_group: bool,
-    /// The driver that copies file by file.
-    copier: Option<&'s str>,
+    /// The class that copies file by file.
+    copier: Option<&'s Class>,
 }
 
 /// The pods whose hooks run, each with these, in the order in which they hold.
@@ -272,8 +272,8 @@ async fn members(
     for pod in running {
         let title = format!("pod {namespace}/{}", pod.name);
         let place = pod.place.clone();
-        let place = place.map_err(|why| anyhow::anyhow!("{title}: {why}"))?;
-        let refused = |why: String| anyhow::anyhow!("{title}: {why}; or say --without-hooks");
+        let place = place.map_err(|why| anyhow!("{title}: {why}"))?;
+        let refused = |why: String| anyhow!("{title}: {why}; or say --without-hooks");
         let of_pod = pod
             .claims
             .iter()
@@ -302,11 +302,11 @@ async fn members(
                 spread.names()
             );
         }
-        if let Some(driver) = copier
+        if let Some(Class { name, driver, .. }) = copier
             && !holds_writes
         {
             bail!(
-                "{title}: {driver} copies file by file, and nothing holds writes meanwhile: back it up with a dump"
+                "{title}: class {name} of {driver} copies file by file, and nothing holds writes meanwhile: back it up with a dump"
             );
         }
         members.push((place, subject(namespace, pod, hooks, policies)));
@@ -371,11 +371,6 @@ async fn classes(client: &Client) -> anyhow::Result<Vec<Class>> {
         }
         classes => Ok(classes?.into_iter().flatten().collect()),
     }
-}
-
-fn class(classes: &[Class], driver: &str, wanted: Option<&str>) -> anyhow::Result<String> {
-    let class = csi::class_for(classes, driver, wanted);
-    Ok(class.map_err(anyhow::Error::msg)?.name.clone())
 }
 
 /// The driver of the volume of a claim.
