@@ -1,6 +1,7 @@
 //! Takes the snapshots that `crate::snapshot` decides about: looks at the cluster, runs the hooks, has the
 //! storage cut, and writes on what came out what it is.
 
+mod backups;
 mod clock;
 mod drive;
 mod group;
@@ -14,6 +15,7 @@ mod storage;
 mod target;
 
 pub use self::{
+    backups::{BackedUp, backed_up},
     clock::Clock,
     drive::{Drive, Keep, Times, Unkept},
     group::{Group, Grouping},

@@ -75,9 +75,15 @@ impl Backup {
         }
         match object["kind"].as_str()? {
             "Schedule" => Some(Self::of_schedule(object)),
-            "Backup" => Some(Self::read(object, &object["spec"])),
+            "Backup" => Some(Self::of_backup(object)),
             _ => None,
         }
+    }
+
+    /// Reads a Backup; in lists no kind stands in it.
+    #[must_use]
+    pub fn of_backup(object: &Value) -> Self {
+        Self::read(object, &object["spec"])
     }
 
     /// Reads a Schedule; in lists no kind stands in it.

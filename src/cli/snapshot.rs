@@ -5,17 +5,17 @@ mod restore;
 mod text;
 mod value;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::time::{self, Instant};
 
 use self::asked::AskedArgs;
-use super::{Ended, block_on, output, policies::PolicyArgs, test::progress};
+use super::{Ended, block_on, cluster::ClusterArgs, output, policies::PolicyArgs, test::progress};
 use crate::{
-    kubernetes, shutdown,
+    shutdown,
     snapshot::{Snapshot, Verdict},
-    snapshotter::{Busy, Drive, Lock, Plan, Unkept, forget},
+    snapshotter::{Busy, Drive, Lock, Plan, Unkept, backed_up, forget},
     velero::Timeout,
 };
 
@@ -44,12 +44,8 @@ pub struct Args {
     /// The namespace of the claims, else that of the kubeconfig
     #[arg(short, long, value_name = "NAMESPACE", env = "QUIESCENT_NAMESPACE")]
     namespace: Option<String>,
-    /// The kubeconfig to use, else KUBECONFIG, else ~/.kube/config
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The context of the kubeconfig to use
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     #[command(flatten)]
     policies: PolicyArgs,
     /// What is printed: text, or all of it for programs
@@ -89,11 +85,7 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
 }
 
 async fn snapshot(args: &Args) -> anyhow::Result<Ended> {
-    let client = kubernetes::current_client_that_asks_once(
-        args.kubeconfig.as_deref(),
-        args.context.as_deref(),
-    )
-    .await?;
+    let client = args.cluster.client().await?;
     let shutdown = shutdown::on_signals().context("failed to listen for signals")?;
     let wanted = args.asked.wanted(args.namespace.as_deref());
     let policies = if args.asked.without_hooks {
@@ -108,14 +100,16 @@ async fn snapshot(args: &Args) -> anyhow::Result<Ended> {
         let members = plan.members.iter();
         let members = members.map(|it| (it.title(), it.hooks.clone())).collect();
         let snapshot = Snapshot::new(args.asked.terms(), members, plan.claims.len());
-        let busy = match Lock::take(&client, &plan).await {
-            Ok(lock) => break (plan, snapshot, lock),
-            Err(error) => error.downcast::<Busy>()?,
+        let busy = match backed_up(&client, &plan).await? {
+            Some(backup) => backup.into(),
+            None => match Lock::take(&client, &plan).await {
+                Ok(lock) => break (plan, snapshot, lock),
+                Err(error) if error.is::<Busy>() => error,
+                Err(error) => return Err(error),
+            },
         };
         if Instant::now() >= until {
-            return Err(
-                anyhow::Error::new(busy).context("nothing was done; --wait 10m waits for others")
-            );
+            return Err(busy.context("nothing was done; --wait 10m waits for others"));
         }
         if !is_said {
             anstream::eprintln!("{busy}: waiting");

@@ -46,7 +46,7 @@ use crate::{
         Phase, Snapshot, Verdict,
         resource::{self, REQUEST, REQUESTS, Request},
     },
-    snapshotter::{Busy, Drive, Grouping, Kept, Lock, Plan, Target, Wanted, forget},
+    snapshotter::{Busy, Drive, Grouping, Kept, Lock, Plan, Target, Wanted, backed_up, forget},
     trial::{Hook, word},
 };
 
@@ -469,8 +469,12 @@ impl Snapshots {
             group: Grouping::Auto,
         };
         let policies = (!request.without_hooks).then(|| self.policies.get().with(&[]));
-        let plan = Plan::make(&self.client, wanted, policies).await;
-        let plan = plan.map_err(|error| {
+        let plan = async {
+            let plan = Plan::make(&self.client, wanted, policies).await?;
+            let backup = backed_up(&self.client, &plan).await?;
+            anyhow::Ok((plan, backup))
+        };
+        let (plan, backup) = plan.await.map_err(|error| {
             let why = format!("{error:#}");
             let passes = error
                 .chain()
@@ -485,6 +489,9 @@ impl Snapshots {
                 NotBegun::Refused(why)
             }
         })?;
+        if let Some(backup) = backup {
+            return Err(NotBegun::Busy(backup.to_string()));
+        }
         let claims = plan.claims.iter().map(|it| it.name.clone()).collect();
         let claimed = claim(shared, namespace, claims, name).map_err(NotBegun::Busy)?;
         Ok((claimed, plan, request))

@@ -49,6 +49,15 @@ pub fn is_over(phase: &str) -> bool {
     ["Completed", "PartiallyFailed", "Failed", "FailedValidation"].contains(&phase)
 }
 
+/// The phase of a Backup in which hooks run.
+pub const IN_PROGRESS: &str = "InProgress";
+
+/// The path of its objects of one plural in all namespaces.
+#[must_use]
+pub fn everywhere(plural: &str) -> String {
+    format!("/apis/velero.io/v1/{plural}")
+}
+
 /// The path of its objects of one plural in its namespace.
 #[must_use]
 pub fn path(namespace: &str, plural: &str) -> String {

@@ -33,7 +33,7 @@ pub struct AskedArgs {
     /// How far the clock of the storage may be from that of the API server
     #[arg(long, value_name = "DURATION", default_value = "2s")]
     pub skew: Timeout,
-    /// How long to wait for another snapshot of the same claims; without it, not at all
+    /// How long to wait for another snapshot of the same claims, or a backup; without it, not at all
     #[arg(long, value_name = "DURATION")]
     pub wait: Option<Timeout>,
     /// Run no hooks: what is taken is as after a power cut, and labelled so
