@@ -153,19 +153,16 @@ impl Ground {
 
     /// What the driver needed for the longest of what was cut, by its own log.
     pub fn cut_time(&self, namespace: &str, taken: &Taken) -> Duration {
-        let names = match taken.said["group"].as_str() {
-            Some(group) => {
-                let get = format!("get volumegroupsnapshot -n {namespace} {group}");
-                let group = self.node.kubectl.json(&get, "");
-                let uid = group["metadata"]["uid"].as_str().unwrap();
-                vec![format!("groupsnapshot-{uid}")]
-            }
-            None => {
-                let contents = taken.snapshots().into_iter().map(|it| it[2]);
-                contents
-                    .map(|it| it.replace("snapcontent-", "snapshot-"))
-                    .collect()
-            }
+        let names = if let Some(group) = taken.said["group"].as_str() {
+            let get = format!("get volumegroupsnapshot -n {namespace} {group}");
+            let group = self.node.kubectl.json(&get, "");
+            let uid = group["metadata"]["uid"].as_str().unwrap();
+            vec![format!("groupsnapshot-{uid}")]
+        } else {
+            let contents = taken.snapshots().into_iter().map(|it| it[2]);
+            contents
+                .map(|it| it.replace("snapcontent-", "snapshot-"))
+                .collect()
         };
         let log = self.node.directory().join("node/driver.log");
         let log = fs::read_to_string(log).unwrap();
