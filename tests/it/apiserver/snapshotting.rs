@@ -16,7 +16,7 @@ use super::{
 };
 use crate::support::{self, quiescent};
 
-const NAMESPACE: &str = "quiescent";
+pub const NAMESPACE: &str = "quiescent";
 const NAME: &str = "quiescent-snapshot-pg";
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -76,7 +76,7 @@ fn taken_as_it_is(api: &ApiServer, objects: &str) {
 }
 
 /// A pod that runs as far as the API server knows, with a claim on a volume of a driver.
-fn a_database(api: &ApiServer) {
+pub fn a_database(api: &ApiServer) {
     let labels = json!({"app": "pg"});
     let claim = json!({"persistentVolumeClaim": {"claimName": "data-pg-0"}, "name": "data"});
     let container = json!({
@@ -140,7 +140,7 @@ fn a_database(api: &ApiServer) {
 }
 
 /// Plays whoever writes the status of an object.
-fn status(api: &ApiServer, object: &str, status: &Value) {
+pub fn status(api: &ApiServer, object: &str, status: &Value) {
     let patch = json!({"status": status});
     api.kubectl.apply(
         &format!("patch -n {NAMESPACE} {object} --subresource=status --type=merge --patch-file=/dev/stdin"),
@@ -212,6 +212,8 @@ fn every_right_is_used(api: &ApiServer) -> String {
     asked.insert(("pods/exec".to_owned(), "create".to_owned()));
     // What it deletes may be in groups: where it may not see them, it goes on.
     asked.remove(&("volumegroupsnapshots".to_owned(), "list".to_owned()));
+    // So it does where it may not see the backups of Velero.
+    asked.remove(&("backups".to_owned(), "list".to_owned()));
     // It asks what time it is, which everybody may.
     asked.retain(|(resource, _)| !resource.is_empty());
     assert_eq!(asked, allowed);
