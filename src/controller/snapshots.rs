@@ -427,9 +427,10 @@ impl Snapshots {
                 let lock = Lock::take(client, plan).await?;
                 Drive::new(client, &ours, plan, lock, announce).await?
             } else {
-                let lock = match snapshot.may_hold() {
-                    true => Some(Lock::take_on(client, plan).await),
-                    false => None,
+                let lock = if snapshot.may_hold() {
+                    Some(Lock::take_on(client, plan).await)
+                } else {
+                    None
                 };
                 Drive::again(client, &ours, plan, lock, announce).await?
             };

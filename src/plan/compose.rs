@@ -144,24 +144,30 @@ pub enum Origin {
 /// Looks for the author's step in a composed command.
 #[must_use]
 pub fn origin(argv: &[String]) -> Origin {
-    match taken_apart(argv) {
-        Some((_, steps)) => {
-            let mut steps = steps.into_iter();
-            Origin::Composed(steps.find(|it| it.name == AUTHOR).map(Box::new))
-        }
+    match author_within(argv) {
+        Some(Within(author)) => Origin::Composed(author.map(Box::new)),
         None => Origin::Elsewhere,
     }
 }
 
+/// The author's step in a composed command, if it has one.
+struct Within(Option<Step<'static>>);
+
+fn author_within(argv: &[String]) -> Option<Within> {
+    let (_, mut rest) = after_runner(argv)?;
+    while !rest.is_empty() {
+        let (step, after) = take_step(rest)?;
+        if step.name == AUTHOR {
+            return Some(Within(Some(step)));
+        }
+        rest = after;
+    }
+    Some(Within(None))
+}
+
 /// A composed command as what starts the runner, and its steps.
 fn taken_apart(argv: &[String]) -> Option<(&[String], Vec<Step<'static>>)> {
-    let (head, mut rest) = argv.split_at_checked(6)?;
-    let [shell, flag, _runner, name, _phase, _overall] = head else {
-        return None;
-    };
-    if shell != "/bin/sh" || flag != "-c" || name != RUNNER_NAME {
-        return None;
-    }
+    let (head, mut rest) = after_runner(argv)?;
     let mut steps = Vec::new();
     while !rest.is_empty() {
         let (step, after) = take_step(rest)?;
@@ -169,6 +175,16 @@ fn taken_apart(argv: &[String]) -> Option<(&[String], Vec<Step<'static>>)> {
         rest = after;
     }
     Some((head, steps))
+}
+
+/// What starts the runner, and what it is given.
+fn after_runner(argv: &[String]) -> Option<(&[String], &[String])> {
+    let (head, rest) = argv.split_at_checked(6)?;
+    let [shell, flag, _runner, name, _phase, _overall] = head else {
+        return None;
+    };
+    let is_ours = shell == "/bin/sh" && flag == "-c" && name == RUNNER_NAME;
+    is_ours.then_some((head, rest))
 }
 
 fn take_step(argv: &[String]) -> Option<(Step<'static>, &[String])> {
