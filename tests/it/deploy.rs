@@ -114,6 +114,7 @@ fn what_the_values_say_is_the_last_word() {
             pod(name)["containers"][0]["image"],
             "registry.test/quiescent:1.0"
         );
+        assert_eq!(of(name, "QUIESCENT_IMAGE"), "registry.test/quiescent:1.0");
     }
     let webhooks = rendered.iter().filter_map(|it| it["webhooks"].as_array());
     let entries: Vec<_> = webhooks.flatten().collect();
@@ -177,6 +178,26 @@ fn versions_are_those_of_the_program() {
         let job = beside.iter().find(|it| it["kind"] == "CronJob").unwrap();
         let pod = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
         assert_eq!(pod["containers"][0]["image"], expected.as_str(), "{path}");
+    }
+}
+
+/// What coordinators get the program from is the image of the program itself, whoever names it.
+#[test]
+fn a_kustomization_on_top_names_the_image_of_coordinators_too() {
+    if !there_are_kubectl_and_helm() {
+        return;
+    }
+    let rendered = on_top(&serde_json::json!({
+        "images": [{"name": "quiescent", "newName": "registry.test/quiescent", "newTag": "1.0"}],
+    }));
+    for name in ["quiescent", "quiescent-controller"] {
+        let container = &deployment(&rendered, name)["spec"]["template"]["spec"]["containers"][0];
+        let mut variables = container["env"].as_array().unwrap().iter();
+        let variable = variables
+            .find(|it| it["name"] == "QUIESCENT_IMAGE")
+            .unwrap();
+        assert_eq!(variable["value"], "registry.test/quiescent:1.0");
+        assert_eq!(container["image"], variable["value"]);
     }
 }
 
@@ -281,16 +302,26 @@ fn kustomize(folder: &str) -> Vec<Value> {
 
 /// The overlay `opt-in` with further components.
 pub fn with_components(components: &[&str]) -> Vec<Value> {
+    on_top(&serde_json::json!({ "components": components }))
+}
+
+/// The overlay `opt-in` under a kustomization of somebody's own, whose components are those of `deploy`.
+fn on_top(kustomization: &Value) -> Vec<Value> {
     // Kustomize knows relative paths alone, and resolves links first.
     let folder = tempfile::tempdir().unwrap();
     let own = fs::canonicalize(folder.path()).unwrap();
     let up: PathBuf = own.iter().skip(1).map(|_| "..").collect();
     let deploy = up.join(in_tree("deploy").strip_prefix("/").unwrap());
     let path = |part: &str| deploy.join(part).display().to_string();
-    let kustomization = serde_json::json!({
-        "resources": [path("overlays/opt-in")],
-        "components": components.iter().map(|it| path(it)).collect::<Vec<_>>(),
-    });
+    let mut kustomization = kustomization.clone();
+    kustomization["resources"] = serde_json::json!([path("overlays/opt-in")]);
+    for component in kustomization["components"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+    {
+        *component = path(component.as_str().unwrap()).into();
+    }
     fs::write(own.join("kustomization.yaml"), kustomization.to_string()).unwrap();
     kustomize(own.to_str().unwrap())
 }

@@ -44,11 +44,12 @@ topologySpreadConstraints:
 
 {{/* The same of their containers. What the values say of a variable is the last word. */}}
 {{- define "quiescent.container" -}}
-{{- $env := merge (deepCopy .values.env) .env (dict "QUIESCENT_VELERO_NAMESPACE" .root.Values.veleroNamespace) }}
+{{- $image := printf "%s:%s" .root.Values.image.repository (.root.Values.image.tag | default .root.Chart.AppVersion) }}
+{{- $env := merge (deepCopy .values.env) .env (dict "QUIESCENT_VELERO_NAMESPACE" .root.Values.veleroNamespace "QUIESCENT_IMAGE" $image) }}
 {{- if .root.Values.policies }}
 {{- $env = merge $env (dict "QUIESCENT_POLICIES" "/policies" "QUIESCENT_LIBRARY" "true") }}
 {{- end -}}
-image: {{ printf "%s:%s" .root.Values.image.repository (.root.Values.image.tag | default .root.Chart.AppVersion) }}
+image: {{ $image }}
 {{- with .root.Values.image.pullPolicy }}
 imagePullPolicy: {{ . }}
 {{- end }}
