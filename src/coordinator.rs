@@ -6,6 +6,8 @@
 //! knows what may have been held.
 mod words;
 
+pub use words::{failure, success};
+
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};

@@ -4,6 +4,7 @@
 mod http;
 mod subject;
 mod target;
+mod within;
 
 use std::time::Duration;
 
@@ -14,9 +15,10 @@ use tokio::time::{self, Instant};
 pub use self::{
     subject::Subject,
     target::{Target, labels, meant, named, selector},
+    within::call as call_within,
 };
 use crate::{
-    kubernetes::{Exit, Place, Running, exec},
+    kubernetes::{Ended, Exit, Place, Running, exec},
     policy::call,
     shutdown::Shutdown,
     trial::{Hook, Outcome, Run, Step, Trial, Tried},
@@ -76,10 +78,7 @@ impl Live<'_> {
     /// Runs a hook as long as Velero waits for it. What goes on after that is given back.
     pub async fn run(&self, subject: &Subject, hook: &Hook) -> (Run, Option<Running>) {
         let began = Instant::now();
-        let run = |outcome| Run {
-            took: began.elapsed(),
-            ..Run::silent(hook.phase(), outcome)
-        };
+        let run = |outcome| run(hook.phase(), began, outcome);
         let mut running = match hook {
             Hook::Exec(exec_hook) => {
                 let container = match subject.container(exec_hook) {
@@ -107,20 +106,7 @@ impl Live<'_> {
             }
         };
         tokio::select! {
-            ended = running.ended() => {
-                let outcome = match ended.exit {
-                    Exit::Code(code) => Outcome::Exited(code),
-                    Exit::NotRun(why) => Outcome::NotRun(why),
-                    Exit::Lost(why) => Outcome::Lost(why),
-                };
-                let run = Run {
-                    printed: ended.stdout.bytes + ended.stderr.bytes,
-                    stdout: ended.stdout.end,
-                    stderr: ended.stderr.end,
-                    ..run(outcome)
-                };
-                (run, None)
-            }
+            ended = running.ended() => (of_its_end(hook.phase(), began, ended), None),
             () = time::sleep(hook.timeout().to_std()) => {
                 let is_post = hook.phase() != HookPhase::Pre;
                 let outcome = if is_post && !running.has_begun() {
@@ -132,6 +118,34 @@ impl Live<'_> {
             }
             () = stopped => (run(Outcome::Interrupted), Some(running)),
         }
+    }
+}
+
+/// A hook that printed nothing, or nothing that we know of.
+fn run(phase: HookPhase, began: Instant, outcome: Outcome) -> Run {
+    Run {
+        took: began.elapsed(),
+        ..Run::silent(phase, outcome)
+    }
+}
+
+/// A hook that has ended.
+fn of_its_end(phase: HookPhase, began: Instant, ended: Ended) -> Run {
+    let Ended {
+        exit,
+        stdout,
+        stderr,
+    } = ended;
+    let outcome = match exit {
+        Exit::Code(code) => Outcome::Exited(code),
+        Exit::NotRun(why) => Outcome::NotRun(why),
+        Exit::Lost(why) => Outcome::Lost(why),
+    };
+    Run {
+        printed: stdout.bytes + stderr.bytes,
+        stdout: stdout.end,
+        stderr: stderr.end,
+        ..run(phase, began, outcome)
     }
 }
 

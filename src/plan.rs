@@ -162,6 +162,16 @@ impl<'a> Plan<'a> {
         self.changes.is_empty()
     }
 
+    /// The policies that call the pod: with a coordinator, which does so for Velero, and without.
+    pub fn callers(&self) -> impl Iterator<Item = &'a Policy> {
+        let passed = self.passed.iter();
+        let passed = passed.filter(|(_, why)| *why == Reason::CallsHttp);
+        let applied = self.applied.iter().map(|it| it.policy);
+        applied
+            .filter(|policy| !policy.hooks.calls.is_empty())
+            .chain(passed.map(|(policy, _)| *policy))
+    }
+
     /// The policies that the pod follows, each in its version.
     #[must_use]
     pub fn provenance(&self) -> Cow<'a, str> {

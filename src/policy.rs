@@ -32,8 +32,10 @@ pub use scripts::{SHELL_LIBRARY, ScriptFile, Scripts, shell_library};
 pub use selector::Selector;
 pub use set::{Place, PolicySet};
 
+use serde::{Deserialize, Serialize};
+
 use self::call::Call;
-use crate::velero::{OnError, RestoreWait, Timeout};
+use crate::velero::{HookPhase, OnError, RestoreWait, Timeout};
 
 /// The label with which a pod or a namespace opts in or out.
 pub const INJECT_LABEL: &str = "quiescent.dev/inject";
@@ -148,21 +150,37 @@ pub struct Hooks {
     /// In an init container of the restored pod.
     pub init: Option<Hook>,
     pub check: Option<Check>,
-    /// In place of `pre` and `post`. Velero makes no calls.
+    /// What is called before and after. Velero makes no calls: `pre` and `post` are there beside them where
+    /// a coordinator does.
     pub calls: Calls,
 }
 
 /// What is called over HTTP before and after the volumes of a pod are taken. Few policies call, and so it
 /// takes no room in the others.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Calls {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pre: Option<Box<Call>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post: Option<Box<Call>>,
 }
 
 impl Calls {
     pub const fn is_empty(&self) -> bool {
         self.pre.is_none() && self.post.is_none()
+    }
+
+    /// In the order of the hooks.
+    pub fn all(&self) -> impl Iterator<Item = &Call> + Clone {
+        self.pre.iter().chain(&self.post).map(|it| &**it)
+    }
+
+    /// Without that of the pre hook, as the post hook makes it.
+    fn of_post(&self) -> Self {
+        Self {
+            pre: None,
+            post: self.post.clone(),
+        }
     }
 }
 
@@ -207,6 +225,8 @@ pub enum Action {
     Command(Vec<String>),
     /// A request to the coordinator.
     Coordinator(coordinator::Request),
+    /// The call of the policy for this phase of a backup, made by the coordinator.
+    Call(HookPhase),
 }
 
 /// A volume that the pod gets.
@@ -283,8 +303,9 @@ impl Policy {
         for hook in hooks.into_iter().flatten() {
             hook.usual = Usual::default();
         }
-        if let Some(coordinator) = &mut policy.coordinator {
-            coordinator.session.usual = Usual::default();
+        let coordinator = policy.coordinator.as_mut();
+        if let Some(session) = coordinator.and_then(|it| it.session.as_mut()) {
+            session.hook.usual = Usual::default();
         }
         policy
     }
@@ -311,6 +332,12 @@ impl Policy {
         !matches!(self.about.blocks.as_str(), "" | "nothing" | "fork")
     }
 
+    /// Whether its hooks call, and Velero has no part in that: no coordinator makes the calls.
+    #[must_use]
+    pub const fn calls_without_velero(&self) -> bool {
+        !self.hooks.calls.is_empty() && self.coordinator.is_none()
+    }
+
     /// Whether it leaves a dump in a volume of its own.
     #[must_use]
     pub fn dumps(&self) -> bool {
@@ -319,8 +346,8 @@ impl Policy {
 
     /// Whether Velero runs one of its scripts.
     fn runs_scripts(&self) -> bool {
-        let session = self.coordinator.iter().map(|it| &it.session);
-        let mut hooks = self.hooks.all().chain(session);
+        let sessions = self.coordinator.iter().flat_map(|it| &it.session);
+        let mut hooks = self.hooks.all().chain(sessions.map(|it| &it.hook));
         hooks.any(|hook| matches!(hook.action, Action::Script(_)))
     }
 

@@ -17,12 +17,15 @@ pub use said::{Said, said, size};
 
 use crate::{
     pod::{Container, PodView},
-    policy::{Calls, call::Call},
+    policy::{
+        Calls,
+        call::{self, Call},
+    },
     velero::{ExecHook, HookPhase, OnError},
 };
 
 /// So long a pre hook that was not waited for may still end, and have its doings undone once more.
-pub const LINGER: Duration = Duration::from_secs(10);
+pub const LINGER: Duration = call::LINGER.to_std();
 
 /// The hooks that Velero would run for a pod, or the calls that are made in their place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,8 @@
 //! `quiescent coordinator`: in a container beside a database, it holds from one hook to the next what
-//! no hook of its own can hold.
+//! no hook of its own can hold, and makes the calls that Velero cannot.
 
 mod ask;
+mod call;
 mod http;
 mod install;
 mod kept;
@@ -11,7 +12,7 @@ mod session;
 use std::path::PathBuf;
 
 use super::Ended;
-use crate::velero::Timeout;
+use crate::{shutdown, velero::Timeout};
 
 /// Where a pod keeps what is held, and the socket to ask at.
 const STATE: &str = "/quiescent/coordinator/state";
@@ -56,6 +57,20 @@ Examples:
 Examples:
   quiescent coordinator status --state state")]
     Status(Place),
+    /// Make the call of a hook over HTTP; what Secrets have comes from variables
+    #[command(after_help = "\
+The exit code is 0 when the answer is the expected one, 1 when it is not, 4
+when there is none in time. A pre hook that fails is undone by the call of the
+post hook before it ends.
+
+Examples:
+  quiescent coordinator call --name orders \"$CALLS\"")]
+    Call(Box<call::Args>),
+    /// Hold nothing, and wait for the end: the container is there for hooks that run in it
+    #[command(after_help = "\
+Examples:
+  quiescent coordinator wait")]
+    Wait,
     /// Copy this program and what it is linked with into a folder, from which it runs in any container
     #[command(after_help = "\
 Examples:
@@ -86,6 +101,13 @@ pub fn run(args: Args) -> anyhow::Result<Ended> {
         Command::Start(request) => Ok(ask::start(&request)),
         Command::Stop(request) => Ok(ask::stop(&request)),
         Command::Status(place) => ask::status(&place),
+        Command::Call(args) => call::run(&args),
+        Command::Wait => super::block_on(wait()),
         Command::Install(args) => install::run(&args),
     }
+}
+
+async fn wait() -> anyhow::Result<Ended> {
+    shutdown::on_signals()?.draining().await;
+    Ok(Ended::Fine)
 }

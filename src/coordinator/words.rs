@@ -18,7 +18,20 @@ pub fn nothing_to_stop(state: &State) -> String {
     }
 }
 
+/// The last line of a hook that did what it is for.
+#[must_use]
+pub fn success(name: &str, phase: &str, seconds: u64) -> Line {
+    Line {
+        text: format!(
+            "{} policy={name} phase={phase} seconds={seconds}",
+            super::HOLDS
+        ),
+        complaint: false,
+    }
+}
+
 /// The sentence and the last line of a hook that failed.
+#[must_use]
 pub fn failure(name: &str, phase: &str, code: u8, problem: &str) -> [Line; 2] {
     [
         Line {

@@ -1,4 +1,5 @@
-//! A hook that is a call over HTTP, made from here. What Secrets have is read for it, sent, and forgotten.
+//! A hook that is a call over HTTP, made from here: outside of the pod, or in a container of it. What Secrets
+//! have is read for it, sent, and forgotten.
 
 mod connect;
 mod secrets;
@@ -16,7 +17,7 @@ use kube::Client;
 use tokio::time;
 
 use self::{
-    connect::{Connected, Road},
+    connect::{Connected, From, Road},
     secrets::Secrets,
 };
 use super::Subject;
@@ -34,18 +35,36 @@ const AGENT: &str = concat!("quiescent/", env!("CARGO_PKG_VERSION"));
 
 /// Begins to call. It ends as a command does: with 0 when the answer is the expected one, else with 1.
 pub fn call(client: &Client, subject: &Subject, hook: &HttpHook) -> Running {
+    begin(
+        From::Outside {
+            client: client.clone(),
+            namespace: subject.namespace.clone(),
+            pod: subject.name.clone(),
+        },
+        hook,
+    )
+}
+
+/// The same from a container of the pod, whose variables have the Secrets.
+pub fn call_within(hook: &HttpHook) -> Running {
+    begin(From::Within, hook)
+}
+
+fn begin(from: From, hook: &HttpHook) -> Running {
     let HttpHook { phase, call } = hook.clone();
-    let client = client.clone();
-    let (namespace, pod) = (subject.namespace.clone(), subject.name.clone());
     Running::new(|begins| async move {
-        let secrets = match secrets::read(&client, &namespace, &call).await {
+        let secrets = match &from {
+            From::Outside {
+                client, namespace, ..
+            } => secrets::read(client, namespace, &call).await,
+            From::Within => secrets::of_variables(&call),
+        };
+        let secrets = match secrets {
             Ok(secrets) => secrets,
             Err(why) => return ended(Exit::NotRun(why)),
         };
         let road = Road {
-            client: &client,
-            namespace: &namespace,
-            pod: &pod,
+            from: &from,
             begins: &begins,
         };
         attempts(road, phase, &call, &secrets).await

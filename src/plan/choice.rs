@@ -118,7 +118,7 @@ fn under<'a>(
         let applied = Applied { policy, container };
         let runs_in = applied.runs_in(HookPhase::Pre);
         let place = (position, runs_in);
-        let admitted = if !policy.hooks.calls.is_empty() {
+        let admitted = if policy.calls_without_velero() {
             Err(Reason::CallsHttp)
         } else if theirs.is_some_and(|theirs| theirs != place) {
             Err(Reason::OtherContainer)

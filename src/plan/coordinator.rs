@@ -1,5 +1,5 @@
 //! The containers of a coordinator: one that brings the program, and one that runs it beside the
-//! container of the hooks, with that one's user and with those of its variables that are no literals.
+//! container of the hooks, with that one's user, and with no variable that is a literal.
 
 use serde_json::{Map, Value, json};
 
@@ -7,9 +7,12 @@ use super::{Change, NewVolume, Note, Source};
 use crate::{
     pod::{Container, PodView},
     policy::{
-        Coordinator, Policy, VolumeSource,
-        coordinator::{FOLDER, INSTALLER, PROGRAM, VOLUME, is_coordinators, is_ours, program},
-        file::EmptyDir,
+        Calls, Coordinator, Policy, VolumeSource,
+        call::{self, Call},
+        coordinator::{
+            FOLDER, INSTALLER, PROGRAM, Session, VOLUME, is_coordinators, is_ours, program,
+        },
+        file::{EmptyDir, SecretKeyRef},
     },
     select::{Facts, Reason},
 };
@@ -112,7 +115,10 @@ pub fn changes<'a>(
     }
     let name = &coordinator.name;
     if !pod.containers().iter().any(|it| *it.name == **name) {
-        let (env, left) = variables(coordinator, model);
+        let (env, left) = match &coordinator.session {
+            Some(session) => variables(session, model),
+            None => (secrets(&policy.hooks.calls), Vec::new()),
+        };
         notes.extend(left.into_iter().map(|subject| Note {
             subject,
             reason: Reason::LiteralValue,
@@ -143,21 +149,11 @@ fn beside(
     facts: Facts<'_>,
     env: Vec<Value>,
 ) -> Value {
-    let session = super::hooks::invocation(policy, &coordinator.session, pod, facts);
     let mut command = program();
-    let limit = format!("--limit={}", coordinator.limit);
-    let name = format!("--name={}", policy.name);
-    command.extend(["serve".to_owned(), name, limit]);
-    if let Some(port) = coordinator.port {
-        let host = if coordinator.token.is_some() {
-            "0.0.0.0"
-        } else {
-            "127.0.0.1"
-        };
-        command.push(format!("--listen={host}:{port}"));
+    match &coordinator.session {
+        Some(session) => serve(&mut command, policy, session, pod, facts),
+        None => command.push("wait".to_owned()),
     }
-    command.push("--".to_owned());
-    command.extend(session.argv.iter().cloned());
     let image = coordinator.image.as_deref().or(model.image.as_deref());
     let mut container = json!({
         "name": coordinator.name,
@@ -182,6 +178,30 @@ fn beside(
     container
 }
 
+/// Holds what the hooks ask for.
+fn serve(
+    command: &mut Vec<String>,
+    policy: &Policy,
+    session: &Session,
+    pod: &PodView<'_>,
+    facts: Facts<'_>,
+) {
+    let limit = format!("--limit={}", session.limit);
+    let name = format!("--name={}", policy.name);
+    command.extend(["serve".to_owned(), name, limit]);
+    if let Some(port) = session.port {
+        let host = if session.token.is_some() {
+            "0.0.0.0"
+        } else {
+            "127.0.0.1"
+        };
+        command.push(format!("--listen={host}:{port}"));
+    }
+    command.push("--".to_owned());
+    let holds = super::hooks::invocation(policy, &session.hook, pod, facts);
+    command.extend(holds.argv.iter().cloned());
+}
+
 fn copy(container: &mut Value, field: &str, from: Option<crate::json::Raw<'_>>) {
     if let Some(value) = from.and_then(|raw| serde_json::from_str(raw.0).ok()) {
         container[field] = value;
@@ -189,15 +209,12 @@ fn copy(container: &mut Value, field: &str, from: Option<crate::json::Raw<'_>>) 
 }
 
 /// The variables that are copied, and the names of those that are not since they are literals.
-fn variables<'c>(
-    coordinator: &'c Coordinator,
-    model: &Container<'_>,
-) -> (Vec<Value>, Vec<&'c str>) {
+fn variables<'c>(session: &'c Session, model: &Container<'_>) -> (Vec<Value>, Vec<&'c str>) {
     let there = model.env.map_or("[]", |raw| raw.0);
     let there: Vec<Map<String, Value>> = serde_json::from_str(there).unwrap_or_default();
     let mut env = Vec::new();
     let mut left = Vec::new();
-    for name in &coordinator.env {
+    for name in &session.env {
         let named = there
             .iter()
             .find(|it| it.get("name").is_some_and(|it| it == name));
@@ -209,11 +226,25 @@ fn variables<'c>(
             None => {}
         }
     }
-    if let Some(key) = &coordinator.token {
+    if let Some(key) = &session.token {
         let key = json!({"name": key.name, "key": key.key});
         env.push(json!({"name": TOKEN, "valueFrom": {"secretKeyRef": key}}));
     }
     (env, left)
+}
+
+/// What the calls send from Secrets. No pod waits for a Secret that is missing: its call says so.
+fn secrets(calls: &Calls) -> Vec<Value> {
+    let mut env: Vec<Value> = Vec::new();
+    for secret in calls.all().flat_map(Call::secrets) {
+        let SecretKeyRef { name, key } = secret;
+        let of = json!({"secretKeyRef": {"name": name, "key": key, "optional": true}});
+        let variable = json!({"name": call::variable(secret), "valueFrom": of});
+        if !env.contains(&variable) {
+            env.push(variable);
+        }
+    }
+    env
 }
 
 /// The positions of what is ours in a list of containers.

@@ -7,7 +7,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::file::{Field, Method, Retry, SecretKeyRef};
+use super::{
+    file::{Field, Method, Retry, SecretKeyRef},
+    fingerprint,
+};
 use crate::velero::{OnError, Timeout};
 
 /// A call without anything wrong in it. Of Secrets it knows no more than the name.
@@ -15,15 +18,20 @@ use crate::velero::{OnError, Timeout};
 pub struct Call {
     pub method: Method,
     pub target: Target,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<(String, Text)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Text>,
     pub statuses: Vec<Statuses>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<Field>,
     /// The certificates to trust, where not those of the system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<SecretKeyRef>,
     /// For all attempts together.
     pub timeout: Timeout,
     pub on_error: OnError,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
 }
 
@@ -33,6 +41,33 @@ impl fmt::Display for Call {
         write!(f, "{} {}", self.method.as_str(), self.target)
     }
 }
+
+impl Call {
+    /// What it needs of Secrets, each named once.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<&SecretKeyRef> {
+        let texts = self.headers.iter().map(|(_, text)| text).chain(&self.body);
+        let named = texts.filter_map(|it| it.secret.as_ref()).chain(&self.ca);
+        let mut each: Vec<&SecretKeyRef> = Vec::new();
+        for secret in named {
+            if !each.contains(&secret) {
+                each.push(secret);
+            }
+        }
+        each
+    }
+}
+
+/// The variable in which a container that calls has what stands under a key of a Secret.
+#[must_use]
+pub fn variable(secret: &SecretKeyRef) -> String {
+    let SecretKeyRef { name, key } = secret;
+    let short = fingerprint([name.as_bytes(), key.as_bytes()], 12);
+    format!("QUIESCENT_SECRET_{}", short.to_ascii_uppercase())
+}
+
+/// So long a pre hook that was not waited for may still end, and have its doings undone once more.
+pub const LINGER: Timeout = Timeout::from_seconds(10);
 
 /// Who is called.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
-//! A container beside a database that holds something between two hooks, and how it is asked.
+//! A container beside a database that holds something between two hooks or makes their calls, and how it
+//! is asked.
 
-use super::{Hook, file};
+use super::{Calls, Hook, call::Call, file};
 use crate::{pod::Container, velero::Timeout};
 
 /// What a policy with a coordinator brings into a pod.
@@ -10,15 +11,22 @@ pub struct Coordinator {
     pub name: String,
     /// Its image, where that is not the one of the chosen container.
     pub image: Option<String>,
+    /// None where the hooks of the policy call.
+    pub session: Option<Session>,
+    pub resources: file::Resources,
+}
+
+/// What is held from one hook to the next.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
     /// What holds until its standard input ends.
-    pub session: Hook,
+    pub hook: Hook,
     /// The longest that it holds.
     pub limit: Timeout,
     /// Names of variables of the chosen container.
     pub env: Vec<String>,
     pub port: Option<u16>,
     pub token: Option<file::SecretKey>,
-    pub resources: file::Resources,
 }
 
 /// The volume that the coordinator has for itself, and where it is mounted.
@@ -63,6 +71,29 @@ impl Request {
         };
         argv.extend([request.to_owned(), format!("--timeout={seconds}s")]);
         argv
+    }
+}
+
+/// What Velero runs in the coordinator's container for a hook that calls: for the call of a pre hook, that
+/// of the post hook is there too, which undoes it.
+pub(super) fn call_argv(policy: &str, calls: &Calls) -> Vec<String> {
+    let mut argv = program();
+    let calls = serde_json::to_string(calls).expect("a call has no keys but texts");
+    argv.extend(["call".to_owned(), format!("--name={policy}"), calls]);
+    argv
+}
+
+/// What a command asks of a coordinator, in a word or two, where it is such a command.
+#[must_use]
+pub fn asked(argv: &[String]) -> Option<String> {
+    let asked = argv.strip_prefix(program().as_slice())?;
+    match asked {
+        [request, _, calls] if request == "call" => {
+            let calls: Calls = serde_json::from_str(calls).ok()?;
+            calls.all().next().map(Call::to_string)
+        }
+        [request, ..] => Some(format!("coordinator {request}")),
+        [] => None,
     }
 }
 

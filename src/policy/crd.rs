@@ -56,13 +56,23 @@ const RULES: &[(&str, &str, &str)] = &[
     ),
     (
         "",
-        "!has(self.coordinator) || has(self.scriptFiles) && self.coordinator.session in self.scriptFiles",
+        "!has(self.coordinator) || !has(self.coordinator.session) || has(self.scriptFiles) && self.coordinator.session in self.scriptFiles",
         "coordinator.session is none of scriptFiles",
     ),
     (
         "",
-        "!has(self.coordinator) || !has(self.hooks.pre) && !has(self.hooks.post)",
+        "!has(self.coordinator) || has(self.coordinator.session) != ((has(self.hooks.pre) && has(self.hooks.pre.http)) || (has(self.hooks.post) && has(self.hooks.post.http)))",
+        "a coordinator has a session, or the hooks call over HTTP",
+    ),
+    (
+        "",
+        "!has(self.coordinator) || !has(self.coordinator.session) || !has(self.hooks.pre) && !has(self.hooks.post)",
         "the coordinator has both hooks of a backup",
+    ),
+    (
+        "/properties/coordinator",
+        "has(self.session) ? has(self.startTimeout) && has(self.stopTimeout) && has(self.limit) && has(self.onError) : !has(self.startTimeout) && !has(self.stopTimeout) && !has(self.limit) && !has(self.onError) && !has(self.env) && !has(self.port) && !has(self.tokenSecret)",
+        "startTimeout, stopTimeout, limit and onError belong to a session, and env, port and tokenSecret to no coordinator without one",
     ),
     (
         "/properties/hooks/properties/pre",

@@ -68,7 +68,7 @@ pub struct Spec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, Parameter>,
     pub hooks: Hooks,
-    /// A container that the pod gets beside that of the hooks: what no single hook can hold, a session or a lock, is held there from the pre hook to the post hook.
+    /// A container that the pod gets beside that of the hooks: what no single hook can hold, a session or a lock, is held there from the pre hook to the post hook; or hooks that call over HTTP are called from there, as Velero cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coordinator: Option<Coordinator>,
     /// How the scripts come into the pod.
@@ -389,30 +389,35 @@ pub struct RestoreHook {
     pub on_error: OnError,
 }
 
-/// A container that holds something between two hooks of a backup, which it has in their place.
+/// A container beside that of the hooks. With a session it holds something between two hooks of a backup, which it has in their place; without one it makes the calls of the policy's hooks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Coordinator {
-    /// A file in the folder `scripts` beside the policy, or of `spec.scriptFiles`, run by `/bin/sh`. It says `quiescent result=ok` when it holds, and lets go when its standard input ends.
-    pub session: String,
-    /// How long it may take until it holds.
-    pub start_timeout: Timeout,
-    /// How long it may take to let go.
-    pub stop_timeout: Timeout,
-    /// The longest that it holds; then it lets go by itself, and the post hook fails.
-    pub limit: Timeout,
-    /// Whether a failure leaves the pod out of the backup.
-    pub on_error: OnError,
+    /// A file in the folder `scripts` beside the policy, or of `spec.scriptFiles`, run by `/bin/sh`. It says `quiescent result=ok` when it holds, and lets go when its standard input ends. What is said of a session below needs one, and `startTimeout`, `stopTimeout`, `limit` and `onError` stand beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// How long the session may take until it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_timeout: Option<Timeout>,
+    /// How long the session may take to let go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_timeout: Option<Timeout>,
+    /// The longest that the session holds; then it lets go by itself, and the post hook fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Timeout>,
+    /// Whether a failure of the session leaves the pod out of the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_error: Option<OnError>,
     /// The name of the container; `quiescent-coordinator` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Its image; that of the container of the hooks when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Variables of the container of the hooks that it gets too, where they come by `valueFrom`. A value that is written in the pod is never copied.
+    /// Variables of the container of the hooks that the session gets too, where they come by `valueFrom`. A value that is written in the pod is never copied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
-    /// A port at which it takes requests over HTTP: at the pod's address with a token, without one at 127.0.0.1.
+    /// A port at which requests to start and stop the session are taken over HTTP: at the pod's address with a token, without one at 127.0.0.1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// The Secret with the token that requests over HTTP must have.

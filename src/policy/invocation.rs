@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
-use super::{Action, Delivery, Hook, Parameter, Policy, fingerprint};
-use crate::velero::{Timeout, encode_command};
+use super::{Action, Delivery, Hook, Parameter, Policy, coordinator, fingerprint};
+use crate::velero::{HookPhase, Timeout, encode_command};
 
 /// The variable in which every script finds the seconds that it may take.
 pub const TIMEOUT_VARIABLE: &str = "QUIESCENT_TIMEOUT";
@@ -102,6 +102,15 @@ impl Policy {
                 argv.push(format!("{}/{name}", self.scripts_path()));
             }
             Action::Coordinator(request) => argv = request.argv(limit(hook.timeout)),
+            Action::Call(phase) => {
+                let calls = &self.hooks.calls;
+                argv = match phase {
+                    HookPhase::Pre => coordinator::call_argv(&self.name, calls),
+                    HookPhase::Post | HookPhase::PostRestore => {
+                        coordinator::call_argv(&self.name, &calls.of_post())
+                    }
+                };
+            }
             // As it is: an image without a shell may have no `env` either.
             Action::Command(command) => {
                 let variables: Vec<String> = variables.collect();

@@ -76,8 +76,8 @@ impl Compiler<'_, '_> {
         let parameters = self.parameters(spec, &metadata.name);
         let mut hooks = self.hooks(&spec.hooks);
         let coordinator = self.coordinator(spec, &mut hooks);
-        self.pair(&spec.hooks);
-        self.beside_calls(spec, &hooks);
+        self.pair(spec);
+        self.beside_calls(spec);
         let scripts = self.scripts(spec, &hooks);
         self.thaw(spec, &hooks, &scripts);
         let volumes = self.volumes(spec, &metadata.name);

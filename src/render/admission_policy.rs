@@ -88,7 +88,7 @@ pub fn admission_policy<'p>(
 }
 
 fn render<'p>(policy: &'p Policy, settings: &Settings, backstop: Backstop) -> Rendered<'p> {
-    if !policy.hooks.calls.is_empty() {
+    if policy.calls_without_velero() {
         return Rendered {
             policy,
             objects: Vec::new(),

@@ -9,7 +9,7 @@ use crate::{
     inject::Injection,
     plan::{Change, ContainerList, NewContainer, NewMount, NewVolume, Part, Plan, Source},
     pod::PodView,
-    policy::{ContainerChoice, Policy, VolumeSource},
+    policy::{ContainerChoice, Policy, VolumeSource, coordinator},
     recognise::{self, Known, Spread},
     select::{Facts, Mode, Namespace, Reason, Verdict, method, recognised},
     velero::{BACKUP_VOLUMES, HookPhase, INIT_COMMAND, INIT_IMAGE, INIT_PREFIX, decode_command},
@@ -508,13 +508,8 @@ fn hook(out: &mut String, plan: &Plan<'_>, phase: HookPhase) {
     if let Some((command, replaced)) = set(keys.command) {
         changed |= replaced;
         let argv = decode_command(command).unwrap_or_default();
-        words.push(match argv.as_slice() {
-            [.., program, request, _] if program == "coordinator" => {
-                format!("coordinator {request}")
-            }
-            [.., last] => shortened(last),
-            [] => String::new(),
-        });
+        let last = || argv.last().map_or_else(String::new, |last| shortened(last));
+        words.push(coordinator::asked(&argv).unwrap_or_else(last));
     }
     for (word, key) in parts {
         if let Some((value, replaced)) = set(key) {

@@ -165,7 +165,7 @@ pub fn policy(
         Reason::NoSuchVolume => "name a volume of the pod in its backupVolumes".to_owned(),
         Reason::TooLong => "shorten the timeout of one of the policies".to_owned(),
         Reason::CallsHttp => {
-            "for backups by Velero, let a script call, with a client that the image has: see quiescent library show http-call".to_owned()
+            "for backups by Velero, add coordinator: {} to its spec, a container that makes the calls".to_owned()
         }
         Reason::Restored => "nothing: the pods that follow this one get them".to_owned(),
         // Nothing helps with these, or they are no policy's.

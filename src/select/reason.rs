@@ -74,7 +74,7 @@ reasons! {
     OneInit = "one_init" "Velero makes one init container for a restored pod, and a policy before this one has it",
     NoSuchVolume = "no_such_volume" "the pod has no volume of the name that is to be backed up",
     TooLong = "too_long" "with the hooks before it the time would exceed the 4h after which Velero ends any",
-    CallsHttp = "calls_http" "its hooks call HTTP, which Velero cannot: quiescent snapshot and quiescent test make the calls",
+    CallsHttp = "calls_http" "its hooks call HTTP, which Velero cannot without a coordinator: quiescent snapshot and quiescent test make the calls",
     ManyAnnotations = "many_annotations" "the pod's annotations would exceed the 256 KiB that Kubernetes allows",
     Restored = "restored" "the pod is restored from a backup with other hooks than these, and keeps what it had",
     Unprovable = "unprovable" "the patch did not pass its own proof, which is a bug of ours",

@@ -10,7 +10,7 @@ use crate::{
     pod::PodView,
     policy::{Policy, PolicySet},
     recognise::{Spread, spread},
-    select::{Facts, Reason},
+    select::Facts,
     trial::{Hook, Hooks},
 };
 
@@ -122,27 +122,27 @@ impl Chosen {
     }
 }
 
-/// The policy that calls the pod. Nothing puts its calls and the hooks of another in an order.
+/// The policy that calls the pod. We make its calls ourselves, also where a coordinator makes them for
+/// Velero: what its annotations run is not run then. Nothing puts its calls and the hooks of another in an
+/// order.
 fn caller<'p>(
     injection: &Injection<'p>,
     there: &BTreeMap<String, String>,
 ) -> Result<Option<&'p Policy>, String> {
     let plan = &injection.plan;
-    let mut callers = plan.passed.iter();
-    let mut callers = callers
-        .by_ref()
-        .filter(|(_, why)| *why == Reason::CallsHttp)
-        .map(|(policy, _)| *policy);
+    let mut callers = plan.callers();
     let Some(policy) = callers.next() else {
         return Ok(None);
     };
-    let runs = plan.applied.first().map(|it| it.policy);
+    let mut applied = plan.applied.iter().map(|it| it.policy);
+    let runs = applied.find(|it| it.hooks.calls.is_empty());
+    // Those that run in a coordinator are the policy's own.
+    let authors = policy.coordinator.is_none()
+        && !Hooks::of(|key| there.get(key).map(String::as_str)).is_empty();
     let other = match callers.next().or(runs) {
         Some(other) => other.title(),
-        None if Hooks::of(|key| there.get(key).map(String::as_str)).is_empty() => {
-            return Ok(Some(policy));
-        }
-        None => "its author".into(),
+        None if authors => "its author".into(),
+        None => return Ok(Some(policy)),
     };
     Err(format!(
         "{} calls it over HTTP, and {other} has hooks for it too: exclude it from one of them",
@@ -261,12 +261,15 @@ mod tests {
     }
 
     /// The same as the webhook makes it, where databases are dumped.
-    fn hooked(mut pod: Value) -> Value {
-        let policies = PolicySet::new(library::defaults()).0;
+    fn hooked(pod: Value) -> Value {
+        made_by(&PolicySet::new(library::defaults()).0, pod)
+    }
+
+    fn made_by(policies: &PolicySet, mut pod: Value) -> Value {
         with_method("dump", |facts| {
             let text = pod.to_string();
             let view = PodView::parse(&text).unwrap();
-            let injection = inject(&policies, &view, facts);
+            let injection = inject(policies, &view, facts);
             assert!(!injection.plan.is_empty(), "{:?}", injection.reason());
             injection.patch(&view).apply(&mut pod, "").unwrap();
         });
@@ -336,6 +339,15 @@ mod tests {
 
     /// The answer where these policies stand beside the library's.
     fn among(policies: &str, pod: &Value) -> Result<Hooked, String> {
+        let chosen = Chosen::new(with_library(policies));
+        let mut found = None;
+        with_method("snapshot", |facts| {
+            found = Some(chosen.of(&pod.to_string(), facts));
+        });
+        found.unwrap()
+    }
+
+    fn with_library(policies: &str) -> PolicySet {
         let source = Arc::new(Source {
             name: "policy.yaml".to_owned(),
             text: policies.to_owned(),
@@ -346,12 +358,7 @@ mod tests {
         });
         let mut all = library::defaults();
         all.extend(places);
-        let chosen = Chosen::new(PolicySet::new(all).0);
-        let mut found = None;
-        with_method("snapshot", |facts| {
-            found = Some(chosen.of(&pod.to_string(), facts));
-        });
-        found.unwrap()
+        PolicySet::new(all).0
     }
 
     fn calling(name: &str, image: &str) -> String {
@@ -390,6 +397,28 @@ mod tests {
                 "{why}"
             );
         }
+    }
+
+    #[test]
+    fn what_a_coordinator_calls_for_velero_is_called_by_us_and_never_twice() {
+        let policy = calling("orders", "example.com/own");
+        let beside = policy.replace("hooks:", "coordinator: {}, hooks:");
+        let plain = plain("example.com/own:1");
+        let made = made_by(&with_library(&beside), plain.clone());
+        let annotated = &made["metadata"]["annotations"][HookPhase::Pre.keys().command];
+        assert!(annotated.as_str().unwrap().contains("/pause"), "{made}");
+        for pod in [&plain, &made] {
+            let found = among(&beside, pod).unwrap();
+            let call = found.hooks.pre.as_ref().and_then(Hook::call).unwrap();
+            assert_eq!(call.to_string(), "POST :8080/pause");
+            assert!(found.policies.unwrap().starts_with("orders@"));
+        }
+        let twice = beside + &calling("bills", "example.com/*");
+        let why = among(&twice, &made).unwrap_err();
+        assert!(
+            why.contains("orders calls it") && why.contains("bills"),
+            "{why}"
+        );
     }
 
     #[test]

@@ -85,8 +85,12 @@ impl Timeout {
 
     /// The time for which a program may sleep or wait; negative ones are none.
     #[must_use]
-    pub fn to_std(self) -> Duration {
-        Duration::from_nanos(u64::try_from(self.0).unwrap_or(0))
+    pub const fn to_std(self) -> Duration {
+        if self.is_positive() {
+            Duration::from_nanos(self.0.unsigned_abs())
+        } else {
+            Duration::ZERO
+        }
     }
 }
 

@@ -315,8 +315,9 @@ fn on_top(kustomization: &Value) -> Vec<Value> {
     let path = |part: &str| deploy.join(part).display().to_string();
     let mut kustomization = kustomization.clone();
     kustomization["resources"] = serde_json::json!([path("overlays/opt-in")]);
-    for component in kustomization["components"]
-        .as_array_mut()
+    let components = kustomization.get_mut("components");
+    for component in components
+        .and_then(Value::as_array_mut)
         .into_iter()
         .flatten()
     {

@@ -11,7 +11,10 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use super::{Place, Request, SOCKET};
-use crate::{cli::Ended, coordinator::Reply};
+use crate::{
+    cli::Ended,
+    coordinator::{Line, Reply},
+};
 
 /// What is written to the socket.
 #[derive(Debug, Serialize, Deserialize)]
@@ -80,19 +83,23 @@ fn ask(state: &Path, asked: &Asked, seconds: u64) -> anyhow::Result<String> {
     Ok(answer)
 }
 
+/// A reader that went away misses the words, not the exit code.
+pub fn say(lines: &[Line]) {
+    for Line { text, complaint } in lines {
+        let _ = if *complaint {
+            writeln!(io::stderr(), "{text}")
+        } else {
+            writeln!(io::stdout(), "{text}")
+        };
+    }
+}
+
 /// Says what the session said, and ends as a hook does.
 fn ended(answer: anyhow::Result<String>, phase: &str, code: u8, then: &str) -> Ended {
     let reply = answer.and_then(|text| Ok(serde_json::from_str::<Reply>(&text)?));
     match reply {
         Ok(Reply { code, said, .. }) => {
-            for line in said {
-                // A reader that went away misses the words, not the exit code.
-                let _ = if line.complaint {
-                    writeln!(io::stderr(), "{}", line.text)
-                } else {
-                    writeln!(io::stdout(), "{}", line.text)
-                };
-            }
+            say(&said);
             Ended::Hook(code)
         }
         Err(error) => {

@@ -16,7 +16,7 @@ use crate::{
     plan::{Change, PROVENANCE, WRITTEN},
     pod::PodView,
     policy::PolicySet,
-    select::{Facts, Mode, Namespace, Reason},
+    select::{Facts, Mode, Namespace},
     trial::Hooks,
     velero::{hook_of, of_pods::Labels},
 };
@@ -233,7 +233,7 @@ impl Named {
         let text = without.to_string();
         let view = PodView::parse(&text).map_err(|error| anyhow!("{}", error.what()))?;
         let injection = inject(alone, &view, facts);
-        if let [(policy, Reason::CallsHttp)] = injection.plan.passed.as_slice() {
+        if let Some(policy) = injection.plan.callers().next() {
             let calls = Hooks::calls(&policy.hooks.calls);
             return Ok((Some(policy.provenance().to_owned()), calls));
         }

@@ -1,7 +1,8 @@
-//! The way to who is called: through the API server to a port of the pod, or straight to an address, with
-//! TLS where it says so.
+//! The way to who is called: to a port of the pod, through the API server where we are outside of it, or
+//! straight to an address, with TLS where it says so.
 
 use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
     sync::{Arc, atomic::AtomicBool},
 };
@@ -26,12 +27,22 @@ use crate::{
     policy::call::{Target, Url},
 };
 
+/// From where a pod is called.
+pub enum From {
+    /// Through the API server.
+    Outside {
+        client: Client,
+        namespace: String,
+        pod: String,
+    },
+    /// From a container of the pod: all of them share its loopback.
+    Within,
+}
+
 /// What a pod is reached by.
 #[derive(Clone, Copy)]
 pub struct Road<'r> {
-    pub client: &'r Client,
-    pub namespace: &'r str,
-    pub pod: &'r str,
+    pub from: &'r From,
     /// To be set when there is a way.
     pub begins: &'r AtomicBool,
 }
@@ -54,29 +65,40 @@ pub async fn connect(
     target: &Target,
     ca: Option<&[u8]>,
 ) -> Result<Connected, String> {
-    match target {
-        Target::Pod { port, .. } => {
-            let Road {
+    let straight = match (target, road.from) {
+        (
+            Target::Pod { port, .. },
+            From::Outside {
                 client,
                 namespace,
                 pod,
-                begins: _,
-            } = road;
+            },
+        ) => {
             let forwarded = forward(client, namespace, pod, *port).await;
             let Forwarded { stream, refused } = forwarded.map_err(|error| with_causes(&error))?;
-            Ok(Connected {
+            return Ok(Connected {
                 stream: TokioIo::new(Box::pin(stream)),
                 refused,
-            })
+            });
         }
-        Target::Url(url) => {
-            let stream = to_address(url, ca).await;
-            Ok(Connected {
-                stream: TokioIo::new(stream.map_err(|error| format!("{error:#}"))?),
-                refused: pending().boxed(),
-            })
-        }
-    }
+        (Target::Pod { port, .. }, From::Within) => to_loopback(*port).await,
+        (Target::Url(url), From::Outside { .. } | From::Within) => to_address(url, ca).await,
+    };
+    Ok(Connected {
+        stream: TokioIo::new(straight.map_err(|error| format!("{error:#}"))?),
+        refused: pending().boxed(),
+    })
+}
+
+/// Of either family, as the kubelet forwards a port.
+async fn to_loopback(port: u16) -> anyhow::Result<Pin<Box<dyn Stream>>> {
+    let addresses = [
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
+    ];
+    let tcp = TcpStream::connect(addresses.as_slice()).await;
+    let tcp = tcp.with_context(|| format!("no connection to port {port} of the pod"))?;
+    Ok(Box::pin(tcp))
 }
 
 async fn to_address(url: &Url, ca: Option<&[u8]>) -> anyhow::Result<Pin<Box<dyn Stream>>> {

@@ -1,6 +1,6 @@
 //! What the Secrets of a call have, for as long as it is made.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, env, os::unix::ffi::OsStringExt as _};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kube::Client;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::{
     kubernetes::object,
     policy::{
-        call::{Call, Text},
+        call::{Call, Text, variable},
         file::SecretKeyRef,
     },
 };
@@ -33,15 +33,25 @@ struct Secret {
 /// # Errors
 /// The sentence to say, without anything of what they have.
 pub async fn read(client: &Client, namespace: &str, call: &Call) -> Result<Secrets, String> {
-    let texts = call.headers.iter().map(|(_, text)| text).chain(&call.body);
-    let named = texts.filter_map(|it| it.secret.as_ref()).chain(&call.ca);
-    let mut values: Vec<(SecretKeyRef, Vec<u8>)> = Vec::new();
-    for reference in named {
-        if values.iter().all(|(known, _)| known != reference) {
-            let value = value(client, namespace, reference).await?;
-            values.push((reference.clone(), value));
-        }
+    let mut values = Vec::new();
+    for reference in call.secrets() {
+        let value = value(client, namespace, reference).await?;
+        values.push((reference.clone(), value));
     }
+    Ok(Secrets::new(values, call.ca.clone()))
+}
+
+/// The same from the variables of this container, which Kubernetes made of the Secrets.
+///
+/// # Errors
+/// The sentence to say.
+pub fn of_variables(call: &Call) -> Result<Secrets, String> {
+    let values = call.secrets().into_iter().map(|reference| {
+        let value = env::var_os(variable(reference))
+            .ok_or_else(|| format!("{reference} was not there when this container was started"))?;
+        Ok((reference.clone(), value.into_vec()))
+    });
+    let values = values.collect::<Result<_, String>>()?;
     Ok(Secrets::new(values, call.ca.clone()))
 }
 

@@ -544,10 +544,13 @@ async fn https_is_believed_by_the_certificates_that_were_named() {
     };
     let client = cluster();
     let begins = AtomicBool::new(false);
+    let from = From::Outside {
+        client: client.clone(),
+        namespace: "shop".to_owned(),
+        pod: "orders-0".to_owned(),
+    };
     let road = Road {
-        client: &client,
-        namespace: "shop",
-        pod: "orders-0",
+        from: &from,
         begins: &begins,
     };
     let ask = async |call: Call, ca: &str| {

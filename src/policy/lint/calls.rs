@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        Hooks, Rule,
+        Rule,
         call::{Call, Reach, Statuses, Target, Text, Url, is_path},
         file::{self, Expect, Http, SecretKeyRef},
         name,
@@ -337,20 +337,24 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// A policy that calls is for those who take snapshots: Velero would do half of it.
-    pub(super) fn beside_calls(&mut self, spec: &file::Spec, hooks: &Hooks) {
-        let written = [&spec.hooks.pre, &spec.hooks.post].into_iter().flatten();
-        if written.clone().all(|it| it.http.is_none()) {
+    /// What a policy that calls has beside its calls: nobody would do it, or Velero half of it.
+    pub(super) fn beside_calls(&mut self, spec: &file::Spec) {
+        let written = [("pre", &spec.hooks.pre), ("post", &spec.hooks.post)];
+        let mut written = written
+            .into_iter()
+            .filter_map(|(phase, hook)| Some((phase, hook.as_ref()?)));
+        if written.clone().all(|(_, it)| it.http.is_none()) {
             return;
         }
-        self.key_error(
-            Rule::NotByVelero,
-            &["spec", "hooks"],
-            "Velero makes no calls: its backups of these pods have no hooks",
-        )
-        .help("quiescent snapshot makes them; for Velero see quiescent library show http-call");
-        if hooks.pre.is_some() || hooks.post.is_some() {
-            let there = if hooks.pre.is_some() { "pre" } else { "post" };
+        if spec.coordinator.is_none() {
+            self.key_error(
+                Rule::NotByVelero,
+                &["spec", "hooks"],
+                "Velero makes no calls: its backups of these pods have no hooks",
+            )
+            .help("quiescent snapshot makes them; add coordinator: {} for a container that makes them under Velero");
+        }
+        if let Some((there, _)) = written.find(|(_, it)| it.http.is_none()) {
             self.key_error(
                 Rule::CallBesideVelero,
                 &["spec", "hooks", there],
@@ -380,7 +384,7 @@ impl Compiler<'_, '_> {
             self.key_error(
                 Rule::CallBesideVelero,
                 path,
-                format!("a policy that calls has no {what}: it changes nothing in the pod"),
+                format!("a policy that calls has no {what}"),
             )
             .help("write a policy of its own for them");
         }

@@ -73,10 +73,11 @@ impl Compiler<'_, '_> {
     }
 
     /// Velero takes the hook of each phase from one place: ours alone would be paired with another's.
-    pub(super) fn pair(&mut self, hooks: &file::Hooks) {
-        let (there, missing) = match (&hooks.pre, &hooks.post) {
-            (Some(pre), None) if pre.http.is_none() => ("pre", "post"),
-            (None, Some(post)) if post.http.is_none() => ("post", "pre"),
+    pub(super) fn pair(&mut self, spec: &file::Spec) {
+        let by_velero = |hook: &file::Hook| hook.http.is_none() || spec.coordinator.is_some();
+        let (there, missing) = match (&spec.hooks.pre, &spec.hooks.post) {
+            (Some(pre), None) if by_velero(pre) => ("pre", "post"),
+            (None, Some(post)) if by_velero(post) => ("post", "pre"),
             _ => return,
         };
         let span = self.root.key(&["spec", "hooks", there]).clone();
@@ -86,7 +87,11 @@ impl Compiler<'_, '_> {
                 span,
                 format!("a {there} hook without a {missing} hook is paired with the {missing} hook of somebody's Backup"),
             )
-            .help(format!("add a {missing} hook, if only one that runs /bin/true"));
+            .help(if spec.coordinator.is_some() {
+                format!("add a {missing} hook that calls")
+            } else {
+                format!("add a {missing} hook, if only one that runs /bin/true")
+            });
     }
 
     fn hook(&mut self, hook: &file::Hook, path: &[&str]) -> Hook {
@@ -359,7 +364,7 @@ impl Compiler<'_, '_> {
             let hooks = hooks.all().chain(&hooks.post);
             let size = |hook: &Hook| match &hook.action {
                 Action::Script(name) => encode_command(&[scripts.inline(name)]).len(),
-                Action::Command(_) | Action::Coordinator(_) => 0,
+                Action::Command(_) | Action::Coordinator(_) | Action::Call(_) => 0,
             };
             let size: usize = hooks.map(size).sum();
             if size > LARGEST_INLINE {
@@ -374,8 +379,8 @@ impl Compiler<'_, '_> {
         let text = |hook: &Hook| match &hook.action {
             Action::Script(name) => scripts.inline(name),
             Action::Command(command) => command.join(" "),
-            // Its session ends with its standard input.
-            Action::Coordinator(_) => String::new(),
+            // Its session ends with its standard input, and what is called knows for itself.
+            Action::Coordinator(_) | Action::Call(_) => String::new(),
         };
         if let Some(pre) = &hooks.pre {
             let pre_text = text(pre);

@@ -32,7 +32,7 @@ pub fn unseen(
 ) -> Rendered {
     let mut rendered = Rendered::default();
     for policy in policies {
-        if !policy.hooks.calls.is_empty() {
+        if policy.calls_without_velero() {
             rendered.lost.push(Lost::new(policy.title(), Why::Calls));
             continue;
         }

@@ -231,6 +231,26 @@ fn the_schema_refuses(stage: &Stage) {
             "hooks.restore.post.script is none of scriptFiles",
         ),
         (
+            "/spec/coordinator",
+            json!({}),
+            "a coordinator has a session, or the hooks call over HTTP",
+        ),
+        (
+            "/spec/coordinator",
+            json!({"session": "hold.sh"}),
+            "startTimeout, stopTimeout, limit and onError belong to a session",
+        ),
+        (
+            "/spec/coordinator",
+            json!({"limit": "5m"}),
+            "startTimeout, stopTimeout, limit and onError belong to a session",
+        ),
+        (
+            "/spec/coordinator",
+            json!({"session": "hold.sh", "startTimeout": "1m", "stopTimeout": "1m", "limit": "5m", "onError": "Fail"}),
+            "coordinator.session is none of scriptFiles",
+        ),
+        (
             "/spec/container",
             json!({"name": "db", "port": 5432}),
             "one of name, image and port",
