@@ -163,9 +163,11 @@ fn ended(child: Child, code: i32) -> Value {
         stdout,
         stderr,
     } = child.wait_with_output().unwrap();
+    // Long lines are folded.
     let complained = String::from_utf8_lossy(&stderr);
+    let complained = complained.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(status.code(), Some(code), "{complained}");
-    serde_json::from_slice(&stdout).unwrap_or_else(|_| complained.into_owned().into())
+    serde_json::from_slice(&stdout).unwrap_or_else(|_| complained.into())
 }
 
 #[track_caller]
@@ -219,6 +221,10 @@ fn a_slow_one_loses_the_claim_and_tells_the_next(stage: &Stage) {
     application.was_called("hold", 1);
     stage.asked_for(1);
     signal(&slow, "STOP");
+    let paused = Timestamp::now().as_second();
+    eventually("snapshots of now have another name", SOON, || {
+        (Timestamp::now().as_second() > paused + 1).then_some(())
+    });
     // As if half a minute had passed.
     let past = json!({"spec": {"renewTime": "2026-01-31T02:00:00.000000Z"}});
     stage.api.kubectl.run(&format!(
