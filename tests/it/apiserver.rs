@@ -29,7 +29,6 @@ mod failing;
 mod guarding;
 mod installing;
 pub mod kit;
-mod lost;
 mod missed;
 mod policies;
 mod rendered;
