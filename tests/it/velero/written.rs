@@ -21,15 +21,27 @@ use crate::{
 mod claims;
 mod faults;
 
+const ALL: [(&str, Engine); 3] = [
+    ("mariadb", Engine::MariaDb),
+    ("postgresql", Engine::PostgreSql),
+    ("redis", Engine::Redis),
+];
+
+/// Those whose files can be copied while they run.
+const FILES: [(&str, Engine); 2] = [
+    ("mariadb-files", Engine::MariaDb),
+    ("postgresql-files", Engine::PostgreSql),
+];
+
 pub fn every_acknowledged_write_comes_back(cluster: &Cluster, steps: &Steps) {
     by_dump(cluster, steps);
-    by_snapshot(cluster, steps);
-    by_files(cluster, steps);
+    by_copy(cluster, steps);
     claims::several_are_one_moment_while_writes_are_held(cluster, steps);
 }
 
 fn by_dump(cluster: &Cluster, steps: &Steps) {
-    let databases = some(cluster, "dumped", &Engine::ALL, |_| {
+    cluster.namespace_with_hooks("dumped");
+    let databases = made(cluster, "dumped", "dump", &ALL, |_| {
         json!({
             "metadata": {"annotations": {"quiescent.dev/postgresql-dump.lockWait": "2s"}},
             "spec": {"volumes": [{"name": "data", "emptyDir": {}}]},
@@ -44,65 +56,62 @@ fn by_dump(cluster: &Cluster, steps: &Steps) {
     let backup = cluster.backup("dumped-1", "dumped");
     assert_eq!(backup["status"]["phase"], "Completed", "{backup:#}");
     dumps_alone_are_uploaded(cluster, "dumped-1");
-    let came = load.comes_back(cluster, "dumped-1", "dump");
+    let came = load.comes_back(cluster, "dumped-1");
     for (before, after) in &came {
         was_injected_once(before, after);
         assert_eq!(after["spec"]["initContainers"][0]["name"], "restore-wait");
     }
-    steps.done("by dump: deleted and restored, every acknowledged write is there; no pod was injected twice");
+    steps.done("by dump: verified, deleted and restored, every acknowledged write is there; no pod was injected twice");
 }
 
-fn by_snapshot(cluster: &Cluster, steps: &Steps) {
-    let databases = some(cluster, "snapped", &Engine::ALL, |engine| {
-        let name = engine.name();
-        cluster.claim("snapped", name, "csi", "csi");
+/// By snapshot, and by a copy of the files that an init container puts in place, in a restored pod and in
+/// the copy of a verification.
+fn by_copy(cluster: &Cluster, steps: &Steps) {
+    cluster.namespace_with_hooks("copied");
+    let mut databases = made(cluster, "copied", "snapshot", &ALL, |name| {
+        cluster.claim("copied", name, "csi", "csi");
         json!({
             "metadata": {"labels": {"quiescent.dev/method": "snapshot"}},
             "spec": {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": name}}]},
         })
     });
+    databases.extend(made(cluster, "copied", "physical", &FILES, |_| {
+        json!({
+            "metadata": {"labels": {"quiescent.dev/method": "physical"}},
+            "spec": {"volumes": [{"name": "data", "emptyDir": {}}]},
+        })
+    }));
     let load = Load::on(databases);
-    let backup = cluster.backup("snapped-1", "snapped");
+    let backup = cluster.backup("copied-1", "copied");
     assert_eq!(backup["status"]["phase"], "Completed", "{backup:#}");
     assert_eq!(
         backup["status"]["csiVolumeSnapshotsCompleted"], 3,
         "{backup:#}"
     );
-    for (before, after) in &load.comes_back(cluster, "snapped-1", "snapshot") {
+    dumps_alone_are_uploaded(cluster, "copied-1");
+    for (before, after) in &load.comes_back(cluster, "copied-1") {
         was_injected_once(before, after);
+        if FILES
+            .iter()
+            .any(|(pod, _)| after["metadata"]["name"] == *pod)
+        {
+            puts_files_in_place(after);
+        }
     }
-    steps.done("by CSI snapshot: deleted and restored, every acknowledged write is there");
+    steps.done("by CSI snapshot, and by a copy of the files that an init container puts in place: verified, deleted and restored, every acknowledged write is there");
 }
 
-/// An init container puts the files in place, in a restored pod and in the copy of a verification.
-fn by_files(cluster: &Cluster, steps: &Steps) {
-    let engines = [Engine::MariaDb, Engine::PostgreSql];
-    let databases = some(cluster, "physical", &engines, |_| {
-        json!({
-            "metadata": {"labels": {"quiescent.dev/method": "physical"}},
-            "spec": {"volumes": [{"name": "data", "emptyDir": {}}]},
-        })
-    });
-    let load = Load::on(databases);
-    let backup = cluster.backup("physical-1", "physical");
-    assert_eq!(backup["status"]["phase"], "Completed", "{backup:#}");
-    dumps_alone_are_uploaded(cluster, "physical-1");
-    for (before, after) in &load.comes_back(cluster, "physical-1", "physical") {
-        was_injected_once(before, after);
-        let [wait, init] = &after["spec"]["initContainers"].as_array().unwrap()[..] else {
-            panic!("{after:#}")
-        };
-        assert_eq!(wait["name"], "restore-wait");
-        assert!(
-            init["name"]
-                .as_str()
-                .is_some_and(|it| it.starts_with("velero-restore-init-")),
-            "{init:#}"
-        );
-        let server = &after["spec"]["containers"][0];
-        assert_eq!(names(&init["volumeMounts"]), names(&server["volumeMounts"]));
-    }
-    steps.done("by a copy of the files: the init container of Velero, completed by the webhook, puts them in place; every acknowledged write is there");
+/// Velero's init container, completed by the webhook.
+#[track_caller]
+fn puts_files_in_place(pod: &Value) {
+    let [wait, init] = &pod["spec"]["initContainers"].as_array().unwrap()[..] else {
+        panic!("{pod:#}")
+    };
+    assert_eq!(wait["name"], "restore-wait");
+    let name = init["name"].as_str().unwrap();
+    assert!(name.starts_with("velero-restore-init-"), "{init:#}");
+    let server = &pod["spec"]["containers"][0];
+    assert_eq!(names(&init["volumeMounts"]), names(&server["volumeMounts"]));
 }
 
 fn dumps_alone_are_uploaded(cluster: &Cluster, backup: &str) {
@@ -113,92 +122,102 @@ fn dumps_alone_are_uploaded(cluster: &Cluster, backup: &str) {
     assert_eq!(volumes, [super::DUMP], "the data themselves are not copied");
 }
 
-/// One of each of these in a namespace; `more` is what their pods have beside the container.
-fn some<'c>(
+/// Pods with these databases in a namespace, and the policies by which they are captured; `more` is what a
+/// pod has beside the container.
+fn made<'c>(
     cluster: &'c Cluster,
     namespace: &'static str,
-    engines: &[Engine],
-    more: impl Fn(Engine) -> Value,
-) -> Vec<Server<'c>> {
-    cluster.namespace_with_hooks(namespace);
-    let made = |engine: &Engine| {
-        let engine = *engine;
-        let mut pod = more(engine);
+    method: &str,
+    pods: &[(&'static str, Engine)],
+    more: impl Fn(&str) -> Value,
+) -> Vec<(Server<'c>, String)> {
+    let create = |(name, engine): &(&'static str, Engine)| {
+        let mut pod = more(name);
         pod["spec"]["containers"] = json!([engine.container()]);
-        let pod_name = engine.name();
-        cluster.create(namespace, pod_name, pod);
-        Server {
+        cluster.create(namespace, name, pod);
+        let server = Server {
             node: &cluster.node,
             namespace,
-            pod: pod_name,
-            engine,
-        }
+            pod: name,
+            engine: *engine,
+        };
+        (server, engine.policy(method))
     };
-    let servers: Vec<Server<'c>> = engines.iter().map(made).collect();
-    servers.iter().for_each(Server::is_ready);
-    servers
+    pods.iter().map(create).collect()
 }
 
 /// Databases of one namespace that are written to.
 struct Load<'c> {
-    databases: Vec<(Server<'c>, Writers)>,
+    databases: Vec<Database<'c>>,
+}
+
+struct Database<'c> {
+    server: Server<'c>,
+    policy: String,
+    writers: Writers,
 }
 
 impl<'c> Load<'c> {
-    fn on(databases: Vec<Server<'c>>) -> Self {
-        databases.iter().for_each(Server::fill);
-        let databases: Vec<_> = databases
-            .into_iter()
-            .map(|server| {
-                let writers = server.writers();
-                (server, writers)
-            })
-            .collect();
-        let load = Self { databases };
+    fn on(databases: Vec<(Server<'c>, String)>) -> Self {
+        for (server, _) in &databases {
+            server.is_ready();
+            server.fill();
+        }
+        let databases = databases.into_iter().map(|(server, policy)| Database {
+            writers: server.writers(),
+            server,
+            policy,
+        });
+        let load = Self {
+            databases: databases.collect(),
+        };
         load.goes_on();
         load
     }
 
     /// Every writer of every database gets on.
     fn goes_on(&self) {
-        for (_, writers) in &self.databases {
-            writers.have_written(20);
+        for database in &self.databases {
+            database.writers.have_written(20);
         }
     }
 
     fn of(&self, engine: Engine) -> &Server<'c> {
-        let mut all = self.databases.iter();
-        &all.find(|(server, _)| server.engine == engine).unwrap().0
+        let mut servers = self.databases.iter().map(|it| &it.server);
+        servers.find(|server| server.engine == engine).unwrap()
     }
 
     /// Verifies the backup, deletes the namespace and restores it: what had been acknowledged when the pre
-    /// hooks of the `method` began must be there. Returns each pod before and after.
-    fn comes_back(self, cluster: &Cluster, backup: &str, method: &str) -> Vec<(Value, Value)> {
+    /// hooks began must be there. Returns each pod before and after.
+    fn comes_back(self, cluster: &Cluster, backup: &str) -> Vec<(Value, Value)> {
         self.goes_on();
-        let namespace = self.databases[0].0.namespace;
+        let namespace = self.databases[0].server.namespace;
         let (code, results) = cluster.results(&format!("backup/{backup}"));
         assert_eq!(code, 0, "{results:#}");
         let mut due = Vec::new();
-        for (server, writers) in &self.databases {
-            let policy = server.engine.policy(method);
+        for Database {
+            server,
+            policy,
+            writers,
+        } in &self.databases
+        {
             for phase in ["pre", "post"] {
                 let hook = hook_of(&results, server.pod, phase);
-                assert_eq!(hook["results"][0]["policy"], *policy, "{results:#}");
+                assert_eq!(hook["results"][0]["policy"], **policy, "{results:#}");
                 assert_eq!(hook["exit"], 0, "{results:#}");
             }
-            let record = writers.record_at(began(cluster, backup, &policy));
+            let record = writers.record_at(began(cluster, backup, policy));
             assert!(record.iter().all(|number| *number > 0), "{record:?}");
             due.push(record);
         }
+        let all = self.databases.iter();
+        let policies = all.map(|it| (it.server.pod, it.policy.clone()));
+        verified::passes(cluster, backup, policies);
         let mut servers = Vec::new();
-        for (server, writers) in self.databases {
-            writers.stop();
-            servers.push((server.pod(), server));
+        for database in self.databases {
+            database.writers.stop();
+            servers.push((database.server.pod(), database.server));
         }
-        let of_method = servers
-            .iter()
-            .map(|(_, server)| (server.pod, server.engine.policy(method)));
-        verified::passes(cluster, backup, of_method);
         cluster
             .node
             .kubectl
@@ -246,7 +265,10 @@ fn began(cluster: &Cluster, backup: &str, policy: &str) -> Instant {
             && line.contains(&format!("backup=velero/{backup} "))
             && line.contains(&format!("/quiescent/{policy}/pre.sh"))
     });
-    let line = line.unwrap_or_else(|| panic!("no pre hook of {policy} in {backup}"));
+    let line = line.unwrap_or_else(|| {
+        std::fs::write("/tmp/t4/velero.log", &log).unwrap();
+        panic!("no pre hook of {policy} in {backup}")
+    });
     let time = Entry::read(line).time().expect("a line has its time");
     let time = UNIX_EPOCH + Duration::from_secs(time.unsigned_abs());
     let ago = SystemTime::now().duration_since(time).unwrap();
