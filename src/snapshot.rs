@@ -8,6 +8,7 @@ pub mod crd;
 mod judged;
 mod order;
 pub mod resource;
+mod standing;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use chosen::{Chosen, Hooked, claims, parts};
 pub use judged::{Verdict, line_of};
 pub use order::{PRIORITY, Place};
+pub use standing::Standing;
 
 use crate::{
     trial::{self, Hooks, Outcome, Run, Step as Hook, Trial, Tried, word},
@@ -105,6 +107,11 @@ impl Member {
     #[must_use]
     pub fn tried(&self) -> Tried {
         self.trial.clone().outcome()
+    }
+
+    /// Whether its hook of a phase may fail, and the snapshot is taken all the same.
+    fn may_fail(&self, phase: HookPhase) -> bool {
+        self.trial.hooks().may_fail(phase)
     }
 
     /// Whether its pre hook is yet to end.
@@ -443,7 +450,8 @@ impl Snapshot {
         if !member.ran(run, time) {
             return;
         }
-        if self.stage == Stage::Quiescing && !member.trial.is_quiesced() {
+        let goes_on = !interrupted && member.may_fail(HookPhase::Pre);
+        if self.stage == Stage::Quiescing && !member.trial.is_quiesced() && !goes_on {
             self.stage = Stage::Resuming;
         }
         if interrupted {
@@ -508,6 +516,7 @@ impl Snapshot {
                     let run = Run::silent(HookPhase::Pre, Outcome::Lost(GONE.to_owned()));
                     self.ran(member, run, (now, now));
                     self.members[member].trial.may_still_run();
+                    self.stage = Stage::Resuming;
                 } else {
                     self.reasons.push(GONE.to_owned());
                     self.stage = Stage::Resuming;
@@ -580,10 +589,12 @@ impl Snapshot {
     /// What was out of the way and is no reason to think less of it, each in a sentence.
     pub fn notes(&self) -> impl Iterator<Item = String> {
         let lost = self.members.iter().filter(|it| it.lost > 0);
-        lost.map(|it| {
+        let lost = lost.map(|it| {
             let (pod, times) = (&it.pod, it.lost);
             format!("the API server was away: post of {pod} was lost {times} times, and run again")
-        })
+        });
+        let cut = self.members.iter().filter(|_| self.is_cut());
+        lost.chain(cut.filter_map(judged::let_pass))
     }
 
     fn is_cut(&self) -> bool {

@@ -32,6 +32,14 @@ pub const LINGER: Duration = call::LINGER.to_std();
 pub struct Hooks {
     pub pre: Option<Hook>,
     pub post: Option<Hook>,
+    /// Whether `onError` is meant for whoever runs them here. That of a policy and of an author is for Velero.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub obeys_on_error: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_false(it: &bool) -> bool {
+    !*it
 }
 
 impl Hooks {
@@ -40,6 +48,7 @@ impl Hooks {
         Self {
             pre: ExecHook::of_annotations(HookPhase::Pre, &annotation).map(Hook::Exec),
             post: ExecHook::of_annotations(HookPhase::Post, &annotation).map(Hook::Exec),
+            obeys_on_error: false,
         }
     }
 
@@ -50,7 +59,24 @@ impl Hooks {
         Self {
             pre: of(HookPhase::Pre, pre),
             post: of(HookPhase::Post, post),
+            obeys_on_error: false,
         }
+    }
+
+    #[must_use]
+    pub const fn of_phase(&self, phase: HookPhase) -> Option<&Hook> {
+        match phase {
+            HookPhase::Pre => self.pre.as_ref(),
+            HookPhase::Post => self.post.as_ref(),
+            HookPhase::PostRestore => None,
+        }
+    }
+
+    /// Whether that of a phase may fail without ending what it is run for.
+    #[must_use]
+    pub fn may_fail(&self, phase: HookPhase) -> bool {
+        let on_error = self.of_phase(phase).map(Hook::on_error);
+        self.obeys_on_error && on_error == Some(OnError::Continue)
     }
 
     pub const fn is_empty(&self) -> bool {
@@ -202,6 +228,11 @@ impl Trial {
             late: Late::No,
             stopped: false,
         }
+    }
+
+    #[must_use]
+    pub const fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     #[must_use]
@@ -380,11 +411,7 @@ impl Tried {
 
     #[must_use]
     pub const fn hook(&self, phase: HookPhase) -> Option<&Hook> {
-        match phase {
-            HookPhase::Pre => self.hooks.pre.as_ref(),
-            HookPhase::Post => self.hooks.post.as_ref(),
-            HookPhase::PostRestore => None,
-        }
+        self.hooks.of_phase(phase)
     }
 
     /// What a timeout should be, for each hook that ended well.

@@ -54,7 +54,13 @@ pub fn run(args: &Args) -> anyhow::Result<Ended> {
     for document in manifests.iter().flat_map(|it| &it.documents) {
         if document.object["kind"] == HOOK {
             match Named::of(&document.object) {
-                Ok(named) => hooks.push((document.object["metadata"]["namespace"].clone(), named)),
+                Ok(named) => {
+                    if let Err(why) = &named.hooks {
+                        ended = Ended::Undone;
+                        anstream::eprintln!("{why}");
+                    }
+                    hooks.push((document.object["metadata"]["namespace"].clone(), named));
+                }
                 Err(why) => {
                     ended = Ended::Undone;
                     anstream::eprintln!("{why}");
@@ -142,12 +148,12 @@ fn of_claims(
     let all: Vec<Named> = here.map(|(_, named)| named.clone()).collect();
     let mounted = claims(&pod);
     let mounts = |target: &str| mounted.iter().any(|(claim, _)| is_of(claim, place, target));
-    let targets = all.iter().map(|it| it.hooks.target_pvc.as_str());
+    let targets = all.iter().map(|it| it.claim.as_str());
     let targets: Vec<&str> = targets.filter(|it| mounts(it)).collect();
-    let named = |named: &Named| (named.name.clone(), named.hooks.target_pvc.clone());
+    let named = |named: &Named| (named.name.clone(), named.claim.clone());
     match said(&all, &pod, &targets) {
         Ok(Said::Nothing) => None,
-        Ok(Said::Hooks(it)) => {
+        Ok(Said::Hooks { named: it, .. }) => {
             let (name, claim) = named(it);
             Some(OfClaim::Runs { name, claim })
         }

@@ -14,7 +14,6 @@ use prometheus_client::{
     metrics::{
         MetricType,
         gauge::{ConstGauge, Gauge},
-        histogram::Histogram,
     },
     registry::Registry,
 };
@@ -30,7 +29,8 @@ use crate::{
     replica::Action,
     rotation::{Held, Kept, Step},
     snapshot::{Snapshot, Verdict},
-    telemetry::metrics::{Closed, Counters},
+    snapshotter::Times,
+    telemetry::metrics::{Closed, Counters, Histograms},
 };
 
 #[derive(Clone, Debug)]
@@ -180,19 +180,14 @@ impl Closed for ResultStep {
 #[derive(Clone, Debug)]
 pub struct SnapshotMetrics {
     ended: Counters<End>,
-    held: Histogram,
+    held: Histograms<Verdict>,
+    ready: Histograms<Verdict>,
     under_way: Gauge<i64, AtomicI64>,
     last_good: Gauge<i64, AtomicI64>,
 }
 
 impl SnapshotMetrics {
     pub fn register(registry: &mut Registry) -> Self {
-        let held = Histogram::new([0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0]);
-        registry.register(
-            "snapshots_held_seconds",
-            "How long pods may have been held for a ConsistentSnapshot",
-            held.clone(),
-        );
         let gauge = |registry: &mut Registry, name: &str, help: &str| {
             let gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -204,7 +199,20 @@ impl SnapshotMetrics {
                 "snapshots",
                 "ConsistentSnapshots that came to their end, by what they may be called",
             ),
-            held,
+            held: Histograms::register(
+                registry,
+                "snapshots_held_seconds",
+                "How long pods may have been held for a ConsistentSnapshot",
+                &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0],
+            ),
+            ready: Histograms::register(
+                registry,
+                "snapshots_ready_seconds",
+                "How long it took from the request until all snapshots of one could be restored",
+                &[
+                    1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0,
+                ],
+            ),
             under_way: gauge(
                 registry,
                 "snapshots_under_way",
@@ -218,10 +226,13 @@ impl SnapshotMetrics {
         }
     }
 
-    pub(super) fn ended(&self, snapshot: &Snapshot) {
-        self.ended.increment(End(Some(snapshot.verdict())));
-        if let Some(held) = snapshot.held() {
-            self.held.observe(held.as_secs_f64());
+    pub(super) fn ended(&self, snapshot: &Snapshot, times: Times) {
+        let verdict = snapshot.verdict();
+        self.ended.increment(End(Some(verdict)));
+        for (histogram, time) in [(&self.held, snapshot.held()), (&self.ready, times.ready)] {
+            if let Some(time) = time {
+                histogram.observe(verdict, time.as_secs_f64());
+            }
         }
     }
 
@@ -259,6 +270,14 @@ impl Closed for End {
     fn labels(self) -> Vec<(&'static str, &'static str)> {
         let Self(verdict) = self;
         vec![("verdict", verdict.map_or("refused", Verdict::as_str))]
+    }
+}
+
+impl Closed for Verdict {
+    const ALL: &'static [Self] = Self::ALL;
+
+    fn labels(self) -> Vec<(&'static str, &'static str)> {
+        vec![("verdict", self.as_str())]
     }
 }
 

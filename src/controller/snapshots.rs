@@ -1,57 +1,61 @@
 //! Takes the snapshots that ConsistentSnapshot objects ask for, while it leads. What has to be undone stands
 //! in the object before a step begins, so that whoever leads next can do it.
+mod begin;
+mod claims;
 mod keeper;
+mod known;
+mod standings;
 mod status;
+mod told;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
-use k8s_openapi::{api::core::v1::ObjectReference, jiff::Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use kube::{
     Api, Client,
     api::{ApiResource, DeleteParams, DynamicObject},
     runtime::{
         WatchStreamExt as _,
-        events::{Event, EventType},
         watcher::{self, Event as Change, watcher},
     },
 };
-use serde_json::Value;
 use tokio::{
     sync::{Notify, watch},
     time::{self, Instant},
 };
 
 use self::{
+    begin::NotBegun,
+    claims::Claims,
     keeper::{Keeper, Object},
+    known::{FINALIZER, Key, Known, key},
+    standings::Standings,
     status::now,
 };
 use super::{
     asking::{Asking, Halt, pause},
     metrics::SnapshotMetrics,
-    telling::tell,
 };
 use crate::{
     kubernetes::{Heard, follow, identity, none_when_absent},
-    live::{Subject, labels},
+    live::Subject,
     policy::crd::{GROUP, VERSION},
     policy_files::InForce,
     shutdown::{self, Shutdown},
     snapshot::{
-        Phase, Snapshot, Verdict,
-        resource::{self, REQUEST, REQUESTS, Request},
+        Phase, Snapshot,
+        resource::{REQUEST, REQUESTS, Request},
     },
-    snapshotter::{Busy, Drive, Grouping, Kept, Lock, Plan, Target, Wanted, backed_up, forget},
+    snapshotter::{Busy, Drive, Kept, Lock, Plan, Times, forget},
     trial::{Hook, word},
 };
-
-/// An object with it is not gone before what was held for it is let go of.
-const FINALIZER: &str = "quiescent.dev/undo";
 
 /// So many are under way at once.
 const MOST: usize = 10;
@@ -62,9 +66,6 @@ const GRACE: Duration = Duration::from_secs(15);
 /// How soon it is seen that we may not lead any more.
 const GLANCE: Duration = Duration::from_millis(200);
 
-/// Namespace and name.
-type Key = (String, String);
-
 pub struct Snapshots {
     client: Client,
     policies: InForce,
@@ -73,19 +74,6 @@ pub struct Snapshots {
     /// What no other process calls itself.
     identity: String,
     metrics: SnapshotMetrics,
-}
-
-/// What is known of an object without asking.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Known {
-    is_deleted: bool,
-    has_finalizer: bool,
-    /// When it has ended, in seconds since 1970.
-    ended: Option<i64>,
-    /// Whether it ended well.
-    is_good: bool,
-    /// When it is to be deleted.
-    goes: Option<i64>,
 }
 
 /// What became of one that somebody looked after.
@@ -101,22 +89,8 @@ enum Left {
 #[derive(Default)]
 struct Shared {
     known: Mutex<BTreeMap<Key, Known>>,
-    /// Claims of what is under way, each with whose it is.
-    claims: Mutex<BTreeMap<Key, String>>,
+    claims: Claims,
     stirred: Notify,
-}
-
-/// Claims that nobody else may take, until it is dropped.
-struct Claimed<'c>(&'c Shared, Vec<Key>);
-
-impl Drop for Claimed<'_> {
-    fn drop(&mut self) {
-        let Self(shared, claims) = self;
-        let mut all = held(&shared.claims);
-        for claim in claims {
-            all.remove(claim);
-        }
-    }
 }
 
 type Work<'w> = Pin<Box<dyn Future<Output = (Key, Left)> + Send + 'w>>;
@@ -142,15 +116,17 @@ impl Snapshots {
     /// Works until the first signal, and undoes what is held then.
     pub async fn run(self, shutdown: Shutdown) {
         let shared = Shared::default();
+        let standings = Standings::new(&self.client, &self.asking, self.interval);
         tokio::select! {
             () = self.watch(&shared) => {}
+            () = standings.run() => {}
             () = self.work(&shared, &shutdown) => {}
             () = shutdown.aborted() => {}
         }
     }
 
     async fn watch(&self, shared: &Shared) {
-        let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource());
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource(REQUEST, REQUESTS));
         let seconds = u32::try_from(self.interval.as_secs()).unwrap_or(u32::MAX);
         let config = watcher::Config::default().timeout(seconds.clamp(10, 290));
         let events = none_when_absent(REQUESTS, watcher(api, config).default_backoff());
@@ -158,7 +134,7 @@ impl Snapshots {
         follow(REQUESTS, events, |heard| {
             let Heard::Event(change) = heard else { return };
             if let Change::InitApply(object) | Change::Apply(object) = &change {
-                let Known { ended, is_good, .. } = known(object);
+                let Known { ended, is_good, .. } = Known::of(object);
                 ended
                     .filter(|_| is_good)
                     .into_iter()
@@ -168,12 +144,12 @@ impl Snapshots {
                 Change::Init => listed = Some(BTreeMap::new()),
                 Change::InitApply(object) => {
                     if let Some(listed) = &mut listed {
-                        listed.insert(key(&object), known(&object));
+                        listed.insert(key(&object), Known::of(&object));
                     }
                 }
                 Change::InitDone => *held(&shared.known) = listed.take().unwrap_or_default(),
                 Change::Apply(object) => {
-                    held(&shared.known).insert(key(&object), known(&object));
+                    held(&shared.known).insert(key(&object), Known::of(&object));
                 }
                 Change::Delete(object) => {
                     held(&shared.known).remove(&key(&object));
@@ -292,12 +268,12 @@ impl Snapshots {
         shutdown: &Shutdown,
     ) -> Result<Left, Halt> {
         let (namespace, name) = key;
-        let api =
-            Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, &resource());
+        let (client, resource) = (self.client.clone(), resource(REQUEST, REQUESTS));
+        let api = Api::<DynamicObject>::namespaced_with(client, namespace, &resource);
         let read = self.asking.ask(api.get(name)).await?;
         let object = Object::new(api, &read, &self.identity, &self.asking);
         let finalizers = read.metadata.finalizers.clone().unwrap_or_default();
-        let seen = known(&read);
+        let seen = Known::of(&read);
         let state = read.data["status"]["state"].as_str();
         if seen.ended.is_some() || (seen.is_deleted && state.is_none()) {
             return self.leave(&object, &seen, &finalizers).await;
@@ -310,7 +286,7 @@ impl Snapshots {
             };
             // What is to be undone waits for nobody.
             let claims = kept.claims().map(str::to_owned).collect();
-            let claimed = claim(shared, namespace, claims, name).ok();
+            let claimed = shared.claims.take(namespace, claims, name).ok();
             let taken = serde_json::json!({"holder": self.identity});
             object.write(&taken).await?;
             let restored = kept.restore(&self.client, namespace).await;
@@ -326,7 +302,7 @@ impl Snapshots {
             );
             (claimed, plan, snapshot, Request::of(&read.data).ok())
         } else {
-            let begun = self.begin(key, &read.data, shared).await;
+            let begun = self.begin(key, &read.data, &shared.claims).await;
             let (claimed, plan, request) = match begun {
                 Ok(begun) => begun,
                 Err(NotBegun::Later(why)) => {
@@ -354,14 +330,17 @@ impl Snapshots {
             (Some(claimed), plan, snapshot, Some(request))
         };
         let driven = self.drive(&object, &plan, &mut snapshot, stopped, shutdown);
-        if let Some(left) = driven.await {
-            if let (Left::Failed(why), Phase::Pending) = (&left, snapshot.phase()) {
-                let waits = object.about.waits("Retrying", why, &now());
-                object.write(&waits).await?;
+        let times = match driven.await {
+            Ok(times) => times,
+            Err(left) => {
+                if let (Left::Failed(why), Phase::Pending) = (&left, snapshot.phase()) {
+                    let waits = object.about.waits("Retrying", why, &now());
+                    object.write(&waits).await?;
+                }
+                return Ok(left);
             }
-            return Ok(left);
-        }
-        let mut notes = Vec::new();
+        };
+        let mut notes: Vec<String> = snapshot.notes().collect();
         if let Some(keep) = request.and_then(|it| it.keep)
             && snapshot.verdict().is_good()
         {
@@ -372,14 +351,14 @@ impl Snapshots {
         let status = object.about.ended(&plan, &snapshot, &notes, &now());
         object.write(&status).await?;
         drop(claimed);
-        self.metrics.ended(&snapshot);
+        self.metrics.ended(&snapshot, times);
         let message = status["message"].as_str().unwrap_or_default();
         self.told(&object, namespace, Some(snapshot.verdict()), message)
             .await;
         self.leave(&object, &seen, &finalizers).await
     }
 
-    /// Nothing where it came to its end.
+    /// How long it took to come to its end, or who goes on.
     async fn drive(
         &self,
         object: &Object<'_>,
@@ -387,7 +366,7 @@ impl Snapshots {
         snapshot: &mut Snapshot,
         mut stopped: watch::Receiver<bool>,
         shutdown: &Shutdown,
-    ) -> Option<Left> {
+    ) -> Result<Times, Left> {
         let (trigger, ours) = shutdown::channel();
         let keeper = Keeper::new(object, plan);
         let mut phase = keeper.phase.subscribe();
@@ -415,7 +394,7 @@ impl Snapshots {
                 () = graceful => {}
             }
             trigger.drain();
-            std::future::pending::<()>().await;
+            std::future::pending::<Infallible>().await
         };
         let driven = async {
             let announce = |subject: &Subject, hook: &Hook| {
@@ -438,64 +417,19 @@ impl Snapshots {
         };
         tokio::select! {
             biased;
-            driven = driven => driven.err().map(|error| match error.downcast_ref::<Busy>() {
+            driven = driven => driven.map_err(|error| match error.downcast_ref::<Busy>() {
                 Some(_) => Left::Waits,
                 None => Left::Failed(format!("{error:#}")),
             }),
-            () = leave => Some(Left::ForAnother),
-            () = stop => None,
+            () = leave => Err(Left::ForAnother),
+            never = stop => match never {},
         }
     }
 
-    /// What is to be done, where nobody else is at the same claims.
-    async fn begin<'c>(
-        &self,
-        (namespace, name): &Key,
-        object: &Value,
-        shared: &'c Shared,
-    ) -> Result<(Claimed<'c>, Plan, Request), NotBegun> {
-        let request = Request::of(object).map_err(NotBegun::Refused)?;
-        let target = request.target.as_ref().and_then(resource::Wanted::text);
-        let target = target.map(|it| it.parse::<Target>()).transpose();
-        let target = target.map_err(NotBegun::Refused)?;
-        let selector = request
-            .selector
-            .as_ref()
-            .map(|_| labels(&object["spec"]["selector"]));
-        let wanted = Wanted {
-            namespace: Some(namespace),
-            target: target.as_ref(),
-            selector: selector.as_deref(),
-            class: request.snapshot_class_name.as_deref(),
-            group: Grouping::Auto,
-        };
-        let policies = (!request.without_hooks).then(|| self.policies.get().with(&[]));
-        let plan = async {
-            let plan = Plan::make(&self.client, wanted, policies).await?;
-            let backup = backed_up(&self.client, &plan).await?;
-            anyhow::Ok((plan, backup))
-        };
-        let (plan, backup) = plan.await.map_err(|error| {
-            let why = format!("{error:#}");
-            let passes = error
-                .chain()
-                .any(|it| match it.downcast_ref::<kube::Error>() {
-                    Some(kube::Error::Api(status)) => status.code == 429 || status.code >= 500,
-                    Some(_) => true,
-                    None => false,
-                });
-            if passes {
-                NotBegun::Later(why)
-            } else {
-                NotBegun::Refused(why)
-            }
-        })?;
-        if let Some(backup) = backup {
-            return Err(NotBegun::Busy(backup.to_string()));
-        }
-        let claims = plan.claims.iter().map(|it| it.name.clone()).collect();
-        let claimed = claim(shared, namespace, claims, name).map_err(NotBegun::Busy)?;
-        Ok((claimed, plan, request))
+    async fn refused(&self, object: &Object<'_>, namespace: &str, why: &str) -> Left {
+        self.metrics.refused();
+        self.told(object, namespace, None, why).await;
+        Left::Done
     }
 
     /// It has ended: it may go.
@@ -519,181 +453,18 @@ impl Snapshots {
         }
         Ok(Left::Done)
     }
-
-    async fn refused(&self, object: &Object<'_>, namespace: &str, why: &str) -> Left {
-        self.metrics.refused();
-        self.told(object, namespace, None, why).await;
-        Left::Done
-    }
-
-    /// Says on an object what became of it. What cannot be said stands in its status.
-    async fn told(
-        &self,
-        object: &Object<'_>,
-        namespace: &str,
-        verdict: Option<Verdict>,
-        note: &str,
-    ) {
-        let is_good = verdict.is_some_and(Verdict::is_good);
-        let event = Event {
-            type_: if is_good {
-                EventType::Normal
-            } else {
-                EventType::Warning
-            },
-            reason: if is_good {
-                "SnapshotTaken"
-            } else {
-                "SnapshotFailed"
-            }
-            .to_owned(),
-            note: Some(note.to_owned()),
-            action: "Snapshot".to_owned(),
-            secondary: None,
-        };
-        let about = ObjectReference {
-            api_version: Some(format!("{GROUP}/{VERSION}")),
-            kind: Some(REQUEST.to_owned()),
-            name: Some(object.name.clone()),
-            namespace: Some(namespace.to_owned()),
-            uid: Some(object.uid.clone()),
-            ..ObjectReference::default()
-        };
-        if let Err(Halt::Failed(failure, reason)) =
-            tell(&self.client, &self.asking, event, &about).await
-        {
-            tracing::warn!(
-                failure = failure.as_str(),
-                reason,
-                "no Event says what became of a ConsistentSnapshot"
-            );
-        }
-    }
 }
 
-/// Why one is not begun.
-enum NotBegun {
-    /// It never will be.
-    Refused(String),
-    /// Another one is at its claims.
-    Busy(String),
-    /// The cluster could not be asked.
-    Later(String),
-}
-
-impl Known {
-    /// Whether there is something to be done about it.
-    fn is_due(&self, now: i64) -> bool {
-        let Self {
-            is_deleted,
-            has_finalizer,
-            ended,
-            is_good: _,
-            goes,
-        } = self;
-        if ended.is_some() {
-            return *has_finalizer || (!is_deleted && goes.is_some_and(|it| it <= now));
-        }
-        *has_finalizer || !is_deleted
-    }
-}
-
-fn known(object: &DynamicObject) -> Known {
-    let status = &object.data["status"];
-    let finalizers = object.metadata.finalizers.as_deref().unwrap_or_default();
-    let ended = status["completionTime"].as_str();
-    let ended = ended.and_then(|it| it.parse::<Timestamp>().ok());
-    let ended = ended.map(Timestamp::as_second);
-    let lasts = object.data["spec"]["ttlSecondsAfterFinished"].as_i64();
-    Known {
-        is_deleted: object.metadata.deletion_timestamp.is_some(),
-        has_finalizer: finalizers.iter().any(|it| it == FINALIZER),
-        ended,
-        is_good: status["phase"] == Phase::Ready.as_str(),
-        goes: ended.zip(lasts).map(|(ended, lasts)| ended + lasts),
-    }
-}
-
-fn key(object: &DynamicObject) -> Key {
-    let metadata = &object.metadata;
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    (text(&metadata.namespace), text(&metadata.name))
-}
-
-fn resource() -> ApiResource {
+fn resource(kind: &str, plural: &str) -> ApiResource {
     ApiResource {
         group: GROUP.to_owned(),
         version: VERSION.to_owned(),
         api_version: format!("{GROUP}/{VERSION}"),
-        kind: REQUEST.to_owned(),
-        plural: REQUESTS.to_owned(),
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
     }
-}
-
-/// Takes claims, or says whose one of them is.
-fn claim<'c>(
-    shared: &'c Shared,
-    namespace: &str,
-    claims: Vec<String>,
-    whose: &str,
-) -> Result<Claimed<'c>, String> {
-    let claims = claims.into_iter().map(|it| (namespace.to_owned(), it));
-    let claims: Vec<Key> = claims.collect();
-    let mut all = held(&shared.claims);
-    for claim in &claims {
-        if let Some(other) = all.get(claim) {
-            return Err(format!(
-                "ConsistentSnapshot {other} is at claim {}",
-                claim.1
-            ));
-        }
-    }
-    all.extend(claims.iter().map(|it| (it.clone(), whose.to_owned())));
-    Ok(Claimed(shared, claims))
 }
 
 fn held<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_claim_is_taken_by_one_and_given_back() {
-        let shared = Shared::default();
-        let names = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect();
-        let first = claim(&shared, "shop", names(&["data", "wal"]), "one").unwrap();
-        let why = claim(&shared, "shop", names(&["logs", "wal"]), "two")
-            .err()
-            .unwrap();
-        assert_eq!(why, "ConsistentSnapshot one is at claim wal");
-        assert!(claim(&shared, "web", names(&["wal"]), "three").is_ok());
-        drop(first);
-        assert!(claim(&shared, "shop", names(&["wal", "logs"]), "two").is_ok());
-    }
-
-    #[test]
-    fn what_has_ended_goes_when_its_time_has_come_and_nothing_goes_before_it_is_undone() {
-        let known = |is_deleted, has_finalizer, goes: Option<i64>, has_ended: bool| Known {
-            is_deleted,
-            has_finalizer,
-            ended: has_ended.then_some(1),
-            is_good: false,
-            goes,
-        };
-        for (seen, due) in [
-            (known(false, false, None, false), true),
-            (known(true, true, None, false), true),
-            (known(true, false, None, false), false),
-            (known(false, false, None, true), false),
-            (known(false, true, None, true), true),
-            (known(false, false, Some(10), true), true),
-            (known(false, false, Some(11), true), false),
-            (known(true, false, Some(10), true), false),
-        ] {
-            assert_eq!(seen.is_due(10), due, "{seen:?}");
-        }
-    }
 }

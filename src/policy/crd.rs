@@ -2,8 +2,12 @@
 //!
 //! What a schema can say the API server refuses at once; the rest is found by the parser, as in a file.
 
+mod frame;
+
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
+
+pub(crate) use frame::{Frame, accepted, age, column};
 
 use super::{
     file::{CLUSTER_KIND, KIND, Spec},
@@ -21,6 +25,12 @@ pub const ACCEPTED: &str = "Accepted";
 
 /// Bounds that a file does not have: the API server estimates what a rule costs by them.
 const MOST_ITEMS: u32 = 256;
+
+/// What must hold of a call, and what is said when it does not.
+pub(crate) const WHO_IS_CALLED: (&str, &str) = (
+    "has(self.url) != has(self.port) && (has(self.port) || !has(self.path))",
+    "a call has a url, or a port of the pod with a path",
+);
 
 /// Where a rule stands below `spec`, what must hold there, and what is said when it does not.
 const RULES: &[(&str, &str, &str)] = &[
@@ -86,13 +96,13 @@ const RULES: &[(&str, &str, &str)] = &[
     ),
     (
         "/properties/hooks/properties/pre/properties/http",
-        "has(self.url) != has(self.port) && (has(self.port) || !has(self.path))",
-        "a call has a url, or a port of the pod with a path",
+        WHO_IS_CALLED.0,
+        WHO_IS_CALLED.1,
     ),
     (
         "/properties/hooks/properties/post/properties/http",
-        "has(self.url) != has(self.port) && (has(self.port) || !has(self.path))",
-        "a call has a url, or a port of the pod with a path",
+        WHO_IS_CALLED.0,
+        WHO_IS_CALLED.1,
     ),
     (
         "/properties/hooks/properties/restore/properties/post",
@@ -125,73 +135,44 @@ const RULES: &[(&str, &str, &str)] = &[
 #[must_use]
 pub fn definitions() -> [Value; 2] {
     [
-        definition(KIND, PLURAL, "hp", "Namespaced"),
-        definition(CLUSTER_KIND, CLUSTER_PLURAL, "chp", "Cluster"),
+        definition(
+            (KIND, PLURAL, "hp", "Namespaced"),
+            "Which pods of its namespace get which Velero hooks, and what those hooks need in the pod.",
+        ),
+        definition(
+            (CLUSTER_KIND, CLUSTER_PLURAL, "chp", "Cluster"),
+            "Which pods, of whatever namespace, get which Velero hooks, and what those hooks need in the pod.",
+        ),
     ]
 }
 
-fn definition(kind: &str, plural: &str, short: &str, scope: &str) -> Value {
-    let column = |name: &str, kind: &str, path: &str, priority: u8| json!({"name": name, "type": kind, "jsonPath": path, "priority": priority});
-    let accepted = |field: &str| format!(".status.conditions[?(@.type==\"{ACCEPTED}\")].{field}");
-    let description = match scope {
-        "Cluster" => {
-            "Which pods, of whatever namespace, get which Velero hooks, and what those hooks need in the pod."
-        }
-        _ => {
-            "Which pods of its namespace get which Velero hooks, and what those hooks need in the pod."
-        }
-    };
+fn definition((kind, plural, short, scope): (&str, &str, &str, &str), description: &str) -> Value {
+    let engine = ".metadata.annotations.quiescent\\.dev/engine";
+    let columns = vec![
+        column("Accepted", "string", &accepted("status"), 0),
+        column("Reason", "string", &accepted("reason"), 0),
+        column("Priority", "integer", ".spec.priority", 0),
+        column("Engine", "string", engine, 0),
+        age(),
+        column("Message", "string", &accepted("message"), 1),
+    ];
+    let mut definition = Frame {
+        kind,
+        plural,
+        short,
+        scope,
+        description,
+        columns,
+        spec: spec(),
+        status: status(),
+    }
+    .definition();
     let longest = name::LONGEST_POLICY;
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": format!("{plural}.{GROUP}"),
-            "labels": {"app.kubernetes.io/name": "quiescent"},
-        },
-        "spec": {
-            "group": GROUP,
-            "scope": scope,
-            "names": {
-                "kind": kind,
-                "listKind": format!("{kind}List"),
-                "plural": plural,
-                "singular": kind.to_lowercase(),
-                "shortNames": [short],
-                "categories": ["quiescent"],
-            },
-            "versions": [{
-                "name": VERSION,
-                "served": true,
-                "storage": true,
-                "subresources": {"status": {}},
-                "additionalPrinterColumns": [
-                    column("Accepted", "string", &accepted("status"), 0),
-                    column("Reason", "string", &accepted("reason"), 0),
-                    column("Priority", "integer", ".spec.priority", 0),
-                    column("Engine", "string", ".metadata.annotations.quiescent\\.dev/engine", 0),
-                    column("Age", "date", ".metadata.creationTimestamp", 0),
-                    column("Message", "string", &accepted("message"), 1),
-                ],
-                "schema": {"openAPIV3Schema": {
-                    "description": description,
-                    "type": "object",
-                    "required": ["spec"],
-                    "properties": {
-                        "apiVersion": {"type": "string"},
-                        "kind": {"type": "string"},
-                        "metadata": {"type": "object"},
-                        "spec": spec(),
-                        "status": status(),
-                    },
-                    "x-kubernetes-validations": [{
-                        "rule": format!("self.metadata.name.size() <= {longest} && !self.metadata.name.contains('.') && self.metadata.name != 'author'"),
-                        "message": format!("the name of a policy has small letters, digits and -, at most {longest}, and is not author"),
-                    }],
-                }},
-            }],
-        },
-    })
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["x-kubernetes-validations"] = json!([{
+        "rule": format!("self.metadata.name.size() <= {longest} && !self.metadata.name.contains('.') && self.metadata.name != 'author'"),
+        "message": format!("the name of a policy has small letters, digits and -, at most {longest}, and is not author"),
+    }]);
+    definition
 }
 
 fn spec() -> Value {
@@ -199,7 +180,7 @@ fn spec() -> Value {
 }
 
 /// The schema of a type as Kubernetes takes it, with rules that its parts have to keep.
-pub(crate) fn schema_of<T: JsonSchema>(rules: &[(&str, &str, &str)]) -> Value {
+pub(crate) fn schema_of<T: JsonSchema>(rules: &[(impl AsRef<str>, &str, &str)]) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
@@ -207,7 +188,7 @@ pub(crate) fn schema_of<T: JsonSchema>(rules: &[(&str, &str, &str)]) -> Value {
     let schema = settings.into_generator().into_root_schema_for::<T>();
     let mut spec = structural(schema.to_value());
     for (place, rule, message) in rules {
-        let place = spec.pointer_mut(place);
+        let place = spec.pointer_mut(place.as_ref());
         let rules = place.and_then(Value::as_object_mut).map(|it| {
             it.entry("x-kubernetes-validations")
                 .or_insert_with(|| json!([]))

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use super::{
     About, Criteria, Names, PARAMETER_PREFIX, Policy, Rule, ScriptFile, Scripts,
+    call::Call,
     file::{self, CLUSTER_KIND, HookPolicy, KIND, Metadata},
     fingerprint, glob, name,
 };
@@ -44,6 +45,22 @@ pub fn compile(
     };
     let policy = compiler.policy(file);
     (findings.errors() == errors).then_some(policy)
+}
+
+/// The call of a hook that stands at `path` of something that is no policy.
+pub fn call(
+    hook: &file::Hook,
+    root: &Node,
+    path: &[&str],
+    findings: &mut Findings<'_>,
+) -> Option<Call> {
+    let files = &BTreeMap::new();
+    let mut compiler = Compiler {
+        root,
+        files,
+        findings,
+    };
+    compiler.call(hook, path)
 }
 
 impl Compiler<'_, '_> {

@@ -6,11 +6,12 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Input, PARAMETER_PREFIX, Policy, ScriptFile,
-    file::{CLUSTER_KIND, HookPolicy, KIND},
-    parse,
+    call::Call,
+    file::{self, CLUSTER_KIND, HookPolicy, KIND},
+    lint, parse,
 };
 use crate::{
-    diagnostic::{Diagnostic, Severity, Source, any_error},
+    diagnostic::{Diagnostic, Findings, Severity, Source, any_error},
     yaml,
 };
 
@@ -38,14 +39,51 @@ pub fn judge(object: &Value) -> Judged {
         }),
         scripts: BTreeMap::new(),
     });
-    let worst = found.iter().map(|it| it.severity).max();
-    let remark = found.iter().find(|it| Some(it.severity) == worst);
     let sound = !any_error(&found);
     let policy = places.into_iter().next().filter(|_| sound);
     Judged {
         policy: policy.map(|place| *place.policy),
-        remark: remark.map(sentence),
+        remark: remark(&found),
     }
+}
+
+/// A call that nothing stands in the way of.
+pub struct Called {
+    pub call: Call,
+    pub warning: Option<String>,
+}
+
+/// Reads the call of a hook that stands at `path` of an object that is no policy.
+///
+/// # Errors
+/// The first of what is wrong with it.
+pub fn judge_call(object: &Value, path: &[&str], hook: &file::Hook) -> Result<Called, String> {
+    let source = Arc::new(Source {
+        name: String::new(),
+        text: json!({"spec": object["spec"]}).to_string(),
+    });
+    let unreadable = || "it cannot be read".to_owned();
+    let documents = yaml::parse(&source.text).map_err(|_| unreadable())?;
+    let root = documents.iter().find_map(|it| it.root.as_ref());
+    let root = root.ok_or_else(unreadable)?;
+    let mut findings = Findings::new(&source);
+    let call = lint::call(hook, root, path, &mut findings);
+    let found = findings.into_diagnostics();
+    let remark = remark(&found);
+    match call.filter(|_| !any_error(&found)) {
+        Some(call) => Ok(Called {
+            call,
+            warning: remark,
+        }),
+        None => Err(remark.unwrap_or_else(unreadable)),
+    }
+}
+
+/// The first of the worst findings.
+fn remark(found: &[Diagnostic]) -> Option<String> {
+    let worst = found.iter().map(|it| it.severity).max();
+    let remark = found.iter().find(|it| Some(it.severity) == worst);
+    remark.map(sentence)
 }
 
 /// Code, place and what is wrong there. An object has no lines: its place is a path.

@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::resource::{ClaimHooks, HOOK, HOOKS, REQUEST, REQUESTS, Request};
-use crate::policy::crd::{GROUP, VERSION, conditions, schema_of};
+use super::{
+    resource::{ClaimHooks, HOOK, HOOKS, REQUEST, REQUESTS, Request},
+    standing::MOST_PODS,
+};
+use crate::policy::crd::{Frame, WHO_IS_CALLED, accepted, age, column, conditions, schema_of};
 
 const RULES_OF_REQUESTS: &[(&str, &str, &str)] = &[
     (
@@ -17,17 +20,55 @@ const RULES_OF_REQUESTS: &[(&str, &str, &str)] = &[
         "one of target and selector says what is to be snapshot",
     ),
     (
+        "",
+        "!has(self.group) || self.group != 'Always' || !has(self.snapshotClassName)",
+        "a group takes no snapshotClassName",
+    ),
+    (
         "/properties/target",
         "[has(self.pod), has(self.claim), has(self.statefulSet), has(self.deployment), has(self.daemonSet)].filter(it, it).size() == 1",
         "a target is one of pod, claim, statefulSet, deployment and daemonSet",
     ),
 ];
 
-const RULES_OF_HOOKS: &[(&str, &str, &str)] = &[(
-    "",
-    "has(self.preHook) || has(self.postHook)",
-    "nothing runs: add preHook, postHook or both",
-)];
+/// What the API server can tell of a hook by itself; the rest is found by who reads it.
+const RULES_OF_A_HOOK: &[(&str, &str, &str)] = &[
+    (
+        "",
+        "has(self.exec) != has(self.http)",
+        "a hook is one of exec and http",
+    ),
+    (
+        "",
+        "has(self.http) || !has(self.retry)",
+        "only calls are made again: a command tries again by itself",
+    ),
+    ("/properties/http", WHO_IS_CALLED.0, WHO_IS_CALLED.1),
+    (
+        "/properties/http",
+        "!has(self.url) || self.url.startsWith('http://') || self.url.startsWith('https://')",
+        "an address begins with http:// or https://",
+    ),
+    (
+        "/properties/http",
+        "!has(self.caSecretRef) || has(self.url) && self.url.startsWith('https://')",
+        "only https:// asks for certificates",
+    ),
+];
+
+/// Those of both hooks, and of what they are together.
+fn rules_of_hooks() -> Vec<(String, &'static str, &'static str)> {
+    let together = (
+        String::new(),
+        "has(self.preHook) || has(self.postHook)",
+        "nothing runs: add preHook, postHook or both",
+    );
+    let each = ["preHook", "postHook"].iter().flat_map(|field| {
+        let rules = RULES_OF_A_HOOK.iter();
+        rules.map(move |(place, rule, why)| (format!("/properties/{field}{place}"), *rule, *why))
+    });
+    each.chain([together]).collect()
+}
 
 /// Both definitions.
 #[must_use]
@@ -36,87 +77,60 @@ pub fn definitions() -> [Value; 2] {
 }
 
 fn requests() -> Value {
-    let column = |name: &str, kind: &str, path: &str, priority: u8| json!({"name": name, "type": kind, "jsonPath": path, "priority": priority});
     let consistent = ".status.conditions[?(@.type==\"Consistent\")].status";
-    definition(
-        (REQUEST, REQUESTS, "csnap"),
-        "Snapshots of claims while the hooks of their pods hold, taken once by the controller.",
-        &json!([
+    Frame {
+        kind: REQUEST,
+        plural: REQUESTS,
+        short: "csnap",
+        scope: "Namespaced",
+        description: "Snapshots of claims while the hooks of their pods hold, taken once by the controller.",
+        columns: vec![
             column("Phase", "string", ".status.phase", 0),
             column("Consistent", "string", consistent, 0),
             column("Target", "string", ".status.target", 0),
             column("Held ms", "integer", ".status.heldMilliseconds", 0),
-            column("Age", "date", ".metadata.creationTimestamp", 0),
+            age(),
             column("Message", "string", ".status.message", 1),
-        ]),
-        &schema_of::<Request>(RULES_OF_REQUESTS),
-        Some(&status_of_requests()),
-    )
+        ],
+        spec: schema_of::<Request>(RULES_OF_REQUESTS),
+        status: status_of_requests(),
+    }
+    .definition()
 }
 
 fn hooks() -> Value {
-    let column = |name: &str, path: &str| json!({"name": name, "type": "string", "jsonPath": path, "priority": 0});
-    definition(
-        (HOOK, HOOKS, "shook"),
-        "What runs in the pods that mount a claim while a snapshot of it is taken, in place of what policies say.",
-        &json!([
-            column("Claim", ".spec.targetPVC"),
-            column("Container", ".spec.container"),
-            {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "priority": 0},
-        ]),
-        &schema_of::<ClaimHooks>(RULES_OF_HOOKS),
-        None,
-    )
+    Frame {
+        kind: HOOK,
+        plural: HOOKS,
+        short: "shook",
+        scope: "Namespaced",
+        description: "What runs in the pods that mount a claim while a snapshot of it is taken, in place of what policies say.",
+        columns: vec![
+            column("Claim", "string", ".spec.targetPVC", 0),
+            column("Accepted", "string", &accepted("status"), 0),
+            column("Reason", "string", &accepted("reason"), 0),
+            column("Pods", "string", ".status.pods", 0),
+            age(),
+            column("Message", "string", &accepted("message"), 1),
+        ],
+        spec: schema_of::<ClaimHooks>(&rules_of_hooks()),
+        status: status_of_hooks(),
+    }
+    .definition()
 }
 
-fn definition(
-    (kind, plural, short): (&str, &str, &str),
-    description: &str,
-    columns: &Value,
-    spec: &Value,
-    status: Option<&Value>,
-) -> Value {
-    let mut properties = json!({
-        "apiVersion": {"type": "string"},
-        "kind": {"type": "string"},
-        "metadata": {"type": "object"},
-        "spec": spec,
-    });
-    if let Some(status) = status {
-        properties["status"] = status.clone();
-    }
-    let subresources = status.map_or_else(|| json!({}), |_| json!({"status": {}}));
+fn status_of_hooks() -> Value {
     json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": format!("{plural}.{GROUP}"),
-            "labels": {"app.kubernetes.io/name": "quiescent"},
-        },
-        "spec": {
-            "group": GROUP,
-            "scope": "Namespaced",
-            "names": {
-                "kind": kind,
-                "listKind": format!("{kind}List"),
-                "plural": plural,
-                "singular": kind.to_lowercase(),
-                "shortNames": [short],
-                "categories": ["quiescent"],
+        "type": "object",
+        "properties": {
+            "observedGeneration": {"type": "integer", "format": "int64"},
+            "pods": {
+                "type": "array",
+                "description": "The running pods in which it runs, as last seen.",
+                "maxItems": MOST_PODS,
+                "items": {"type": "string"},
             },
-            "versions": [{
-                "name": VERSION,
-                "served": true,
-                "storage": true,
-                "subresources": subresources,
-                "additionalPrinterColumns": columns,
-                "schema": {"openAPIV3Schema": {
-                    "description": description,
-                    "type": "object",
-                    "required": ["spec"],
-                    "properties": properties,
-                }},
-            }],
+            "conditions": conditions(),
         },
     })
 }
@@ -174,14 +188,18 @@ mod tests {
 
     #[test]
     fn every_rule_has_its_place() {
-        for (definition, rules) in definitions()
-            .iter()
-            .zip([RULES_OF_REQUESTS, RULES_OF_HOOKS])
-        {
+        let owned = |rules: &[(&str, &'static str, &'static str)]| {
+            let owned = rules.iter();
+            owned
+                .map(|(place, rule, why)| ((*place).to_owned(), *rule, *why))
+                .collect()
+        };
+        let all = [owned(RULES_OF_REQUESTS), rules_of_hooks()];
+        for (definition, rules) in definitions().iter().zip(all) {
             let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
             let spec = &schema["properties"]["spec"];
             for (place, rule, _) in rules {
-                let all = &spec.pointer(place).unwrap()["x-kubernetes-validations"];
+                let all = &spec.pointer(&place).unwrap()["x-kubernetes-validations"];
                 let mut all = all.as_array().unwrap().iter();
                 assert!(all.any(|it| it["rule"] == *rule), "{place}");
             }

@@ -31,6 +31,17 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    pub const ALL: &'static [Self] = &[
+        Self::Consistent,
+        Self::CrashConsistent,
+        Self::Unusable,
+        Self::Deleted,
+        Self::NotReady,
+        Self::Undone,
+        Self::Stopped,
+        Self::NotUndone,
+    ];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Consistent => "consistent",
@@ -146,12 +157,27 @@ fn of_member(member: &Member) -> Option<String> {
             "what was held had gone before the end: {}",
             line_of(pod, run)
         )),
-        Some(run) if !is_good(run) => Some(format!(
+        Some(run) if is_good(run) || tried.hooks.may_fail(HookPhase::Post) => None,
+        Some(run) => Some(format!(
             "whether it was held to the end is not known: {}",
             line_of(pod, run)
         )),
-        Some(_) => None,
     }
+}
+
+/// A post hook that failed and by its `onError` takes nothing from what was cut.
+pub(super) fn let_pass(member: &Member) -> Option<String> {
+    let tried = member.tried();
+    let run = tried.last(HookPhase::Post)?;
+    let passes = tried.hooks.may_fail(HookPhase::Post)
+        && !is_good(run)
+        && run.outcome != Outcome::Exited(HAD_GONE);
+    passes.then(|| {
+        format!(
+            "{}; its onError is Continue, so the snapshot is what it is without it",
+            line_of(&member.pod, run)
+        )
+    })
 }
 
 const fn is_good(run: &Run) -> bool {

@@ -21,6 +21,14 @@ fn hooks(pre: bool, post: bool) -> Hooks {
     })
 }
 
+/// The same where a failure of either is let pass by whoever runs them.
+fn lenient(pre: bool, post: bool) -> Hooks {
+    Hooks {
+        obeys_on_error: true,
+        ..hooks(pre, post)
+    }
+}
+
 fn run(phase: HookPhase, outcome: Outcome) -> Run {
     Run {
         phase,
@@ -520,6 +528,75 @@ fn whoever_is_gone_at_any_step_leaves_nothing_held() {
 }
 
 #[test]
+fn what_may_fail_ends_no_snapshot_and_is_never_called_what_it_is_not() {
+    let go_on = |world: &World| {
+        let members = ["shop/0", "shop/1"].map(|pod| (pod.to_owned(), lenient(true, true)));
+        let mut snapshot = Snapshot::new(terms(false), members.to_vec(), 1);
+        let seen = go(world, &mut snapshot);
+        (seen.steps.join(", "), snapshot)
+    };
+    for pre in [
+        Outcome::Exited(3),
+        Outcome::NotRun("no shell".to_owned()),
+        Outcome::Lost("away".to_owned()),
+    ] {
+        let (steps, snapshot) = go_on(&World { pre, ..WELL });
+        assert_eq!(steps, "pre 0, pre 1, cut, post 1, post 0, examine, mark");
+        assert_eq!(snapshot.verdict(), Verdict::Unusable);
+        assert_eq!(snapshot.reasons()[1], "shop/0 did not hold");
+    }
+    let hangs = World {
+        pre: Outcome::TimedOut,
+        ..WELL
+    };
+    let (steps, snapshot) = go_on(&hangs);
+    assert!(
+        steps.contains("cut, post 1, post 0, linger 0, post 0"),
+        "{steps}"
+    );
+    assert_eq!(snapshot.verdict(), Verdict::Unusable);
+
+    let fails = World {
+        post: Outcome::Exited(1),
+        ..WELL
+    };
+    let (_, snapshot) = go_on(&fails);
+    assert_eq!(snapshot.verdict(), Verdict::Consistent);
+    let notes: Vec<String> = snapshot.notes().collect();
+    assert!(
+        notes.len() == 2 && notes[0].contains("post of shop/0: exit 1"),
+        "{notes:?}"
+    );
+    let had_gone = World {
+        post: Outcome::Exited(5),
+        ..WELL
+    };
+    assert_eq!(go_on(&had_gone).1.verdict(), Verdict::Unusable);
+    let nothing_is_cut = World {
+        no_cut: true,
+        ..fails
+    };
+    let (_, snapshot) = go_on(&nothing_is_cut);
+    assert_eq!(snapshot.verdict(), Verdict::NotUndone);
+    assert_eq!(snapshot.notes().count(), 0);
+
+    for stops in [
+        World {
+            pre: Outcome::Interrupted,
+            ..WELL
+        },
+        World {
+            gone: Some(0),
+            ..WELL
+        },
+    ] {
+        let (steps, snapshot) = go_on(&stops);
+        assert_eq!(steps, "pre 0, post 0, linger 0, post 0");
+        assert!(!snapshot.verdict().is_good());
+    }
+}
+
+#[test]
 fn what_is_of_no_use_goes_where_that_is_wanted() {
     let gone = World {
         post: Outcome::Exited(5),
@@ -609,9 +686,12 @@ proptest! {
         pods in prop::collection::vec(any::<(bool, bool)>(), 0..4),
         claims in 1_usize..4,
         delete_unusable in any::<bool>(),
+        obeys_on_error in any::<bool>(),
     ) {
         let members = pods.iter().enumerate();
-        let members = members.map(|(at, (pre, post))| (at.to_string(), hooks(*pre, *post)));
+        let members = members.map(|(at, (pre, post))| {
+            (at.to_string(), Hooks { obeys_on_error, ..hooks(*pre, *post) })
+        });
         let mut snapshot = Snapshot::new(terms(delete_unusable), members.collect(), claims);
         let seen = go(&world, &mut snapshot);
 
@@ -626,7 +706,10 @@ proptest! {
             let tells = pods.iter().any(|(_, post)| *post);
             prop_assert!(!tells || world.ahead <= 4 * SECOND, "{:?}", world);
             prop_assert_eq!(seen.pre.len(), pods.len());
-            let held = |it: &Member| it.tried().runs.iter().all(|run| run.outcome.is_good());
+            let passes = |run: &Run| {
+                obeys_on_error && run.phase == HookPhase::Post && run.outcome != Outcome::Exited(5)
+            };
+            let held = |it: &Member| it.tried().runs.iter().all(|run| run.outcome.is_good() || passes(run));
             prop_assert!(snapshot.members().iter().all(held), "{:?}", world);
             prop_assert!(world.marked || world.gone.is_some());
             let cut = seen.steps.iter().position(|it| it == "cut").unwrap();

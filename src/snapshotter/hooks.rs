@@ -57,8 +57,8 @@ pub fn of(
     let object: Value = serde_json::from_str(pod).unwrap_or_default();
     match said(named, &object, claims)? {
         Said::Nothing => chosen.of(pod, facts).map(Some),
-        Said::Hooks(named) => Ok(Some(Hooked {
-            hooks: named.hooks(),
+        Said::Hooks { named, hooks } => Ok(Some(Hooked {
+            hooks: hooks.clone(),
             policies: Some(format!("snapshothook/{}", named.name)),
             holds_writes: true,
         })),

@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 
 use prometheus_client::{
     encoding::{EncodeMetric, MetricEncoder, text},
-    metrics::{MetricType, counter::Counter},
+    metrics::{MetricType, counter::Counter, histogram::Histogram},
     registry::Registry,
 };
 
@@ -88,6 +88,43 @@ impl<L: Closed> EncodeMetric for Counters<L> {
     }
 }
 
+/// One histogram for each value of a closed label set. All of them exist from the start.
+#[derive(Clone, Debug)]
+pub struct Histograms<L>(Arc<[(L, Histogram)]>);
+
+impl<L: Closed> Histograms<L> {
+    /// Registers them under `name`, with buckets up to these bounds.
+    pub fn register(registry: &mut Registry, name: &str, help: &str, bounds: &[f64]) -> Self {
+        let histogram = || Histogram::new(bounds.iter().copied());
+        let histograms = L::ALL.iter().map(|value| (*value, histogram()));
+        let histograms = Self(histograms.collect());
+        registry.register(name, help, histograms.clone());
+        histograms
+    }
+
+    pub fn observe(&self, value: L, seen: f64) {
+        let found = self.0.iter().find(|(each, _)| *each == value);
+        debug_assert!(found.is_some(), "`Closed::ALL` leaves out {value:?}");
+        if let Some((_, histogram)) = found {
+            histogram.observe(seen);
+        }
+    }
+}
+
+impl<L: Closed> EncodeMetric for Histograms<L> {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        for (value, histogram) in &*self.0 {
+            let labels = value.labels();
+            histogram.encode(encoder.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,5 +158,21 @@ mod tests {
         assert!(text.contains(&format!("{red}{green}")), "{text}");
         assert!(text.ends_with("# EOF\n"));
         assert_eq!(pots.count(Colour::Green), 1);
+    }
+
+    #[test]
+    fn what_is_seen_is_in_the_histogram_of_its_value() {
+        let mut metrics = Metrics::new("paint");
+        let dried = Histograms::register(metrics.registry(), "dried", "How long", &[1.0, 5.0]);
+        dried.observe(Colour::Red, 2.0);
+        let text = metrics.encode().unwrap();
+        for line in [
+            r#"paint_dried_bucket{le="1.0",colour="red"} 0"#,
+            r#"paint_dried_bucket{le="5.0",colour="red"} 1"#,
+            r#"paint_dried_count{colour="green"} 0"#,
+            "# TYPE paint_dried histogram",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
     }
 }

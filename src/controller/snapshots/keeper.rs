@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::{
     super::asking::{Asking, Failure, Halt},
+    known::FINALIZER,
     status::{About, now},
 };
 use crate::{
@@ -88,9 +89,9 @@ impl<'o> Object<'o> {
     /// Puts our finalizer on it, or takes it off.
     pub async fn finalize(&self, on: bool, finalizers: &[String]) -> Result<(), Halt> {
         let mut finalizers = finalizers.to_vec();
-        finalizers.retain(|it| it != super::FINALIZER);
+        finalizers.retain(|it| it != FINALIZER);
         if on {
-            finalizers.push(super::FINALIZER.to_owned());
+            finalizers.push(FINALIZER.to_owned());
         }
         let patch = json!({"metadata": {
             "uid": self.uid, "resourceVersion": self.version(), "finalizers": finalizers,

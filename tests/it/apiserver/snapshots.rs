@@ -1,7 +1,8 @@
 //! ConsistentSnapshots and SnapshotHooks at a real API server: what it refuses, and what the controller does
 //! with the rights of deploy/ where no kubelet runs a hook and no driver cuts: it undoes, and says why.
-use std::{path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
+use quiescent::yaml;
 use serde_json::{Value, json};
 
 use super::{
@@ -31,7 +32,7 @@ fn snapshots_are_asked_for_by_objects() {
         return;
     }
     let stage = Stage::new();
-    let scenarios: [(&str, Scenario); 7] = [
+    let scenarios: [(&str, Scenario); 9] = [
         (
             "what the schema can say is refused at once, with a sentence, and a spec never changes",
             the_schema_refuses,
@@ -43,6 +44,14 @@ fn snapshots_are_asked_for_by_objects() {
         (
             "a hook that cannot run holds nothing, and its post hook is tried",
             a_hook_that_cannot_run_is_undone,
+        ),
+        (
+            "a SnapshotHook says whether it is in force, where, and why not, and is written when that changes",
+            a_hook_says_whether_it_is_in_force,
+        ),
+        (
+            "a SnapshotHook that calls reads the Secrets that a Role gives it, and one that may fail ends no snapshot",
+            a_hook_that_calls,
         ),
         (
             "what no driver cuts is withdrawn",
@@ -227,6 +236,14 @@ fn the_schema_refuses(stage: &Stage) {
         ),
         (json!({"target": {"pod": "a"}, "keep": 0}), "spec.keep"),
         (
+            json!({"target": {"pod": "a"}, "group": "Sometimes"}),
+            "spec.group",
+        ),
+        (
+            json!({"target": {"pod": "a"}, "group": "Always", "snapshotClassName": "fast"}),
+            "a group takes no snapshotClassName",
+        ),
+        (
             json!({"target": {"pod": "a"}, "onUnusable": "Keep"}),
             "spec.onUnusable",
         ),
@@ -239,7 +256,48 @@ fn the_schema_refuses(stage: &Stage) {
         assert!(said.contains(why), "{spec}: {said}");
     }
     let hook = json!({"exec": {"command": ["true"]}});
+    let call = |call: Value| json!({"targetPVC": "data", "postHook": {"http": call}});
     for (spec, why) in [
+        (
+            json!({"targetPVC": "data", "preHook": {}}),
+            "a hook is one of exec and http",
+        ),
+        (
+            json!({"targetPVC": "data", "preHook": {"exec": {"command": ["a"]}, "http": {"port": 80}}}),
+            "a hook is one of exec and http",
+        ),
+        (
+            json!({"targetPVC": "data", "preHook": {
+                "exec": {"command": ["a"]}, "retry": {"attempts": 2, "delay": "1s"},
+            }}),
+            "only calls are made again",
+        ),
+        (
+            json!({"targetPVC": "data", "preHook": {"exec": {"command": ["a"]}, "onError": "Ignore"}}),
+            "spec.preHook.onError",
+        ),
+        (
+            call(json!({"path": "/pause"})),
+            "a call has a url, or a port",
+        ),
+        (
+            call(json!({"port": 80, "url": "http://shop/"})),
+            "a call has a url, or a port",
+        ),
+        (call(json!({"port": 70000})), "spec.postHook.http.port"),
+        (
+            call(json!({"url": "shop/pause"})),
+            "an address begins with http",
+        ),
+        (
+            call(json!({"port": 80, "method": "LIST"})),
+            "spec.postHook.http.method",
+        ),
+        (
+            call(json!({"port": 80, "caSecretRef": {"name": "a", "key": "b"}})),
+            "only https",
+        ),
+        (call(json!({"port": 80, "query": "a"})), "unknown field"),
         (json!({"targetPVC": "data"}), "nothing runs"),
         (json!({"preHook": hook}), "targetPVC"),
         (
@@ -257,6 +315,7 @@ fn the_schema_refuses(stage: &Stage) {
     stage.ask("fixed", &json!({"target": {"pod": "a"}}));
     let stored = stage.get("consistentsnapshot fixed");
     assert_eq!(stored["spec"]["cutTimeout"], "1m", "{stored:#}");
+    assert_eq!(stored["spec"]["group"], "Auto", "{stored:#}");
     let patch =
         r#"patch -n shop consistentsnapshot fixed --type merge -p {"spec":{"target":{"pod":"b"}}}"#;
     let said = kubectl.attempt(patch, "").unwrap_err();
@@ -306,6 +365,173 @@ fn a_hook_that_cannot_run_is_undone(stage: &Stage) {
     assert!(why.starts_with("pre of shop/holder: "), "{failed:#}");
     assert!(status["state"].is_null() && status["holder"].is_null());
     assert!(stage.snapshots_of("exec").is_empty());
+}
+
+impl Stage {
+    fn hook(&self, name: &str, spec: &Value) {
+        let object = object("SnapshotHook", name, spec);
+        self.api.kubectl.apply("apply -f -", &object.to_string());
+    }
+
+    /// Waits until a SnapshotHook says so of the version that stands there.
+    #[track_caller]
+    fn stands(&self, name: &str, status: &str, reason: &str) -> Value {
+        eventually(&format!("{name}: {reason}"), SOON, || {
+            let found = self.get(&format!("snapshothook {name}"));
+            let condition = &found["status"]["conditions"][0];
+            let is_so = condition["status"] == status
+                && condition["reason"] == reason
+                && condition["observedGeneration"] == found["metadata"]["generation"];
+            is_so.then_some(found)
+        })
+    }
+}
+
+fn a_hook_says_whether_it_is_in_force(stage: &Stage) {
+    let _controller = stage.controller();
+    let kubectl = &stage.api.kubectl;
+    let exec = |claim: &str, container: &str| {
+        json!({
+            "targetPVC": claim, "container": container,
+            "preHook": {"exec": {"command": ["hold"]}},
+        })
+    };
+    let message = |found: &Value| {
+        let message = &found["status"]["conditions"][0]["message"];
+        message.as_str().unwrap().to_owned()
+    };
+    stage.hook("first", &exec("nothing", "main"));
+    let found = stage.stands("first", "False", "NoSuchClaim");
+    assert_eq!(message(&found), "there is no claim nothing");
+    stage.hook("first", &exec("cut", "main"));
+    stage.stands("first", "True", "NoPod");
+    stage.hook("first", &exec("exec", "sidecar"));
+    let found = stage.stands("first", "False", "NoSuchContainer");
+    assert!(message(&found).contains("pod holder: no such container: \"sidecar\"; there are main"));
+    stage.hook("first", &exec("exec", "main"));
+    let found = stage.stands("first", "True", "Accepted");
+    assert_eq!(found["status"]["pods"], json!(["holder"]));
+    let shown = kubectl.run("get snapshothooks -n shop");
+    let words: Vec<&str> = shown.split_whitespace().collect();
+    let row = ["first", "exec", "True", "Accepted", "[\"holder\"]"];
+    assert_eq!(
+        words[..6],
+        ["NAME", "CLAIM", "ACCEPTED", "REASON", "PODS", "AGE"]
+    );
+    assert_eq!(words[6..11], row, "{shown}");
+
+    // Another one is heard of, and of this one nothing is new: it is not written.
+    stage.hook("other", &exec("cut", "main"));
+    stage.stands("other", "True", "NoPod");
+    let version = |it: &Value| it["metadata"]["resourceVersion"].clone();
+    let again = stage.get("snapshothook first");
+    assert_eq!(version(&again), version(&found), "{again:#}");
+    stage.hook("other", &exec("exec", "main"));
+    let found = stage.stands("first", "False", "SeveralForOnePod");
+    assert!(message(&found).contains("first (of exec), other (of exec)"));
+    assert_eq!(found["status"]["pods"], json!([]));
+    stage.stands("other", "False", "SeveralForOnePod");
+    kubectl.run("delete -n shop snapshothook other");
+    stage.stands("first", "True", "Accepted");
+
+    let far = json!({
+        "targetPVC": "exec", "preHook": {"http": {"url": "https://example.com/"}},
+    });
+    stage.hook("first", &far);
+    let found = stage.stands("first", "True", "AcceptedWithWarnings");
+    assert!(
+        message(&found).contains("spec.preHook.http.url"),
+        "{found:#}"
+    );
+    let here = json!({
+        "targetPVC": "exec", "preHook": {"http": {"url": "http://localhost/"}},
+    });
+    stage.hook("first", &here);
+    stage.stands("first", "False", "Invalid");
+    stage.ask("here", &json!({"target": {"pod": "holder"}}));
+    let failed = stage.says("here", "phase", "Failed");
+    let why = failed["status"]["message"].as_str().unwrap();
+    assert!(
+        why.contains("SnapshotHook first: ") && why.contains("not to the pod"),
+        "{why}"
+    );
+    kubectl.run("delete -n shop snapshothook first");
+}
+
+/// The objects of a page that give the controller a right.
+fn of_the_page(kinds: &[&str]) -> Vec<Value> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/snapshot-controller.md");
+    let text = fs::read_to_string(page).unwrap();
+    let blocks = text.split("```yaml\n").skip(1);
+    let blocks = blocks.filter_map(|it| it.split("```").next());
+    let documents = blocks.flat_map(|it| yaml::parse(it).unwrap());
+    let objects = documents.filter_map(|it| Some(it.root?.to_json()));
+    objects
+        .filter(|it| kinds.iter().any(|kind| it["kind"] == *kind))
+        .collect()
+}
+
+fn a_hook_that_calls(stage: &Stage) {
+    let _controller = stage.controller();
+    let kubectl = &stage.api.kubectl;
+    let secret = json!({"name": "orders-admin", "key": "token"});
+    let spec = json!({
+        "targetPVC": "exec",
+        "preHook": {
+            "http": {
+                "port": 8080, "path": "/pause",
+                "headers": {"Authorization": {"value": "Bearer ", "secretKeyRef": secret}},
+            },
+        },
+        "postHook": {"http": {"port": 8080, "path": "/resume"}, "onError": "Continue"},
+    });
+    stage.hook("calls", &spec);
+    stage.stands("calls", "True", "Accepted");
+    let object = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "orders-admin", "namespace": "shop"},
+        "stringData": {"token": "0815"},
+    });
+    kubectl.apply("apply -f -", &object.to_string());
+    stage.ask("closed", &json!({"target": {"pod": "holder"}}));
+    let reason = |name: &str| {
+        let failed = stage.says(name, "phase", "Failed");
+        failed["status"]["reasons"][0].as_str().unwrap().to_owned()
+    };
+    let why = reason("closed");
+    assert!(
+        why.contains("\"orders-admin\" cannot be read") && why.contains("does not let us see"),
+        "{why}"
+    );
+
+    let given = of_the_page(&["Role", "RoleBinding"]);
+    assert_eq!(given.len(), 2);
+    for object in given {
+        kubectl.apply("apply -f -", &object.to_string());
+    }
+    stage.ask("open", &json!({"target": {"pod": "holder"}}));
+    let why = reason("open");
+    assert!(
+        !why.contains("Secret") && !why.contains("forbidden"),
+        "{why}"
+    );
+    assert!(stage.snapshots_of("exec").is_empty());
+
+    // By its onError the snapshot goes on, and it is the storage that does not cut.
+    let mut spec = spec;
+    spec["preHook"]["onError"] = "Continue".into();
+    stage.hook("calls", &spec);
+    stage.ask(
+        "goes-on",
+        &json!({"target": {"pod": "holder"}, "cutTimeout": "2s"}),
+    );
+    let failed = stage.says("goes-on", "phase", "Failed");
+    let reasons = failed["status"]["reasons"].to_string();
+    assert!(
+        reasons.contains("pre of shop/holder") && reasons.contains("not cut within 2s"),
+        "{reasons}"
+    );
+    assert!(stage.snapshots_of("exec").is_empty());
+    kubectl.run("delete -n shop snapshothook calls");
 }
 
 fn what_is_not_cut_is_withdrawn(stage: &Stage) {
