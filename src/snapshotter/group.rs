@@ -110,24 +110,19 @@ async fn possible(
         }
         Err(error) => return Err(error.into()),
     };
-    let class = match csi::class_for(&classes, driver, None) {
-        Ok(class) => class.clone(),
-        Err(_) => {
-            return Ok(Err(format!(
-                "{driver} has not one VolumeGroupSnapshotClass, nor one that is its default"
-            )));
-        }
+    let Ok(class) = csi::class_for(&classes, driver, None) else {
+        return Ok(Err(format!(
+            "{driver} has not one VolumeGroupSnapshotClass, nor one that is its default"
+        )));
     };
-    Ok(match missing_right(client, namespace).await? {
-        Some(right) => Err(format!("we may not {right} in {namespace}")),
-        None => {
-            let group = Group {
-                class: class.name.clone(),
-                version: version.to_owned(),
-            };
-            Ok((group, class))
-        }
-    })
+    if let Some(right) = missing_right(client, namespace).await? {
+        return Ok(Err(format!("we may not {right} in {namespace}")));
+    }
+    let group = Group {
+        class: class.name.clone(),
+        version: version.to_owned(),
+    };
+    Ok(Ok((group, class.clone())))
 }
 
 /// The first right that a group needs and we do not have.

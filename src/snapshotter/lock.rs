@@ -382,9 +382,8 @@ impl Leases {
                 uid: lease.metadata.uid.clone(),
             });
             let deleted = patiently(patience, || in_time(self.api.delete(&name, &as_written)));
-            let error = match deleted.await {
-                Ok(_) => return why,
-                Err(error) => error,
+            let Err(error) = deleted.await else {
+                return why;
             };
             if !has_changed(&error) {
                 let reason = format!("{error:#}");

@@ -28,12 +28,11 @@ impl Compiler<'_, '_> {
         hooks: &mut Hooks,
     ) -> Option<Coordinator> {
         let written = spec.coordinator.as_ref()?;
-        let session = match &written.session {
-            Some(script) => self.session(script, written, spec, hooks),
-            None => {
-                self.caller(written, hooks);
-                None
-            }
+        let session = if let Some(script) = &written.session {
+            self.session(script, written, spec, hooks)
+        } else {
+            self.caller(written, hooks);
+            None
         };
         let name = written.name.clone().unwrap_or_else(|| NAME.to_owned());
         if !name::is_dns_label(&name) || name == INSTALLER {

@@ -213,12 +213,29 @@ fn object(kind: &str, name: &str, spec: &Value) -> Value {
 }
 
 fn the_schema_refuses(stage: &Stage) {
+    wrong_requests(stage);
+    wrong_hooks(stage);
+    stage.ask("fixed", &json!({"target": {"pod": "a"}}));
+    let stored = stage.get("consistentsnapshot fixed");
+    assert_eq!(stored["spec"]["cutTimeout"], "1m", "{stored:#}");
+    assert_eq!(stored["spec"]["group"], "Auto", "{stored:#}");
     let kubectl = &stage.api.kubectl;
-    let refused = |object: &Value| {
-        let create = "create --dry-run=server --validate=strict -f -";
-        let refused = kubectl.attempt(create, &object.to_string());
-        refused.expect_err("it is refused")
-    };
+    let patch =
+        r#"patch -n shop consistentsnapshot fixed --type merge -p {"spec":{"target":{"pod":"b"}}}"#;
+    let said = kubectl.attempt(patch, "").unwrap_err();
+    assert!(said.contains("create another"), "{said}");
+    kubectl.run("delete -n shop consistentsnapshot fixed");
+}
+
+fn is_refused(stage: &Stage, kind: &str, spec: &Value, why: &str) {
+    let create = "create --dry-run=server --validate=strict -f -";
+    let wrong = object(kind, "wrong", spec).to_string();
+    let said = stage.api.kubectl.attempt(create, &wrong);
+    let said = said.expect_err("it is refused");
+    assert!(said.contains(why), "{spec}: {said}");
+}
+
+fn wrong_requests(stage: &Stage) {
     for (spec, why) in [
         (json!({}), "one of target and selector"),
         (
@@ -252,9 +269,11 @@ fn the_schema_refuses(stage: &Stage) {
             "unknown field",
         ),
     ] {
-        let said = refused(&object("ConsistentSnapshot", "wrong", &spec));
-        assert!(said.contains(why), "{spec}: {said}");
+        is_refused(stage, "ConsistentSnapshot", &spec, why);
     }
+}
+
+fn wrong_hooks(stage: &Stage) {
     let hook = json!({"exec": {"command": ["true"]}});
     let call = |call: Value| json!({"targetPVC": "data", "postHook": {"http": call}});
     for (spec, why) in [
@@ -309,18 +328,8 @@ fn the_schema_refuses(stage: &Stage) {
             "timeoutSeconds",
         ),
     ] {
-        let said = refused(&object("SnapshotHook", "wrong", &spec));
-        assert!(said.contains(why), "{spec}: {said}");
+        is_refused(stage, "SnapshotHook", &spec, why);
     }
-    stage.ask("fixed", &json!({"target": {"pod": "a"}}));
-    let stored = stage.get("consistentsnapshot fixed");
-    assert_eq!(stored["spec"]["cutTimeout"], "1m", "{stored:#}");
-    assert_eq!(stored["spec"]["group"], "Auto", "{stored:#}");
-    let patch =
-        r#"patch -n shop consistentsnapshot fixed --type merge -p {"spec":{"target":{"pod":"b"}}}"#;
-    let said = kubectl.attempt(patch, "").unwrap_err();
-    assert!(said.contains("create another"), "{said}");
-    kubectl.run("delete -n shop consistentsnapshot fixed");
 }
 
 fn what_cannot_be_is_refused(stage: &Stage) {
