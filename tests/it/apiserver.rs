@@ -29,6 +29,7 @@ mod failing;
 mod guarding;
 mod installing;
 pub mod kit;
+mod lost;
 mod missed;
 mod policies;
 mod rendered;

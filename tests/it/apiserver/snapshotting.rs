@@ -16,7 +16,7 @@ use super::{
 };
 use crate::support::{self, quiescent};
 
-pub const NAMESPACE: &str = "quiescent";
+pub const NAMESPACE: &str = "shop";
 const NAME: &str = "quiescent-snapshot-pg";
 const LIMIT: Duration = Duration::from_secs(30);
 
