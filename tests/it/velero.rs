@@ -15,6 +15,7 @@ use crate::{
     cluster::{Steps, node::Node},
 };
 
+mod called;
 mod cluster;
 mod coordinated;
 mod database;
@@ -41,6 +42,7 @@ pub fn backs_up_and_restores_a_database_that_nobody_annotated(node: Node, steps:
     live::hooks_are_tried_and_undone(&cluster, steps);
     requested::a_snapshot_comes_to_its_end_whoever_dies(&cluster, steps);
     coordinated::files_are_copied_while_it_holds(&cluster, steps);
+    called::hooks_call_a_pod(&cluster.node, steps);
     a_failing_hook_is_not_a_backup(&cluster, steps);
     results_say_what_became_of_each_hook(&cluster, steps);
     rescue::a_dump_is_had_without_us(&cluster, steps);

@@ -17,12 +17,14 @@ use serde_json::{Value, json};
 use super::{
     ApiServer,
     kit::{self, eventually, kit, run},
-    snapshotting::{NAMESPACE, a_database, status},
+    snapshotting::{a_database, status},
     there_is_an_api_server,
 };
 use crate::support::{self, quiescent};
 
 const SOON: Duration = Duration::from_mins(2);
+
+const NAMESPACE: &str = "shop";
 
 const CLAIM: &str = "data-pg-0";
 
@@ -56,7 +58,7 @@ impl Stage {
         eventually("the API server knows snapshots", SOON, || {
             api.kubectl.attempt("get volumesnapshots -A", "").ok()
         });
-        a_database(&api);
+        a_database(&api, NAMESPACE);
         let application = Application::start();
         let policies = tempfile::tempdir().unwrap();
         let call = |path: &str| {
@@ -129,13 +131,19 @@ impl Stage {
         self.api.kubectl.apply("create -f -", &content.to_string());
         let nanoseconds = i64::try_from(now.as_nanosecond()).unwrap();
         let of_content = json!({"readyToUse": true, "creationTime": nanoseconds});
-        status(&self.api, "volumesnapshotcontent content-1", &of_content);
+        status(
+            &self.api,
+            NAMESPACE,
+            "volumesnapshotcontent content-1",
+            &of_content,
+        );
         let of_snapshot = json!({
             "boundVolumeSnapshotContentName": "content-1", "readyToUse": true,
             "creationTime": Timestamp::from_second(now.as_second()).unwrap().to_string(),
         });
         status(
             &self.api,
+            NAMESPACE,
             &format!("volumesnapshot {snapshot}"),
             &of_snapshot,
         );

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::support::{self, quiescent};
 
-pub const NAMESPACE: &str = "shop";
+const NAMESPACE: &str = "quiescent";
 const NAME: &str = "quiescent-snapshot-pg";
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -39,7 +39,7 @@ fn a_rendered_job_has_the_rights_that_it_uses_and_no_other() {
     eventually("the API server knows snapshots", LIMIT, || {
         api.kubectl.attempt("get volumesnapshots -A", "").ok()
     });
-    a_database(&api);
+    a_database(&api, NAMESPACE);
 
     let job = rendered(&["job", "pod/pg-0", "--name=once", "--group=never"]);
     taken_as_it_is(&api, &job);
@@ -76,7 +76,7 @@ fn taken_as_it_is(api: &ApiServer, objects: &str) {
 }
 
 /// A pod that runs as far as the API server knows, with a claim on a volume of a driver.
-pub fn a_database(api: &ApiServer) {
+pub fn a_database(api: &ApiServer, namespace: &str) {
     let labels = json!({"app": "pg"});
     let claim = json!({"persistentVolumeClaim": {"claimName": "data-pg-0"}, "name": "data"});
     let container = json!({
@@ -98,7 +98,7 @@ pub fn a_database(api: &ApiServer) {
         },
         {
             "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-            "metadata": {"name": "data-pg-0", "namespace": NAMESPACE},
+            "metadata": {"name": "data-pg-0", "namespace": namespace},
             "spec": {
                 "accessModes": ["ReadWriteOnce"], "resources": {"requests": size}, "volumeName": "pv-1",
             },
@@ -106,7 +106,7 @@ pub fn a_database(api: &ApiServer) {
         // Left by a run whose end nobody saw.
         {
             "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-            "metadata": {"name": "quiescent-data-pg-0", "namespace": NAMESPACE},
+            "metadata": {"name": "quiescent-data-pg-0", "namespace": namespace},
             "spec": {
                 "holderIdentity": "gone", "leaseDurationSeconds": 1,
                 "acquireTime": "2026-01-31T02:00:00.000000Z", "renewTime": "2026-01-31T02:00:00.000000Z",
@@ -114,7 +114,7 @@ pub fn a_database(api: &ApiServer) {
         },
         {
             "apiVersion": "apps/v1", "kind": "StatefulSet",
-            "metadata": {"name": "pg", "namespace": NAMESPACE},
+            "metadata": {"name": "pg", "namespace": namespace},
             "spec": {
                 "serviceName": "pg", "selector": {"matchLabels": labels},
                 "template": {
@@ -126,7 +126,7 @@ pub fn a_database(api: &ApiServer) {
         {
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
-                "name": "pg-0", "namespace": NAMESPACE, "labels": labels,
+                "name": "pg-0", "namespace": namespace, "labels": labels,
                 "annotations": {
                     "pre.hook.backup.velero.io/command": "[\"/bin/true\"]",
                     "post.hook.backup.velero.io/command": "[\"/bin/true\"]",
@@ -136,14 +136,14 @@ pub fn a_database(api: &ApiServer) {
         },
     ]});
     api.kubectl.apply("create -f -", &objects.to_string());
-    status(api, "pod pg-0", &json!({"phase": "Running"}));
+    status(api, namespace, "pod pg-0", &json!({"phase": "Running"}));
 }
 
 /// Plays whoever writes the status of an object.
-pub fn status(api: &ApiServer, object: &str, status: &Value) {
+pub fn status(api: &ApiServer, namespace: &str, object: &str, status: &Value) {
     let patch = json!({"status": status});
     api.kubectl.apply(
-        &format!("patch -n {NAMESPACE} {object} --subresource=status --type=merge --patch-file=/dev/stdin"),
+        &format!("patch -n {namespace} {object} --subresource=status --type=merge --patch-file=/dev/stdin"),
         &patch.to_string(),
     );
 }
@@ -233,12 +233,22 @@ fn cut(api: &ApiServer, snapshot: &str) {
     });
     api.kubectl.apply("create -f -", &content.to_string());
     let of_content = json!({"readyToUse": true, "creationTime": 1});
-    status(api, "volumesnapshotcontent content-1", &of_content);
+    status(
+        api,
+        NAMESPACE,
+        "volumesnapshotcontent content-1",
+        &of_content,
+    );
     let of_snapshot = json!({
         "boundVolumeSnapshotContentName": "content-1", "readyToUse": true, "restoreSize": "1Gi",
         "creationTime": "2026-01-31T02:00:00Z",
     });
-    status(api, &format!("volumesnapshot {snapshot}"), &of_snapshot);
+    status(
+        api,
+        NAMESPACE,
+        &format!("volumesnapshot {snapshot}"),
+        &of_snapshot,
+    );
 }
 
 /// Of the class of the driver, since the original names none.
@@ -293,7 +303,12 @@ fn a_claim_comes_of(api: &ApiServer, snapshot: &str) {
         serde_json::from_str::<Value>(&claim).ok()
     });
     assert_eq!(claim["spec"]["dataSource"]["name"], snapshot);
-    status(api, &format!("pvc {name}"), &json!({"phase": "Bound"}));
+    status(
+        api,
+        NAMESPACE,
+        &format!("pvc {name}"),
+        &json!({"phase": "Bound"}),
+    );
     let bound = restored(bound, 0);
     assert!(bound["claims"][0]["boundSeconds"].is_number(), "{bound:#}");
     let warned = bound["notes"][0].as_str().unwrap();
