@@ -258,10 +258,10 @@ fn one_of_them(mut schema: Map<String, Value>) -> Map<String, Value> {
     let Some(several) = several.cloned() else {
         return schema;
     };
-    let constants: Option<Vec<Value>> = several.iter().map(|it| it.get("const").cloned()).collect();
+    let constants: Option<Vec<Vec<Value>>> = several.iter().map(constants).collect();
     if let Some(constants) = constants {
         schema.insert("type".to_owned(), "string".into());
-        schema.insert("enum".to_owned(), constants.into());
+        schema.insert("enum".to_owned(), constants.concat().into());
         return schema;
     }
     let list = several.iter().find(|it| it["type"] == "array");
@@ -272,6 +272,12 @@ fn one_of_them(mut schema: Map<String, Value>) -> Map<String, Value> {
         }
     }
     schema
+}
+
+/// What a schema allows, if those are constants: one that is described, or all that are not.
+fn constants(schema: &Value) -> Option<Vec<Value>> {
+    let one = schema.get("const").map(|it| vec![it.clone()]);
+    one.or_else(|| schema["enum"].as_array().cloned())
 }
 
 fn status() -> Value {

@@ -21,6 +21,14 @@ fn check(schema: &Value, at: &str) {
 }
 
 #[test]
+fn constants_are_one_list_whether_they_are_described_or_not() {
+    let mixed = json!({"oneOf": [{"type": "string", "enum": ["Auto", "Never"]}, {"const": "Always", "description": "or not at all"}]});
+    let schema = structural(mixed);
+    assert_eq!(schema["type"], "string");
+    assert_eq!(schema["enum"], json!(["Auto", "Never", "Always"]));
+}
+
+#[test]
 fn the_schema_is_one_that_kubernetes_takes_and_every_rule_has_its_place() {
     for definition in definitions() {
         let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
