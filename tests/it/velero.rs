@@ -42,7 +42,7 @@ pub fn backs_up_and_restores_a_database_that_nobody_annotated(node: Node, steps:
     live::hooks_are_tried_and_undone(&cluster, steps);
     requested::a_snapshot_comes_to_its_end_whoever_dies(&cluster, steps);
     coordinated::files_are_copied_while_it_holds(&cluster, steps);
-    called::hooks_call_a_pod(&cluster.node, steps);
+    called::hooks_call_a_pod(&cluster, steps);
     a_failing_hook_is_not_a_backup(&cluster, steps);
     results_say_what_became_of_each_hook(&cluster, steps);
     rescue::a_dump_is_had_without_us(&cluster, steps);
@@ -338,4 +338,12 @@ fn found(command: Child) -> (i32, Value) {
     let found: Value = serde_json::from_slice(&stdout)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&stderr)));
     (status.code().unwrap(), found)
+}
+
+/// A hook in the answer of `quiescent results`.
+#[track_caller]
+fn hook_of<'r>(results: &'r Value, pod: &str, phase: &str) -> &'r Value {
+    let mut hooks = results["hooks"].as_array().unwrap().iter();
+    let found = hooks.find(|it| it["pod"] == pod && it["phase"] == phase);
+    found.unwrap_or_else(|| panic!("no {phase} hook of {pod}: {results:#}"))
 }

@@ -109,7 +109,7 @@ impl Stage {
                 "--admin=127.0.0.1:0",
                 "--snapshots",
                 "--lease-namespace=quiescent",
-                "--lease-duration=2s",
+                "--lease-duration=4s",
                 "--interval=5s",
                 "--kubeconfig",
                 &self.kubeconfig,

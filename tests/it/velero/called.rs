@@ -1,12 +1,17 @@
 //! Hooks that call HTTP, on a live pod whose application listens on its loopback alone: `quiescent snapshot`
 //! calls it through the API server, with a token from a Secret and with no more rights than docs/http-hooks.md
-//! names.
-use std::{fs, path::PathBuf, process::Output};
+//! names; under Velero a coordinator in the pod makes the calls.
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+};
 
 use serde_json::{Value, json};
 
+use super::{cluster::Cluster, hook_of};
 use crate::{
-    apiserver::kit::eventually,
+    apiserver::kit::{eventually, run_with_input},
     cluster::{
         Steps,
         node::{Node, SOON},
@@ -46,16 +51,19 @@ struct Policy {
     port: u16,
     key: &'static str,
     paused: bool,
+    /// A container in the pod makes the calls.
+    coordinator: bool,
 }
 
 const GOOD: Policy = Policy {
     port: 8080,
     key: "token",
     paused: true,
+    coordinator: false,
 };
 
-pub fn hooks_call_a_pod(node: &Node, steps: &Steps) {
-    let orders = Orders::start(node);
+pub fn hooks_call_a_pod(cluster: &Cluster, steps: &Steps) {
+    let orders = Orders::start(&cluster.node);
     steps.done("an application on the loopback of its pod, with a claim");
 
     let (code, taken) = orders.snapshot(GOOD);
@@ -106,7 +114,7 @@ pub fn hooks_call_a_pod(node: &Node, steps: &Steps) {
             &[],
         ),
     ] {
-        let before = orders.log().len();
+        let before = orders.log(CALLED).len();
         let (code, taken) = orders.snapshot(policy);
         let pre = &taken["pods"][0]["hooks"][0];
         assert_eq!((code, &pre["outcome"]), (2, &outcome.into()), "{taken:#}");
@@ -127,8 +135,66 @@ pub fn hooks_call_a_pod(node: &Node, steps: &Steps) {
     ]);
     let tried = &tried["pods"][0];
     assert_eq!((code, &tried["verdict"]), (0, &"works".into()), "{tried:#}");
-    node.kubectl.run("delete namespace orders --wait=false");
     steps.done("quiescent test --policy makes the same calls");
+
+    under_velero_a_coordinator_calls(cluster, &orders);
+    steps.done("Velero: a coordinator in the pod makes the calls, and undoes a pre hook that was not answered as expected");
+    let kubectl = &cluster.node.kubectl;
+    kubectl.run("delete namespace orders --wait=false");
+}
+
+/// Each pod is made with the hooks of another policy, and both are in one backup.
+fn under_velero_a_coordinator_calls(cluster: &Cluster, orders: &Orders) {
+    let kubectl = &cluster.node.kubectl;
+    for (pod, paused) in [("orders-1", true), ("orders-2", false)] {
+        orders.write(Policy {
+            paused,
+            coordinator: true,
+            ..GOOD
+        });
+        let mut inject = Command::new(env!("CARGO_BIN_EXE_quiescent"));
+        inject.args(["inject", "-f", "-", "-o", "json", "--policies"]);
+        let written = application(pod, &json!({"emptyDir": {}})).to_string();
+        let injected = run_with_input(inject.arg(orders.policies()), &written);
+        kubectl.apply("apply -n orders -f -", &injected.expect("quiescent inject"));
+    }
+    kubectl.run("wait -n orders --for condition=Ready pod/orders-1 pod/orders-2 --timeout 180s");
+    cluster
+        .velero("backup create called --include-namespaces orders --include-resources pods --wait");
+    let (_, results) = cluster.results("backup/called");
+    for (pod, phase, exit) in [
+        ("orders-1", "pre", 0),
+        ("orders-1", "post", 0),
+        ("orders-2", "pre", 1),
+    ] {
+        assert_eq!(hook_of(&results, pod, phase)["exit"], exit, "{results:#}");
+    }
+    let pause = "POST /pause why=backup 200 OK";
+    let resume = "POST /resume  200 OK";
+    assert_eq!(orders.log("orders-1"), [pause, resume]);
+    assert_eq!(orders.log("orders-2")[..2], [pause, resume]);
+    assert!(!results.to_string().contains(TOKEN), "{results:#}");
+}
+
+/// The pod that is called directly.
+const CALLED: &str = "orders-0";
+
+fn application(name: &str, volume: &Value) -> Value {
+    let token = json!({"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "orders-admin", "key": "token"}}});
+    let mut data = volume.clone();
+    data["name"] = "data".into();
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "orders"}},
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{
+                "name": "orders", "image": "quiescent.test/postgres:15",
+                "command": ["perl", "-e", APPLICATION], "env": [token],
+                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+            }],
+            "volumes": [data],
+        },
+    })
 }
 
 struct Orders<'n> {
@@ -179,7 +245,6 @@ impl<'n> Orders<'n> {
                 "metadata": {"name": name}, "rules": rules,
             })
         };
-        let token = json!({"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "orders-admin", "key": "token"}}});
         let items = [
             role("orders-snapshot", "Role", &own),
             bound("orders-snapshot", "Role"),
@@ -196,18 +261,10 @@ impl<'n> Orders<'n> {
                     "resources": {"requests": {"storage": "64Mi"}},
                 },
             }),
-            json!({
-                "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "orders-0", "labels": {"app": "orders"}},
-                "spec": {
-                    "terminationGracePeriodSeconds": 0,
-                    "containers": [{
-                        "name": "orders", "image": "quiescent.test/postgres:15",
-                        "command": ["perl", "-e", APPLICATION], "env": [token],
-                        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-                    }],
-                    "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "orders"}}],
-                },
-            }),
+            application(
+                CALLED,
+                &json!({"persistentVolumeClaim": {"claimName": "orders"}}),
+            ),
         ];
         let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
         let kubectl = &node.kubectl;
@@ -225,7 +282,12 @@ impl<'n> Orders<'n> {
     }
 
     fn write(&self, policy: Policy) {
-        let Policy { port, key, paused } = policy;
+        let Policy {
+            port,
+            key,
+            paused,
+            coordinator,
+        } = policy;
         let call = |path: &str, paused: bool| {
             json!({
                 "http": {
@@ -240,7 +302,7 @@ impl<'n> Orders<'n> {
         };
         let (mut pre, post) = (call("/pause", paused), call("/resume", false));
         pre["http"]["body"] = json!({"value": "why=backup"});
-        let policy = json!({
+        let mut policy = json!({
             "apiVersion": "quiescent.dev/v1", "kind": "HookPolicy",
             "metadata": {"name": "orders", "annotations": {"quiescent.dev/blocks": "writes"}},
             "spec": {
@@ -249,6 +311,9 @@ impl<'n> Orders<'n> {
                 "hooks": {"pre": pre, "post": post},
             },
         });
+        if coordinator {
+            policy["spec"]["coordinator"] = json!({});
+        }
         fs::create_dir_all(self.policies()).unwrap();
         fs::write(self.policies().join("policy.yaml"), policy.to_string()).unwrap();
     }
@@ -286,13 +351,16 @@ impl<'n> Orders<'n> {
     /// What comes out of a pod is in its log a moment later.
     fn was_asked(&self, before: usize, calls: &[&str]) {
         eventually(&format!("the application logs {calls:?}"), SOON, || {
-            (self.log()[before..] == *calls).then_some(())
+            (self.log(CALLED)[before..] == *calls).then_some(())
         });
     }
 
-    /// What was asked of the application.
-    fn log(&self) -> Vec<String> {
-        let log = self.node.kubectl.run("logs -n orders orders-0");
+    /// What was asked of the application of a pod.
+    fn log(&self, pod: &str) -> Vec<String> {
+        let log = self
+            .node
+            .kubectl
+            .run(&format!("logs -n orders {pod} -c orders"));
         log.lines().map(str::to_owned).collect()
     }
 }

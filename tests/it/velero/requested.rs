@@ -189,7 +189,7 @@ impl<'c> Stage<'c> {
                 "--admin=127.0.0.1:0",
                 "--snapshots",
                 "--lease-namespace=quiescent",
-                "--lease-duration=2s",
+                "--lease-duration=6s",
                 "--repair=off",
                 "--kubeconfig",
                 &self.kubeconfig.display().to_string(),

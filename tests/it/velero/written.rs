@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use quiescent::velero::log::Entry;
 use serde_json::{Value, json};
 
-use super::{cluster::Cluster, names, verified, was_injected_once};
+use super::{cluster::Cluster, hook_of, names, verified, was_injected_once};
 use crate::{
     cluster::{
         Steps,
@@ -246,14 +246,6 @@ impl<'c> Load<'c> {
 fn missing(due: Record, written: Record) -> u64 {
     let each = (0..WRITERS).map(|writer| due[writer].saturating_sub(written[writer]));
     each.sum()
-}
-
-/// A hook in the answer of `quiescent results`.
-#[track_caller]
-fn hook_of<'r>(results: &'r Value, pod: &str, phase: &str) -> &'r Value {
-    let mut hooks = results["hooks"].as_array().unwrap().iter();
-    let found = hooks.find(|it| it["pod"] == pod && it["phase"] == phase);
-    found.unwrap_or_else(|| panic!("no {phase} hook of {pod}: {results:#}"))
 }
 
 /// A moment that is not after the pre hook of a policy began: Velero's log has whole seconds.
