@@ -283,7 +283,8 @@ pub fn lost(due: Record, written: Record) -> u64 {
         .sum()
 }
 
-/// A line of the table of docs/snapshot.md.
+/// How often, and in milliseconds the median (least to most) of what was held, of the driver's part of
+/// that, of the rest, and of the time in which nobody could write.
 fn row(take: &Take, seen: &[Seen]) -> String {
     let milliseconds = |of: &dyn Fn(&Seen) -> Duration| {
         let mut all: Vec<u128> = seen.iter().map(|it| of(it).as_millis()).collect();
@@ -296,12 +297,14 @@ fn row(take: &Take, seen: &[Seen]) -> String {
         )
     };
     let more = |it: &Seen| it.held().saturating_sub(it.driver);
+    let stood = |it: &Seen| it.silence;
     format!(
-        "| {} | {} | {} | {} | {} |",
+        "| {} | {} | {} | {} | {} | {} |",
         take.what,
         seen.len(),
         milliseconds(&Seen::held),
         milliseconds(&|it| it.driver),
         milliseconds(&more),
+        milliseconds(&stood),
     )
 }
