@@ -79,8 +79,8 @@ pub struct Snapshots {
 /// What became of one that somebody looked after.
 enum Left {
     Done,
-    /// It has to wait for another one.
-    Waits,
+    /// It has to wait for another one, as is said here.
+    Waits(String),
     /// We lead no longer, or stop; whoever leads goes on with it.
     ForAnother,
     Failed(String),
@@ -225,11 +225,14 @@ impl Snapshots {
                 () = time::sleep_until(next) => {}
                 Some((key, left)) = under_way.next(), if !under_way.is_empty() => {
                     stops.remove(&key);
-                    waiting.clear();
+                    // What had its claims may have been waited for.
+                    if !matches!(left, Left::Waits(_)) {
+                        waiting.clear();
+                    }
                     let (failed, _) = failures.remove(&key).unwrap_or((0, Instant::now()));
                     match left {
                         // What is heard next tells more.
-                        Left::Done | Left::ForAnother | Left::Waits => {
+                        Left::Done | Left::ForAnother | Left::Waits(_) => {
                             waiting.insert(key);
                         }
                         Left::Failed(reason) => {
@@ -311,12 +314,8 @@ impl Snapshots {
                     return Ok(Left::Failed(why));
                 }
                 Err(NotBegun::Busy(why)) => {
-                    let about = &object.about;
-                    let is_new = about.before["message"] != why.as_str();
-                    if is_new {
-                        object.write(&about.waits("Waiting", &why, &now())).await?;
-                    }
-                    return Ok(Left::Waits);
+                    object.waits(&why).await?;
+                    return Ok(Left::Waits(why));
                 }
                 Err(NotBegun::Refused(why)) => {
                     object.write(&object.about.refused(&why, &now())).await?;
@@ -336,6 +335,9 @@ impl Snapshots {
                 if let (Left::Failed(why), Phase::Pending) = (&left, snapshot.phase()) {
                     let waits = object.about.waits("Retrying", why, &now());
                     object.write(&waits).await?;
+                }
+                if let Left::Waits(why) = &left {
+                    object.waits(why).await?;
                 }
                 return Ok(left);
             }
@@ -418,7 +420,9 @@ impl Snapshots {
         tokio::select! {
             biased;
             driven = driven => driven.map_err(|error| match error.downcast_ref::<Busy>() {
-                Some(_) => Left::Waits,
+                Some(Busy { claim, holder, .. }) => {
+                    Left::Waits(format!("claim {claim} is taken by snapshot {holder}"))
+                }
                 None => Left::Failed(format!("{error:#}")),
             }),
             () = leave => Err(Left::ForAnother),

@@ -23,7 +23,7 @@ use crate::{
     live::{Live, Subject, abandoned},
     shutdown::Shutdown,
     snapshot::{Cut, Event, PATIENCE, Snapshot, Step, Taken},
-    trial::{self, Outcome, Run},
+    trial,
     velero::HookPhase,
 };
 
@@ -122,8 +122,16 @@ impl<'d> Drive<'d> {
         announce: fn(&Subject, &trial::Hook),
     ) -> anyhow::Result<Self> {
         let mut drive = Self::of(client, shutdown, plan, announce);
+        let may_hold = lock.is_some();
         drive.lock = lock;
-        drive.watch().await?;
+        match drive.watch().await {
+            // No cut has to be seen for what is held to be let go of.
+            Err(error) if may_hold => {
+                let reason = format!("{error:#}");
+                tracing::warn!(reason, "snapshots are not watched while pods are let go of");
+            }
+            watched => watched?,
+        }
         Ok(drive)
     }
 
@@ -217,15 +225,8 @@ impl<'d> Drive<'d> {
 
     /// A post hook. Where it may let go of what somebody else holds by now, that one is told first.
     async fn undo(&self, member: usize, hook: &trial::Hook) -> Event {
-        if let Some(lock) = &self.lock
-            && let Err(why) = lock.about_to_undo().await
-        {
-            let now = self.plan.clock.now();
-            return Event::Ran {
-                member,
-                run: Run::silent(hook.phase(), Outcome::Lost(why)),
-                time: (now, now),
-            };
+        if let Some(lock) = &self.lock {
+            lock.about_to_undo().await;
         }
         self.run(member, hook).await.0
     }

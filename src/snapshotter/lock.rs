@@ -25,7 +25,7 @@ use tokio::{
 use self::tenure::LASTS;
 use super::{
     Clock, Plan,
-    patience::{in_time, may_pass, patiently},
+    patience::{in_time, patiently},
     plan::cut,
 };
 use crate::snapshot::{Nanos, PATIENCE, claims};
@@ -170,26 +170,17 @@ impl Lock {
 
     /// To be called before what pods hold is let go of: it may be another's by now, and is told then. Asks
     /// nobody, where they are surely ours.
-    ///
-    /// # Errors
-    /// Why the other could not be told, where that may pass.
-    pub async fn about_to_undo(&self) -> Result<(), String> {
+    /// What is held is worse than what the other does not know yet: it is told again when all is given back.
+    pub async fn about_to_undo(&self) {
         self.look_if_unsure().await;
         if self.lost().is_none() {
-            return Ok(());
+            return;
         }
-        match self.leases.tell_others().await {
-            Err(error) if may_pass(&error) => Err(format!("{error:#}")),
-            // What is held is worse than what the other does not know.
-            told => {
-                if let Err(error) = told {
-                    tracing::warn!(
-                        reason = format!("{error:#}"),
-                        "who has the claims now is not told"
-                    );
-                }
-                Ok(())
-            }
+        if let Err(error) = self.leases.tell_others().await {
+            tracing::warn!(
+                reason = format!("{error:#}"),
+                "who has the claims now is not told yet"
+            );
         }
     }
 
@@ -456,7 +447,7 @@ fn locked(plan: &Plan) -> BTreeSet<String> {
         let pod: Value = serde_json::from_str(&it.pod).unwrap_or_default();
         claims(&pod).into_iter().map(|(claim, _)| claim)
     });
-    // Two whose names begin with the same two hundred letters have one Lease in common.
+    // Two whose names begin with the same 237 letters have one Lease in common.
     let short = |it: String| cut(&it, 237).to_owned();
     wanted.chain(of_pods).map(short).collect()
 }

@@ -55,6 +55,14 @@ impl<'o> Object<'o> {
         }
     }
 
+    /// Says that it waits for another one, unless it says so already.
+    pub async fn waits(&self, why: &str) -> Result<(), Halt> {
+        if self.about.before["message"] == why {
+            return Ok(());
+        }
+        self.write(&self.about.waits("Waiting", why, &now())).await
+    }
+
     /// Writes a status where nobody else has taken the object meanwhile.
     pub async fn write(&self, status: &Value) -> Result<(), Halt> {
         let holder = self.about.before["holder"].clone();
