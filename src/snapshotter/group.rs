@@ -189,6 +189,9 @@ async fn relabel(
 ) -> Result<(), String> {
     loop {
         let answer = asker(client).get(path).await?;
+        if !answer.is_success() {
+            return Err(answer.message());
+        }
         let claim: Value = serde_json::from_str(&answer.text).unwrap_or_default();
         let metadata = &claim["metadata"];
         let label = metadata["labels"][groups::MEMBER].as_str();

@@ -40,7 +40,7 @@ pub async fn patiently<T, F: Future<Output = anyhow::Result<T>>>(
 }
 
 /// Whether it failed because there was no answer.
-pub fn may_pass(error: &anyhow::Error) -> bool {
+fn may_pass(error: &anyhow::Error) -> bool {
     error
         .chain()
         .any(|it| it.is::<Late>() || it.downcast_ref::<kube::Error>().is_some_and(passes))
